@@ -1,0 +1,256 @@
+import { never, type Timed, type Timers } from './clock.ts';
+import { closeReason, type Fault, type FaultCodes, ProtocolError } from './fault.ts';
+import type { ClientLimits } from './limits.ts';
+import type { Socket, SocketReceiver } from './socket.ts';
+import type { BaseConnection, BaseSession } from './subprotocol.ts';
+import type { Wire } from './wire.ts';
+
+/** How often a transport that does not tell when it takes more is asked, in ms. */
+const drainPoll = 50;
+
+/** What ended a connection; `fault` is absent when the peer, or we ourselves, closed it normally. */
+export interface ConnectionEnd {
+  readonly code: number;
+  readonly reason: string;
+  readonly fault?: Fault | undefined;
+}
+
+export interface ConnectionOptions {
+  readonly socket: Socket;
+  readonly clock: Timers;
+  readonly limits: ClientLimits;
+  readonly faults: FaultCodes;
+  /** Errors that are not the peer's fault. */
+  readonly report: (error: unknown) => void;
+  /** Called exactly once, after the session was told. */
+  readonly ended?: ((connection: LiveConnection, end: ConnectionEnd) => void) | undefined;
+}
+
+/**
+ * One socket and one session: sending, time, backpressure, and the one path on which everything ends. This much a
+ * client needs; a server's connection adds what protects it from strangers.
+ *
+ * open ──fault, finish──▶ closing (last words are out, close frame sent) ──closed, timeout──▶ ended
+ */
+export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
+  readonly limits: ClientLimits;
+  /** Absent until `start` has opened it. */
+  session: BaseSession | undefined;
+  sentAt: number;
+  receivedAt: number;
+
+  protected readonly options: ConnectionOptions;
+  protected state: 'open' | 'closing' | 'ended' = 'open';
+  protected fault: Fault | undefined;
+  #awaited = false;
+  #drainAt = never;
+  #closeBy = never;
+
+  constructor(options: ConnectionOptions) {
+    this.options = options;
+    this.limits = options.limits;
+    this.sentAt = this.receivedAt = this.now;
+  }
+
+  /** Open the session. It may send, hold or close while it is made. */
+  start(open: (connection: this) => BaseSession): void {
+    this.enter(() => {
+      this.session = open(this);
+    });
+  }
+
+  get now(): number {
+    return this.options.clock.now();
+  }
+
+  get name(): string {
+    return this.options.socket.protocol;
+  }
+
+  get closing(): boolean {
+    return this.state !== 'open';
+  }
+
+  get buffered(): number {
+    return this.options.socket.bufferedAmount;
+  }
+
+  get saturated(): boolean {
+    const saturated = this.buffered > this.limits.highWaterMark / 2;
+    // Whoever is told so waits for `drained`, and not every transport tells when it takes more again.
+    if (saturated) this.#await(drainPoll);
+    return saturated;
+  }
+
+  #await(ms: number): void {
+    this.#awaited = true;
+    this.#drainAt = Math.min(this.#drainAt, this.now + ms);
+    this.touch();
+  }
+
+  send(wire: Wire): void {
+    if (!this.closing) this.write([wire]);
+  }
+
+  protected write(wires: readonly Wire[]): void {
+    const { socket } = this.options;
+    socket.write(wires);
+    this.sentAt = this.now;
+    // All of it left at once: no transport tells that. Told by `tick`, since this may be inside a call of the session.
+    if (this.#awaited && socket.bufferedAmount === 0) this.#await(0);
+  }
+
+  /** Nothing waits for the end of a turn here. */
+  flush(): void {}
+
+  received(data: string | Uint8Array): void {
+    if (this.closing) return;
+    const { now } = this;
+    this.receivedAt = now;
+    this.enter(() => this.session?.receive(data, now));
+  }
+
+  /** Every call into the session from outside passes here: nothing that it throws goes further. */
+  protected enter(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.caught(error);
+    }
+    this.touch();
+  }
+
+  protected caught(error: unknown): void {
+    if (error instanceof ProtocolError) return this.fail(error);
+    this.report(error);
+    this.fail(new ProtocolError('internal', undefined, { cause: error }));
+  }
+
+  resume<T>(
+    outcome: Promise<T> | T,
+    then: (value: T, now: number) => void,
+    otherwise: (error: unknown, now: number) => void = (error) => {
+      throw error;
+    },
+  ): void {
+    Promise.resolve(outcome).then(
+      (value) => this.settle(then, value),
+      (error: unknown) => this.settle(otherwise, error),
+    );
+  }
+
+  protected settle<T>(then: (value: T, now: number) => void, value: T): void {
+    if (!this.closing) this.enter(() => then(value, this.now));
+  }
+
+  /** When the session wants its `tick`. */
+  protected get sessionDeadline(): number {
+    return this.session?.deadline ?? never;
+  }
+
+  get deadline(): number {
+    return this.closing ? this.#closeBy : Math.min(this.sessionDeadline, this.#drainAt);
+  }
+
+  tick(now: number): void {
+    if (this.closing) return now >= this.#closeBy ? this.terminate() : undefined;
+    if (now >= this.#drainAt) {
+      this.#drainAt = never;
+      if (this.buffered > 0) this.#await(drainPoll);
+      else this.drained();
+    }
+    if (!this.closing && now >= this.sessionDeadline) this.enter(() => this.session?.tick(now));
+  }
+
+  /** Re-read the deadlines. Cheap when nothing moved forward. */
+  touch(): void {
+    if (this.state !== 'ended') this.options.clock.watch(this);
+  }
+
+  drained(): void {
+    this.#awaited = false;
+    this.#drainAt = never;
+    if (!this.closing) this.enter(() => this.session?.drained(this.now));
+  }
+
+  probe(): void {
+    if (!this.closing) this.enter(() => this.session?.probe?.(this.now));
+  }
+
+  // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  close(fault: Fault, detail?: string): void {
+    this.fail(new ProtocolError(fault, detail));
+  }
+
+  protected fail(error: ProtocolError): void {
+    if (this.lastWords(error)) this.shut(...this.verdict(error));
+  }
+
+  /** Close code and reason of a fault. */
+  protected verdict({ fault, message }: ProtocolError): [code: number, reason: string] {
+    return [this.options.faults[fault] ?? 1011, message];
+  }
+
+  /** False if there were last words already, or if the session dropped the transport instead. */
+  protected lastWords(error: ProtocolError): boolean {
+    if (this.closing || this.fault) return false;
+    this.fault = error.fault;
+    this.#guard(() => this.session?.fail?.(error));
+    if (this.closing) return false;
+    this.beginClose();
+    this.flush();
+    return true;
+  }
+
+  /** From here on nothing is sent and nothing is read; the peer has so long to agree. */
+  protected beginClose(): void {
+    this.state = 'closing';
+    this.#closeBy = this.now + this.limits.closeTimeout;
+    this.touch();
+  }
+
+  finish(code = 1000, reason = ''): void {
+    if (this.closing || this.fault) return;
+    this.flush();
+    // The flush may have found that nobody reads: then that was the end.
+    if (!this.closing) this.shut(code, reason);
+  }
+
+  protected shut(code: number, reason: string): void {
+    this.beginClose();
+    this.options.socket.close(code, closeReason(reason));
+  }
+
+  terminate(): void {
+    if (this.state === 'ended') return;
+    this.state = 'closing';
+    this.#closeBy = never;
+    this.options.socket.terminate();
+  }
+
+  closed(code: number, reason: string): void {
+    if (this.state === 'ended') return;
+    this.state = 'ended';
+    this.#closeBy = never;
+    this.options.clock.forget(this);
+    this.#guard(() => this.session?.end(code, reason));
+    this.options.ended?.(this, { code, reason, fault: this.fault });
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (bug) {
+      this.report(bug);
+    }
+  }
+
+  report(error: unknown): void {
+    try {
+      this.options.report(error);
+    } catch {
+      // A logger that throws must not end the process.
+    }
+  }
+}

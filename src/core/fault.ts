@@ -1,0 +1,92 @@
+/** Everything that can end a connection early, in one word. How it looks on the wire stands in a {@link FaultTable}. */
+export type Fault =
+  | 'malformed'
+  | 'unacceptable'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'expired'
+  | 'initTimeout'
+  | 'heartbeat'
+  | 'duplicate'
+  | 'tooLarge'
+  | 'tooMany'
+  | 'tooSlow'
+  | 'unavailable'
+  | 'goingAway'
+  | 'internal';
+
+/**
+ * Close code (RFC 6455 7.4) and close reason of each fault, for one protocol. Forget one and it does not compile.
+ * `reason` may return text of any length: the connection cuts it to 123 bytes.
+ */
+export type FaultTable = Readonly<
+  Record<Fault, { readonly code: number; readonly reason: (detail?: string) => string }>
+>;
+
+/** Close codes of the faults that a client may raise; the reason is the detail. */
+export type FaultCodes = Readonly<Partial<Record<Fault, number>>>;
+
+/**
+ * A peer broke a rule. The only thing that a session may throw; the connection turns it into the protocol's last
+ * words and a close code, by the fault table.
+ *
+ * @example
+ * throw new ProtocolError('malformed', 'a frame without a command');
+ */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError';
+  readonly fault: Fault;
+  /** What goes into the close reason; absent: the table's own words. */
+  readonly detail: string | undefined;
+
+  constructor(fault: Fault, detail?: string, options?: ErrorOptions) {
+    super(detail ?? fault, options);
+    this.fault = fault;
+    this.detail = detail;
+  }
+}
+
+/** The most that a close reason may have, in bytes: 125 of a control frame less 2 of the code (RFC 6455 5.5). */
+export const maxReasonBytes = 123;
+
+/**
+ * A close reason of at most 123 bytes, cut on a UTF-8 boundary. Never throws.
+ *
+ * @example
+ * closeReason('漢'.repeat(60)).length; // 41: 123 bytes
+ */
+export const closeReason = (text: string): string =>
+  // Only whole characters are written, and `read` tells how much of the text they are.
+  text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(maxReasonBytes)).read);
+
+/** May this code be put into a close frame (RFC 6455 7.4.1, 7.4.2)? 1005, 1006 and 1015 may not. */
+export const isSendableCode = (code: number): boolean =>
+  Number.isInteger(code) &&
+  ((code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999));
+
+/** Close codes that subwire sends or understands, by name. Where each is used: `spec-notes/close-codes.md`. */
+export const CloseCode = {
+  normal: 1000,
+  goingAway: 1001,
+  protocolError: 1002,
+  noStatus: 1005,
+  abnormal: 1006,
+  policyViolation: 1008,
+  tooLarge: 1009,
+  internalError: 1011,
+  serviceRestart: 1012,
+  tryAgainLater: 1013,
+  heartbeatTimeout: 4000,
+  badResponse: 4004,
+  clientError: 4005,
+  badRequest: 4400,
+  unauthorized: 4401,
+  forbidden: 4403,
+  subprotocolNotAcceptable: 4406,
+  initTimeout: 4408,
+  duplicate: 4409,
+  tooManyInits: 4429,
+  terminated: 4499,
+  internal: 4500,
+  ackTimeout: 4504,
+} as const;

@@ -1,0 +1,61 @@
+import { CloseCode, type FaultTable } from './fault.ts';
+import type { Session, Subprotocol } from './subprotocol.ts';
+
+/** What a server does with the subprotocols that a client offers. */
+export type Choice =
+  | { readonly kind: 'speak'; readonly subprotocol: Subprotocol; readonly name: string }
+  /** Complete the handshake without a subprotocol, then close: so that the client can read why. */
+  | { readonly kind: 'close'; readonly code: number; readonly reason: string }
+  /** Refuse the handshake with HTTP 400. */
+  | { readonly kind: 'refuse'; readonly reason: string };
+
+/**
+ * Choose a subprotocol: the first offered one that is mounted, since the client lists them by preference (RFC 6455
+ * 4.1). No offer at all is spoken to by the subprotocol that accepts it, under the name ''.
+ *
+ * @example
+ * choose(['v13.stomp', 'v12.stomp'], [stomp]); // { kind: 'speak', subprotocol: stomp, name: 'v12.stomp' }
+ */
+export function choose(offered: readonly string[], mounted: readonly Subprotocol[]): Choice {
+  for (const name of offered) {
+    const subprotocol = mounted.find(({ names }) => names.includes(name));
+    if (subprotocol) return { kind: 'speak', subprotocol, name };
+  }
+  const unnamed = mounted.find(({ acceptsUnnamed }) => acceptsUnnamed);
+  if (offered.length === 0 && unnamed) return { kind: 'speak', subprotocol: unnamed, name: '' };
+  for (const name of offered) {
+    const advice = mounted.find((each) => each.advice && Object.hasOwn(each.advice, name))?.advice?.[name];
+    if (advice !== undefined) return { kind: 'close', code: CloseCode.subprotocolNotAcceptable, reason: advice };
+  }
+  const spoken = mounted.flatMap(({ names }) => names).join(', ');
+  if (mounted.every(({ acceptsUnnamed }) => acceptsUnnamed)) {
+    return { kind: 'refuse', reason: `Subprotocol not acceptable. Spoken here: ${spoken}` };
+  }
+  return { kind: 'close', code: CloseCode.subprotocolNotAcceptable, reason: 'Subprotocol not acceptable' };
+}
+
+const unspokenFault = {
+  code: CloseCode.subprotocolNotAcceptable,
+  reason: (detail = 'Subprotocol not acceptable') => detail,
+};
+
+/** Hears nothing and says nothing: what stands in where there is no session. */
+export const deaf: Session = {
+  deadline: Number.POSITIVE_INFINITY,
+  idle: true,
+  receive() {},
+  released() {},
+  tick() {},
+  drained() {},
+  drain() {},
+  fail() {},
+  end() {},
+};
+
+/** What is spoken where nothing was agreed: nothing. Such a connection is only there to be closed (fault `unacceptable`). */
+export const unspoken: Subprotocol = {
+  names: [],
+  // No other fault can happen where nothing is read.
+  faults: { unacceptable: unspokenFault, goingAway: unspokenFault } as Partial<FaultTable> as FaultTable,
+  open: () => deaf,
+};

@@ -1,0 +1,61 @@
+import type { Wire } from './wire.ts';
+
+/** What a transport offers. The adapter behind it is the only code that knows `ws`, TCP or a browser's WebSocket. */
+export interface Socket {
+  /** The negotiated subprotocol token; '' where there is none. */
+  readonly protocol: string;
+  /** Bytes that were written and that the operating system has not taken yet. */
+  readonly bufferedAmount: number;
+  /** Bytes received so far, parts of unfinished messages included; absent where the transport does not tell. */
+  readonly bytesReceived?: number | undefined;
+  /** Should messages wait for the end of the turn, to leave together? False where writes are merged anyway. */
+  readonly batches: boolean;
+  /** Put messages out, in order, in as few writes as the transport can. Not called after `close`. */
+  write(wires: readonly Wire[]): void;
+  /** Stop and go on reading, where the transport can. */
+  pause(): void;
+  resume(): void;
+  /** A WebSocket ping (RFC 6455 5.5.2); absent where the transport has none. */
+  ping?(): void;
+  /** Begin the close handshake. `code` is sendable and `reason` has at most 123 bytes. */
+  close(code: number, reason: string): void;
+  /** Drop the connection at once. */
+  terminate(): void;
+}
+
+/** What a transport tells: the connection implements it. `closed` is the last call and comes exactly once. */
+export interface SocketReceiver {
+  /** A whole message of a WebSocket, or any piece of a byte stream. The bytes may be reused after the call. */
+  received(data: string | Uint8Array): void;
+  /** The peer closes and is about to be answered: what waits for the end of the turn leaves now, or never. */
+  flush(): void;
+  /** The transport takes more: what was buffered is gone. */
+  drained(): void;
+  closed(code: number, reason: string): void;
+}
+
+/** What a server's transport tells besides. */
+export interface ServerReceiver extends SocketReceiver {
+  /** A WebSocket ping came and was answered, or a pong came: the peer lives. */
+  pinged(): void;
+  ponged(): void;
+  /**
+   * The transport itself found bad framing, UTF-8 or size and is about to close with `code`. Last words leave now;
+   * returns the close reason.
+   */
+  refused(code: number): string;
+}
+
+/** What a client's transport tells before there is a socket. Exactly one of the two is called, exactly once. */
+export interface Attempt {
+  /** The socket is open; the result hears everything after that. */
+  opened(socket: Socket): SocketReceiver;
+  /** There will be no socket. */
+  failed(code: number, reason: string, error?: unknown): void;
+}
+
+/**
+ * How a client reaches a server: open one socket to `url`, offering `protocols`. Returns how to give the attempt up
+ * before it is open; `failed` is not called then. Throws a `TypeError` if the URL cannot be one of this transport.
+ */
+export type Transport = (url: string, protocols: readonly string[], attempt: Attempt) => () => void;

@@ -1,0 +1,164 @@
+import type { Fault, FaultCodes, FaultTable, ProtocolError } from './fault.ts';
+import type { ClientLimits, ConnectionLimits } from './limits.ts';
+import type { Wire } from './wire.ts';
+
+/** What is kept of the HTTP request that opened a connection; for plain TCP the headers are empty and `url` is ''. */
+export interface Handshake {
+  /** Path and query, as in the request line. */
+  readonly url: string;
+  /** Header names in lower case; repeated headers are joined by `, `. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly remoteAddress: string;
+  /** Came by TLS. */
+  readonly secure: boolean;
+}
+
+/** What somebody shows to say who they are: of the handshake always, of the protocol what it has. */
+export interface Credentials {
+  readonly subprotocol: string;
+  readonly handshake: Handshake;
+  /** GraphQL: the payload of `connection_init`. Never trusted before `authenticate` has looked at it. */
+  readonly connectionParams?: Readonly<Record<string, unknown>> | undefined;
+  /** STOMP: the headers of CONNECT. */
+  readonly login?: string | undefined;
+  readonly passcode?: string | undefined;
+  readonly host?: string | undefined;
+  readonly headers?: ReadonlyMap<string, string> | undefined;
+}
+
+/** What a protocol adds to the handshake. */
+export type ShownCredentials = Omit<Credentials, 'subprotocol' | 'handshake'>;
+
+/** Who a connection belongs to, as the application's `authenticate` said. */
+export interface Principal {
+  /** The name for `/user/…` destinations, logs and rules. */
+  readonly name?: string | undefined;
+  /** When this ends, in ms since 1970 UTC: the connection is closed then (fault `expired`). */
+  readonly expiresAt?: number | undefined;
+  readonly [property: string]: unknown;
+}
+
+/** Who is this? A principal lets in; `false` or `undefined` refuses. A throw is a bug in the hook (fault `internal`). */
+export type Authenticate = (
+  credentials: Credentials,
+) => Principal | false | undefined | Promise<Principal | false | undefined>;
+
+/**
+ * A protocol for one connection, as far as clients and servers have it in common. Pure: no I/O, no clock, no timer, no
+ * promise; time is a number of ms. What is asynchronous lives beside it and comes back through
+ * {@link BaseConnection.resume}.
+ */
+export interface BaseSession {
+  /** When `tick` is wanted next; Infinity: never. Read again after each call. */
+  readonly deadline: number;
+  /** A message, or a piece of a stream. Throws {@link ProtocolError} and nothing else. */
+  receive(data: string | Uint8Array, now: number): void;
+  tick(now: number): void;
+  /** The connection takes more: paused sources go on. */
+  drained(now: number): void;
+  /** The connection ends by a fault: send last words. They are flushed before the close. */
+  fail?(error: ProtocolError): void;
+  /** The transport is gone; called exactly once. Let go of everything. */
+  end(code: number, reason: string): void;
+  /** Is the peer still there? Called when a tab wakes up or a network comes back; the answer shows in `tick`. */
+  probe?(now: number): void;
+}
+
+/** What a server asks of its sessions. */
+export interface Session extends BaseSession {
+  /**
+   * The part of `deadline` by which something has to be sent, such as a heart-beat: `tick` is called for it even while
+   * input is held back. Absent: nothing has to be.
+   */
+  readonly sendBy?: number | undefined;
+  /** Nothing runs: drain may close this connection. */
+  readonly idle: boolean;
+  /** Input is no longer held back: go on with what the codec still has. Throws as `receive`. */
+  released(now: number): void;
+  /** The server is leaving: finish what runs, start nothing new. */
+  drain(now: number): void;
+  fail(error: ProtocolError): void;
+}
+
+/** What a session, or the code around it, may do with its connection, on a client as on a server. */
+export interface BaseConnection {
+  /** The limits of this connection. */
+  readonly limits: ClientLimits;
+  /** The negotiated token; '' where there was none. */
+  readonly name: string;
+  /** No more input is processed and nothing but last words is sent. */
+  readonly closing: boolean;
+  /** More than half of the high-water mark is unsent: sources that can wait should. */
+  readonly saturated: boolean;
+  /** When data last left and last came, in ms of the clock. A part of a message counts, a WebSocket pong does not. */
+  readonly sentAt: number;
+  readonly receivedAt: number;
+  readonly now: number;
+  /** Send a message; on a server all of one turn leave in one write. Ignored once the connection is closing. */
+  send(wire: Wire): void;
+  /**
+   * Come back with an outcome: `then` or `otherwise` is called with the time, unless the connection has ended. What
+   * they throw is treated as if `receive` had thrown it; without `otherwise`, a rejection is the fault `internal`.
+   */
+  resume<T>(
+    outcome: Promise<T> | T,
+    then: (value: T, now: number) => void,
+    otherwise?: (error: unknown, now: number) => void,
+  ): void;
+  /** The deadline of the session may have changed outside a call to it. */
+  touch(): void;
+  /** End by a fault: last words, flush, close. The first fault counts; later ones are ignored. */
+  close(fault: Fault, detail?: string): void;
+  /** Flush, then close normally (1000). */
+  finish(code?: number, reason?: string): void;
+  /** Drop the transport at once, without a goodbye. */
+  terminate(): void;
+  /** Tell the application of an error that is not the peer's fault. Never throws. */
+  report(error: unknown): void;
+}
+
+/** What a server's connection can do besides. */
+export interface Connection extends BaseConnection {
+  readonly limits: ConnectionLimits;
+  readonly handshake: Handshake;
+  /** Whom `authenticate` named; undefined before. */
+  readonly principal: Principal | undefined;
+  /** What was queued so far leaves now, not at the end of the turn. */
+  flush(): void;
+  /** Keep later input back until `release` was called as often as `hold`. */
+  hold(): void;
+  release(): void;
+  /**
+   * Call `run` at the end of this turn of the event loop, after what was queued so far has left, whether or not the
+   * connection has ended by then. What it throws is treated as if `receive` had thrown it.
+   */
+  afterTurn(run: () => void): void;
+  /**
+   * Ask the application who this is. `then` gets whether it lets them in; from then on `principal` is known and the
+   * connection ends when it expires. Without an `authenticate` hook everybody is let in, as nobody.
+   */
+  authenticate(credentials: ShownCredentials, then: (admitted: boolean, now: number) => void): void;
+}
+
+/** A protocol that a client can speak: see `connect()`. */
+export interface ClientProtocol {
+  /** Tokens of `Sec-WebSocket-Protocol`, the preferred first. None: it is spoken over byte streams. */
+  readonly names: readonly string[];
+  readonly faults: FaultCodes;
+  /** A connection to `url` is there. */
+  readonly open: (connection: BaseConnection, name: string, url: string) => BaseSession;
+}
+
+/** A protocol that an endpoint can speak. A new one is a folder and a line in `protocols`. */
+export interface Subprotocol {
+  /** Tokens of `Sec-WebSocket-Protocol`, the preferred first. */
+  readonly names: readonly string[];
+  /** Tokens that are refused with advice, such as those of a predecessor: token to close reason. */
+  readonly advice?: Readonly<Record<string, string>> | undefined;
+  readonly faults: FaultTable;
+  /** Speaks to clients that offer no token at all (RFC 6455 4.1 allows that): STOMP does. */
+  readonly acceptsUnnamed?: boolean | undefined;
+  open(connection: Connection, name: string): Session;
+  /** The endpoint closes for good: let go of what outlives connections. */
+  dispose?(): void;
+}

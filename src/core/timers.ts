@@ -1,0 +1,55 @@
+import { never, type Timed, type Timers } from './clock.ts';
+
+/** A timer later than this many ms means that the tab slept: what arrived meanwhile is read before anything ends. */
+const stall = 1_000;
+/** The longest wait of a host timer, in ms; a longer one is made of several. */
+const longest = 0x7fffffff;
+
+/**
+ * Time for clients, where few things wait: a host timer for each of them. One that fires early is set again.
+ *
+ * @example
+ * const timers = createTimers((run, ms) => setTimeout(run, ms), clearTimeout);
+ */
+export function createTimers<Timer>(
+  setTimer: (run: () => void, ms: number) => Timer,
+  clearTimer: (timer: Timer) => void,
+): Timers {
+  const waiting = new Map<Timed, readonly [at: number, timer: Timer]>();
+
+  function arm(timed: Timed, at: number): void {
+    const fire = (): void => {
+      waiting.delete(timed);
+      const now = timers.now();
+      if (timed.deadline <= now) {
+        if (now > at + stall) return arm(timed, now);
+        timed.tick(now);
+      }
+      timers.watch(timed);
+    };
+    waiting.set(timed, [at, setTimer(fire, Math.min(at - timers.now(), longest))]);
+  }
+
+  const timers: Timers = {
+    now: () => performance.now(),
+    watch(timed) {
+      const { deadline } = timed;
+      const [at = never] = waiting.get(timed) ?? [];
+      if (!(deadline < at)) return;
+      timers.forget(timed);
+      arm(timed, deadline);
+    },
+    forget(timed) {
+      const entry = waiting.get(timed);
+      if (entry) clearTimer(entry[1]);
+      waiting.delete(timed);
+    },
+  };
+  return timers;
+}
+
+/** Time in browsers. */
+export const timers: Timers = /* @__PURE__ */ createTimers(
+  (run, ms) => setTimeout(run, ms),
+  (timer) => clearTimeout(timer),
+);

@@ -1,0 +1,46 @@
+/**
+ * One outgoing message: its own short head and, where many receivers share the rest, one shared tail.
+ *
+ * `head` is text or UTF-8 bytes, `tail` is bytes that are encoded once per message and protocol and must not be
+ * changed by anyone. `binary` chooses the WebSocket opcode (RFC 6455 5.6); byte streams such as TCP ignore it.
+ *
+ * @example
+ * const wire: Wire = { head: '{"id":"7","type":"next","payload":', tail: encodeUtf8('{"data":{}}}'), binary: false };
+ */
+export interface Wire {
+  readonly head: string | Uint8Array;
+  readonly tail?: Uint8Array | undefined;
+  readonly binary: boolean;
+}
+
+const encoder = new TextEncoder();
+const scratch = /* @__PURE__ */ new Uint8Array(4_096);
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** UTF-8 bytes of a string; lone surrogates become U+FFFD. */
+export const encodeUtf8 = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(text);
+
+/** Text of UTF-8 bytes, a BOM kept. Throws a `TypeError` on bytes that are not UTF-8. */
+export const decodeUtf8 = (bytes: Uint8Array): string => strict.decode(bytes);
+
+/** Text of UTF-8 bytes, a BOM kept; what is not UTF-8 becomes U+FFFD. Never throws. */
+export const decodeUtf8Lossy = (bytes: Uint8Array): string => lenient.decode(bytes);
+
+/** Length of a string in UTF-8, in bytes. */
+export function utf8Length(text: string): number {
+  // Node counts without encoding.
+  if (globalThis.Buffer) return globalThis.Buffer.byteLength(text);
+  let bytes = 0;
+  // Encoding into a buffer that is there already is several times faster than looking at each unit.
+  for (let rest = text; rest !== ''; ) {
+    const { read, written } = encoder.encodeInto(rest, scratch);
+    bytes += written;
+    rest = rest.slice(read);
+  }
+  return bytes;
+}
+
+/** Length of a wire, in bytes, without any transport framing. */
+export const wireLength = (wire: Wire): number =>
+  (typeof wire.head === 'string' ? utf8Length(wire.head) : wire.head.length) + (wire.tail?.length ?? 0);

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { resolveClientLimits } from '../../src/core/client-limits.ts';
+import { connectionLimits, resolveLimits } from '../../src/core/limits.ts';
+
+test('[CONN-10] a client has the numbers of a server, unless it is given others', () => {
+  const limits = resolveClientLimits();
+  expect(resolveLimits(connectionLimits)).toMatchObject(limits);
+  expect(
+    resolveClientLimits({ maxPayload: 5, pongTimeout: Number.POSITIVE_INFINITY, closeTimeout: undefined }),
+  ).toEqual({ ...limits, maxPayload: 5, pongTimeout: Number.POSITIVE_INFINITY });
+});
+
+test.each<Record<string, unknown>>([
+  { pongTimeout: 0 },
+  { pongTimeout: '5' },
+  { pongTimeout: Number.NaN },
+  { pingInterval: 5 },
+  { constructor: 5 },
+])('[CONN-10] %j is a TypeError that names the limit', (limits) => {
+  const [name, value] = Object.entries(limits)[0] ?? [];
+  expect(() => resolveClientLimits(limits as never)).toThrow(
+    new TypeError(
+      `limits.${name} must be above 0, and one of maxPayload,highWaterMark,pongTimeout,closeTimeout; got ${value}`,
+    ),
+  );
+});

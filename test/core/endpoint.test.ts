@@ -1,0 +1,213 @@
+import { expect, test, vi } from 'vitest';
+import { createEndpoint, type EndpointOptions } from '../../src/core/endpoint.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { FakeSocket } from '../support/fake-socket.ts';
+import { type ScriptedSession, scripted } from '../support/scripted-session.ts';
+
+const handshake = { url: '/ws', headers: {}, remoteAddress: '127.0.0.1', secure: false };
+
+function serve(options: Partial<EndpointOptions> = {}) {
+  const clock = createFakeClock();
+  const plain = scripted();
+  const errors: unknown[] = [];
+  const endpoint = createEndpoint({ protocols: [plain], clock, onError: (error) => errors.push(error), ...options });
+  function connect(answersClose = true) {
+    const socket = new FakeSocket({ protocol: 'plain', answersClose });
+    const connection = endpoint.accept(socket, handshake, plain);
+    socket.receiver = connection;
+    return { socket, connection, session: connection.session as ScriptedSession };
+  }
+  return { clock, plain, endpoint, errors, connect };
+}
+
+test('stats count connections by subprotocol, what was accepted and refused, and faults', () => {
+  const { endpoint, connect } = serve();
+  const [one, two] = [connect(), connect()];
+  endpoint.refused();
+  expect(endpoint.stats()).toEqual({
+    open: 2,
+    subprotocols: { plain: 2 },
+    accepted: 2,
+    refused: 1,
+    faults: {},
+    draining: false,
+  });
+  one.connection.close('forbidden');
+  two.socket.hangUp();
+  expect(endpoint.stats()).toMatchObject({ open: 0, subprotocols: {}, accepted: 2, faults: { forbidden: 1 } });
+});
+
+test('[CONN-38] after a thousand connections the wheel holds nothing and nothing is open', () => {
+  const { clock, endpoint, connect } = serve();
+  const all = Array.from({ length: 1_000 }, () => connect(false));
+  for (const [index, { connection, socket }] of all.entries()) {
+    if (index % 3 === 0) connection.close('malformed');
+    if (index % 3 === 1) connection.finish();
+    if (index % 2 === 0) socket.hangUp();
+    if (index % 7 === 0) clock.advance(10);
+  }
+  for (const { connection } of all) connection.terminate();
+  clock.flushTurn();
+  expect([endpoint.stats().open, clock.armed]).toEqual([0, 0]);
+});
+
+test('[CONN-9] over maxConnections nothing more is taken, until one has left', () => {
+  const { endpoint, connect } = serve({ maxConnections: 2 });
+  connect();
+  expect(endpoint.unavailable()).toBeUndefined();
+  const { socket } = connect();
+  expect(endpoint.unavailable()).toBe('Too many connections');
+  socket.hangUp();
+  expect(endpoint.unavailable()).toBeUndefined();
+});
+
+test('[CONN-29] a drain tells every session, refuses new ones and closes a tenth of the idle per second', async () => {
+  const { clock, endpoint, connect } = serve();
+  const all = Array.from({ length: 250 }, () => connect());
+  const drained = endpoint.drain();
+  expect(endpoint.unavailable()).toBe('The server is going away');
+  expect(endpoint.stats().draining).toBe(true);
+  expect(all.every(({ session }) => session.log[0] === 'drain')).toBe(true);
+  const left: number[] = [];
+  for (let second = 0; second < 10; second++) {
+    clock.advance(1_000);
+    left.push(endpoint.stats().open);
+  }
+  for (const [second, open] of left.entries()) {
+    const expected = 250 - 25 * (second + 1);
+    expect(Math.abs(open - expected)).toBeLessThanOrEqual(3);
+  }
+  clock.advance(500);
+  await drained;
+  expect([endpoint.stats().open, clock.armed]).toEqual([0, 0]);
+});
+
+test('[CONN-29] who still runs something is waited for', async () => {
+  const { clock, endpoint, connect } = serve();
+  const busy = connect();
+  busy.session.idle = false;
+  const idle = connect();
+  const drained = endpoint.drain({ deadline: 5_000 });
+  clock.advance(1_000);
+  expect([idle.socket.closing?.code, busy.socket.closing]).toEqual([1001, undefined]);
+  busy.session.idle = true;
+  clock.advance(200);
+  expect(busy.socket.closing?.code).toBe(1001);
+  await drained;
+});
+
+test('[CONN-30] at the deadline whatever still runs is closed; the hint and 1012 tell when and why to come back', async () => {
+  const { clock, endpoint, connect } = serve();
+  const all = Array.from({ length: 50 }, () => connect());
+  for (const { session } of all) session.idle = false;
+  const drained = endpoint.drain({ deadline: 3_000, restart: true, retryWithin: 12_000 });
+  clock.advance(2_950);
+  expect(endpoint.stats().open).toBe(50);
+  clock.advance(150);
+  await drained;
+  for (const { socket } of all) {
+    expect(socket.closing).toEqual({ code: 1012, reason: 'goingAway retry within 12000 ms' });
+  }
+});
+
+test('[CONN-30] clients are told to come back over 1.5 ms per connection, at least a second', async () => {
+  for (const [count, hint] of [
+    [3, 1_000],
+    [2_500, 3_750],
+  ] as const) {
+    const { clock, endpoint, connect } = serve();
+    const all = Array.from({ length: count }, () => connect());
+    const drained = endpoint.drain();
+    clock.advance(31_000);
+    await drained;
+    expect(all.at(-1)?.socket.closing?.reason).toBe(`goingAway retry within ${hint} ms`);
+  }
+});
+
+test('[CONN-30] a drain waits for peers that do not answer the close, until their time is up', async () => {
+  const { clock, endpoint, connect } = serve({ limits: { closeTimeout: 2_000 } });
+  const { socket } = connect(false);
+  let through = false;
+  const drained = endpoint.drain({ deadline: 0 }).then(() => {
+    through = true;
+  });
+  clock.advance(1_900);
+  await clock.settle();
+  expect([through, socket.closing?.code]).toEqual([false, 1001]);
+  clock.advance(300);
+  await drained;
+  expect([socket.terminated, clock.armed]).toEqual([true, 0]);
+});
+
+test('[CONN-30] a drain of nobody is through at once; a second one is the first', async () => {
+  const { endpoint, plain } = serve();
+  const order: string[] = [];
+  endpoint.onDrained(() => order.push('listener'));
+  Object.assign(plain, { dispose: () => order.push('dispose') });
+  await Promise.all([endpoint.drain(), endpoint.drain({ deadline: 5 })]);
+  expect(order).toEqual(['dispose', 'listener']);
+});
+
+test('[CONN-25] a dispose hook that throws is reported and stops no drain', async () => {
+  const { endpoint, plain, errors } = serve();
+  const bug = new Error('dispose');
+  let heard = false;
+  Object.assign(plain, {
+    dispose() {
+      throw bug;
+    },
+  });
+  endpoint.onDrained(() => {
+    heard = true;
+  });
+  await endpoint.drain();
+  expect([errors, heard]).toEqual([[bug], true]);
+});
+
+test('[CONN-10] drain names the option that is wrong, and then does not drain', async () => {
+  const { endpoint } = serve();
+  for (const name of ['deadline', 'retryWithin']) {
+    for (const value of [-1, Number.NaN, '5'] as never[]) {
+      await expect(endpoint.drain({ [name]: value })).rejects.toThrow(new RegExp(`^drain: ${name} must be a number`));
+    }
+  }
+  expect(endpoint.stats().draining).toBe(false);
+});
+
+test.each([
+  [{ protocols: [] }, /^protocols must list/],
+  [{ protocols: undefined }, /^protocols must list/],
+  [{ protocols: [null] }, /^protocols must hold subprotocols/],
+  [{ protocols: [{ names: 'x' }] }, /^protocols must hold subprotocols/],
+  [{ protocols: [scripted(['a']), scripted(['b', 'a'])] }, /^protocols: two of them speak a/],
+  [{ authenticate: 'yes' }, /^authenticate must be a function; got string/],
+  [{ onError: 5 }, /^onError must be a function; got number/],
+  [{ maxConnections: 0 }, /^maxConnections must be a number above 0/],
+  [{ maxConnections: '5' }, /^maxConnections must be a number above 0/],
+  [{ limits: { maxPayload: 0 } }, /^limits\.maxPayload must be/],
+  [{ limits: { maxPayloads: 1 } }, /^limits\.maxPayloads is not a limit/],
+])('[CONN-10] %j is a TypeError that names the option', (options, message) => {
+  expect(() => createEndpoint({ protocols: [scripted()], ...options } as never)).toThrow(TypeError);
+  expect(() => createEndpoint({ protocols: [scripted()], ...options } as never)).toThrow(message);
+});
+
+test('[CONN-25] errors go to console.error unless somebody listens, and a listener that throws ends nothing', () => {
+  const heard = vi.spyOn(console, 'error').mockImplementation(() => {});
+  const bug = new Error('x');
+  createEndpoint({ protocols: [scripted()] }).report(bug);
+  expect(heard).toHaveBeenCalledWith('subwire:', bug);
+  heard.mockRestore();
+  const endpoint = createEndpoint({
+    protocols: [scripted()],
+    onError() {
+      throw new Error('logger');
+    },
+  });
+  expect(() => endpoint.report(bug)).not.toThrow();
+});
+
+test('[CONN-1] the endpoint chooses among what it has mounted', () => {
+  const { endpoint, plain } = serve();
+  expect(endpoint.choose(['x', 'plain'])).toEqual({ kind: 'speak', subprotocol: plain, name: 'plain' });
+  expect(endpoint.limits.maxPayload).toBe(1_048_576);
+});

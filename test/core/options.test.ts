@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest';
+import { checkNames, must, mustBeNumbers } from '../../src/core/options.ts';
+
+describe('names of options', () => {
+  test('a name that is none is refused, with those that there are', () => {
+    expect(() => checkNames({ authentcate: () => true }, { authenticate: true, path: true }, 'attach()')).toThrow(
+      new TypeError('attach() has no option "authentcate". There are: authenticate, path'),
+    );
+  });
+
+  test('what every object has is not a name', () => {
+    expect(() => checkNames({ toString: 1 }, { path: true }, 'attach()')).toThrow(/no option "toString"/);
+  });
+
+  test('known names pass, whatever their value', () => {
+    expect(() => checkNames({ path: undefined }, { path: true }, 'attach()')).not.toThrow();
+  });
+});
+
+describe('values of options', () => {
+  test('what must hold is said with the name of the option and with what came', () => {
+    expect(() => must(false, 'path', 'a string', 5)).toThrow(new TypeError('path must be a string; got 5'));
+    expect(() => must('yes', 'path', 'a string', 5)).not.toThrow();
+  });
+
+  test('numbers are absent, or numbers that are large enough', () => {
+    expect(() =>
+      mustBeNumbers({ a: 1, b: Number.POSITIVE_INFINITY, c: undefined }, ['a', 'b', 'c', 'd'], 1),
+    ).not.toThrow();
+    for (const a of [0, Number.NaN, '5', null, -1]) {
+      expect(() => mustBeNumbers({ a }, ['a'], 1)).toThrow(new TypeError(`a must be a number from 1 up; got ${a}`));
+    }
+  });
+});

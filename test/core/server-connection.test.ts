@@ -1,0 +1,875 @@
+import { expect, test } from 'vitest';
+import type { ConnectionEnd } from '../../src/core/connection.ts';
+import { ProtocolError } from '../../src/core/fault.ts';
+import { connectionLimits, type LimitOptions, resolveLimits } from '../../src/core/limits.ts';
+import { ServerConnection } from '../../src/core/server-connection.ts';
+import type { Authenticate, Session } from '../../src/core/subprotocol.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { FakeSocket } from '../support/fake-socket.ts';
+import { plainFaults, ScriptedSession } from '../support/scripted-session.ts';
+
+interface Setup {
+  readonly limits?: LimitOptions<typeof connectionLimits>;
+  readonly batches?: boolean;
+  readonly answersClose?: boolean;
+  readonly cutsSlowReader?: boolean;
+  readonly authenticate?: Authenticate;
+  readonly faults?: typeof plainFaults;
+  readonly script?: (session: ScriptedSession) => void;
+  readonly bytesReceived?: number;
+  readonly bufferedAmount?: number;
+}
+
+function open(setup: Setup = {}) {
+  const clock = createFakeClock(1_000);
+  const socket = new FakeSocket({
+    protocol: 'plain',
+    batches: setup.batches ?? true,
+    answersClose: setup.answersClose ?? true,
+  });
+  socket.bytesReceived = setup.bytesReceived ?? 0;
+  socket.bufferedAmount = setup.bufferedAmount ?? 0;
+  const errors: unknown[] = [];
+  const ends: ConnectionEnd[] = [];
+  const connection = new ServerConnection({
+    socket,
+    clock,
+    limits: resolveLimits(connectionLimits, setup.limits),
+    faults: setup.faults ?? plainFaults,
+    handshake: { url: '/ws', headers: {}, remoteAddress: '', secure: false },
+    authenticate: setup.authenticate,
+    cutsSlowReader: setup.cutsSlowReader ?? true,
+    report: (error) => errors.push(error),
+    ended: (_, end) => ends.push(end),
+  });
+  connection.start((opened) => {
+    const made = new ScriptedSession(opened);
+    setup.script?.(made);
+    return made;
+  });
+  socket.receiver = connection;
+  const session = connection.session as ScriptedSession;
+  const send = (head: string): void => connection.send({ head, binary: false });
+  return { clock, socket, connection, session, errors, ends, send };
+}
+
+const text = (head: string) => ({ head, binary: false });
+
+// ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('[CONN-11] all messages of one turn leave in one write, in order', () => {
+  const { clock, socket, send } = open();
+  for (const each of ['a', 'b', 'c']) send(each);
+  expect(socket.writes).toHaveLength(0);
+  clock.flushTurn();
+  expect(socket.writes.map((wires) => wires.map(({ head }) => head))).toEqual([['a', 'b', 'c']]);
+  clock.flushTurn();
+  expect(socket.writes).toHaveLength(1);
+  send('d');
+  clock.flushTurn();
+  expect(socket.sent).toEqual(['a', 'b', 'c', 'd']);
+  expect(socket.writes).toHaveLength(2);
+});
+
+test('[CONN-11] a transport that merges writes by itself gets each message at once', () => {
+  const { socket, send } = open({ batches: false });
+  send('a');
+  send('b');
+  expect(socket.writes).toHaveLength(2);
+});
+
+test('[CONN-11] flush() does not wait for the end of the turn, which then has nothing left', () => {
+  const { clock, socket, connection, send } = open();
+  send('a');
+  connection.flush();
+  expect(socket.sent).toEqual(['a']);
+  clock.flushTurn();
+  connection.flush();
+  expect(socket.writes).toHaveLength(1);
+});
+
+test('[CONN-12] a turn that queues more than 64 KiB is flushed before its end', () => {
+  const { clock, socket, connection } = open();
+  const wire = { head: 'h'.repeat(1_000), tail: new Uint8Array(64_536), binary: true };
+  connection.send(wire);
+  expect(socket.writes).toHaveLength(0);
+  connection.send(text('x'));
+  expect(socket.writes.map(({ length }) => length)).toEqual([2]);
+  connection.send(text('y'));
+  clock.flushTurn();
+  expect(socket.writes.map(({ length }) => length)).toEqual([2, 1]);
+});
+
+test('[CONN-25] afterTurn comes after what was queued before has left, and what it throws ends the connection', () => {
+  const { clock, socket, connection, send } = open();
+  const seen: unknown[] = [];
+  send('a');
+  connection.afterTurn(() => seen.push(socket.sent.length));
+  clock.flushTurn();
+  expect(seen).toEqual([1]);
+  connection.afterTurn(() => {
+    throw new ProtocolError('duplicate');
+  });
+  connection.afterTurn(() => seen.push('after the end'));
+  clock.flushTurn();
+  expect([seen, socket.closing?.reason]).toEqual([[1, 'after the end'], 'duplicate']);
+});
+
+test('sentAt is when data last left, receivedAt when it last came', () => {
+  const { clock, connection, send } = open();
+  clock.advance(500);
+  connection.received('x');
+  expect([connection.sentAt, connection.receivedAt, connection.now]).toEqual([1_000, 1_500, 1_500]);
+  send('a');
+  clock.advance(200);
+  expect([connection.sentAt, connection.receivedAt]).toEqual([1_500, 1_500]);
+  expect(connection.name).toBe('plain');
+});
+
+test('[CONN-16] a reader that leaves more than the high-water mark unread is cut before the next write', () => {
+  const { clock, socket, session, send, ends } = open();
+  send('a');
+  clock.flushTurn();
+  socket.bufferedAmount = 1_048_577;
+  send('b');
+  clock.flushTurn();
+  expect(session.log).toEqual(['fail tooSlow', 'end 1013 tooSlow']);
+  expect(socket.sent).toEqual(['a']);
+  expect(ends).toEqual([{ code: 1013, reason: 'tooSlow', fault: 'tooSlow' }]);
+});
+
+test('[CONN-16] last words of a slow reader are still written', () => {
+  const { clock, socket, session, send } = open();
+  session.on.fail = () => send('last words');
+  socket.bufferedAmount = 2_000_000;
+  send('b');
+  clock.flushTurn();
+  expect(socket.sent).toEqual(['last words']);
+});
+
+test('[CONN-16] one message that is larger than the mark still leaves', () => {
+  const { clock, socket, connection } = open();
+  socket.bufferedAmount = 1_048_576;
+  connection.send({ head: '', tail: new Uint8Array(5_000_000), binary: true });
+  clock.flushTurn();
+  expect(socket.sent).toHaveLength(1);
+  expect(socket.closing).toBeUndefined();
+});
+
+test('[CONN-16] while such a message is on its way, what follows it is no reason to cut', () => {
+  const { clock, socket, connection, send } = open();
+  const leave = (buffered: number): void => {
+    socket.bufferedAmount = buffered;
+    send('heart-beat');
+    clock.flushTurn();
+  };
+  connection.send({ head: '', tail: new Uint8Array(5_000_000), binary: true });
+  leave(5_000_000);
+  leave(6_000_000);
+  expect(socket.closing).toBeUndefined();
+  // Once it has left, the mark counts again.
+  leave(1_000_000);
+  leave(1_048_577);
+  expect(socket.closing?.code).toBe(1013);
+});
+
+test('[CONN-16] a client is not cut for what its own network does not take', () => {
+  const { socket, send } = open({ batches: false, cutsSlowReader: false });
+  socket.bufferedAmount = 5_000_000;
+  send('b');
+  expect(socket.sent).toEqual(['b']);
+});
+
+test('[CONN-16] pongs that nobody reads are cut as well', () => {
+  const { socket, connection, session } = open();
+  connection.pinged();
+  expect(session.log).toEqual([]);
+  socket.bufferedAmount = 2_000_000;
+  connection.pinged();
+  expect(session.log).toEqual(['fail tooSlow', 'end 1013 tooSlow']);
+});
+
+test('[CONN-17] over half of the mark a connection is saturated, what is queued included', () => {
+  const { socket, connection, send } = open({ limits: { highWaterMark: 1_000 } });
+  expect(connection.saturated).toBe(false);
+  socket.bufferedAmount = 300;
+  send('x'.repeat(200));
+  expect(connection.saturated).toBe(false);
+  send('x');
+  expect([connection.saturated, connection.buffered]).toEqual([true, 501]);
+});
+
+test('[CONN-17] drained follows when the transport says so', () => {
+  const { clock, socket, connection, session } = open();
+  socket.bufferedAmount = 600_000;
+  expect(connection.saturated).toBe(true);
+  socket.bufferedAmount = 0;
+  connection.drained();
+  clock.advance(1_000);
+  expect(session.log).toEqual(['drained']);
+});
+
+test('[CONN-17] drained follows where the transport took everything at once and says nothing', () => {
+  const { clock, socket, connection, session, send } = open({ limits: { highWaterMark: 1_000 } });
+  send('x'.repeat(600));
+  expect(connection.saturated).toBe(true);
+  clock.flushTurn();
+  expect([socket.writes.length, session.log]).toEqual([1, []]);
+  clock.advance(20);
+  expect(session.log).toEqual(['drained']);
+  clock.advance(1_000);
+  expect(session.log).toEqual(['drained']);
+});
+
+test('[CONN-17] drained follows where the transport never tells: it is asked every 50 ms', () => {
+  const { clock, socket, connection, session } = open({ batches: false });
+  socket.bufferedAmount = 600_000;
+  expect(connection.saturated).toBe(true);
+  clock.advance(500);
+  expect(session.log).toEqual([]);
+  socket.bufferedAmount = 0;
+  clock.advance(60);
+  expect(session.log).toEqual(['drained']);
+});
+
+test('nobody asks a transport that was never saturated', () => {
+  const { clock, socket, send } = open({ batches: false, limits: { pingInterval: Number.POSITIVE_INFINITY } });
+  socket.bufferedAmount = 10;
+  send('x');
+  expect(clock.armed).toBe(0);
+});
+
+// ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('[CONN-13] held input waits, in order, and the transport is not read', () => {
+  const { socket, connection, session } = open();
+  connection.hold();
+  expect(socket.paused).toBe(true);
+  connection.received('a');
+  connection.received('b');
+  expect(session.log).toEqual([]);
+  connection.release();
+  expect(session.log).toEqual(['released', 'receive a', 'released', 'receive b', 'released']);
+  expect(socket.paused).toBe(false);
+});
+
+test('[CONN-13] bytes that are held are copied, since the transport may reuse them', () => {
+  const { connection, session } = open();
+  connection.hold();
+  const bytes = Buffer.from('abc');
+  connection.received(bytes);
+  bytes.fill(0x78);
+  connection.release();
+  expect(session.log).toContain('receive abc');
+});
+
+test('[CONN-13] a session that holds in the middle of held input is obeyed at once', () => {
+  const { connection, session } = open();
+  session.on.receive = (data: string) => {
+    if (data === 'CONNECT') connection.hold();
+  };
+  for (const data of ['CONNECT', 'SEND 1', 'CONNECT', 'SEND 2']) connection.received(data);
+  const receives = () => session.log.filter((line) => line.startsWith('receive'));
+  expect(receives()).toEqual(['receive CONNECT']);
+  connection.release();
+  expect(receives()).toEqual(['receive CONNECT', 'receive SEND 1', 'receive CONNECT']);
+  connection.release();
+  expect(receives().at(-1)).toBe('receive SEND 2');
+});
+
+test('[CONN-13] as many releases as holds let input in again; one too many is nothing', () => {
+  const { connection, session } = open();
+  connection.hold();
+  connection.hold();
+  connection.received('a');
+  connection.release();
+  expect(session.log).toEqual([]);
+  connection.release();
+  connection.release();
+  connection.hold();
+  connection.received('b');
+  expect(session.log.filter((line) => line.startsWith('receive'))).toEqual(['receive a']);
+});
+
+test('[CONN-13] a release inside the call that held is heard when the call is over', () => {
+  const { socket, connection, session } = open();
+  session.on.receive = () => {
+    connection.hold();
+    connection.release();
+  };
+  connection.received('a');
+  expect(session.log).toEqual(['receive a', 'released']);
+  expect(socket.paused).toBe(false);
+  session.on.released = () => {
+    if (session.log.length > 5) return;
+    connection.hold();
+    connection.release();
+  };
+  connection.received('b');
+  expect(session.log.slice(2)).toEqual(['receive b', 'released', 'released', 'released']);
+});
+
+test('[CONN-13] after the end held input is dropped', () => {
+  const { connection, session } = open();
+  connection.hold();
+  connection.received('a');
+  connection.close('forbidden');
+  connection.release();
+  expect(session.log).toEqual(['fail forbidden', 'end 4403 forbidden']);
+});
+
+test('[CONN-14] an outcome comes back with the time, a rejection to its own handler', async () => {
+  const { clock, connection } = open();
+  const seen: unknown[] = [];
+  connection.resume('now', (value, now) => seen.push(value, now));
+  connection.resume(Promise.resolve('later'), (value, now) => seen.push(value, now));
+  // biome-ignore lint/suspicious/noThenProperty: promises of other libraries are just that
+  const thenable = { then: (resolve: (value: string) => void) => resolve('thenable') } as Promise<string>;
+  connection.resume(thenable, (value) => seen.push(value));
+  connection.resume(
+    Promise.reject(new Error('no')),
+    () => seen.push('wrong'),
+    (error, now) => seen.push((error as Error).message, now),
+  );
+  expect(seen).toEqual(['now', 1_000]);
+  await clock.settle();
+  expect(seen).toHaveLength(7);
+  expect(seen).toEqual(expect.arrayContaining(['later', 'thenable', 'no', 1_000]));
+});
+
+test('[CONN-14] an outcome that comes after the end is dropped', async () => {
+  const { clock, connection, errors } = open();
+  const seen: unknown[] = [];
+  connection.resume(Promise.resolve(1), () => seen.push('then'));
+  connection.resume(
+    Promise.reject(new Error('no')),
+    () => {},
+    () => seen.push('otherwise'),
+  );
+  connection.resume(Promise.reject(new Error('no')), () => {});
+  connection.close('forbidden');
+  connection.resume(2, () => seen.push('sync'));
+  await clock.settle();
+  expect([seen, errors]).toEqual([[], []]);
+});
+
+test('[CONN-25] a rejection that nobody handles is reported, and is the fault internal', async () => {
+  const { clock, socket, connection, errors } = open();
+  const error = new Error('no');
+  connection.resume(Promise.reject(error), () => {});
+  await clock.settle();
+  expect(errors).toEqual([error]);
+  expect(socket.closing).toEqual({ code: 1011, reason: 'internal' });
+});
+
+test('[CONN-15] over the rate the transport is not read; what had come is delivered in time', () => {
+  const { clock, socket, connection, session } = open({ limits: { messageRate: 10 } });
+  for (let index = 0; index < 12; index++) connection.received(String(index));
+  const count = () => session.log.filter((line) => line.startsWith('receive')).length;
+  expect([count(), socket.paused]).toEqual([10, true]);
+  clock.advance(100);
+  expect(count()).toBe(11);
+  clock.advance(200);
+  expect([count(), socket.paused]).toEqual([12, false]);
+  expect(session.log.filter((line) => line.startsWith('receive'))).toEqual(
+    Array.from({ length: 12 }, (_, index) => `receive ${index}`),
+  );
+});
+
+test('[CONN-15] who stays over the rate for 10 s is cut', () => {
+  const { clock, connection, socket } = open({ limits: { messageRate: 10 } });
+  let sent = 0;
+  while (!socket.closing && sent < 2_000) {
+    connection.received(String(sent++));
+    clock.advance(20);
+  }
+  expect(socket.closing).toEqual({ code: 4429, reason: 'tooMany' });
+  expect(clock.now()).toBeGreaterThan(11_000);
+  expect(clock.now()).toBeLessThan(15_000);
+});
+
+test('[CONN-21] while the rate keeps us from reading, the silence is our own doing', () => {
+  const { clock, connection } = open({ limits: { messageRate: 2 } });
+  for (let index = 0; index < 10; index++) connection.received(String(index));
+  clock.advance(3_000);
+  expect(clock.now() - connection.receivedAt).toBeLessThanOrEqual(510);
+});
+
+test('[CONN-21] while input is held, no deadline of the session passes and no peer is dead', () => {
+  const { clock, socket, connection, session } = open();
+  session.deadline = 3_000;
+  connection.touch();
+  connection.hold();
+  clock.advance(120_000);
+  expect([session.log, socket.pings, socket.closing]).toEqual([[], 0, undefined]);
+  connection.release();
+  expect(connection.receivedAt).toBe(121_000);
+  clock.advance(20);
+  expect(session.log).toContain('tick');
+});
+
+test('[CONN-21] while input is held, what the peer has to hear from us still leaves on time', () => {
+  const { clock, connection, session, send } = open();
+  session.deadline = session.sendBy = 3_000;
+  session.on.tick = (now: number) => {
+    send('beat');
+    session.deadline = session.sendBy = now + 2_000;
+  };
+  connection.touch();
+  connection.hold();
+  clock.advance(7_000);
+  expect(session.log).toEqual(['tick', 'tick', 'tick']);
+  expect(connection.receivedAt).toBe(7_000);
+});
+
+// ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('a deadline of the session is met, also when it changes in a call and when it is touched outside', () => {
+  const { clock, connection, session } = open();
+  session.on.receive = () => {
+    session.deadline = 2_000;
+  };
+  session.on.tick = (now: number) => {
+    session.deadline = now + 5_000;
+  };
+  connection.received('x');
+  clock.advance(1_000);
+  expect(session.log).toEqual(['receive x', 'tick']);
+  session.deadline = 2_500;
+  connection.touch();
+  clock.advance(500);
+  expect(session.log).toHaveLength(3);
+  clock.advance(5_000);
+  expect(session.log).toHaveLength(4);
+});
+
+test('[CONN-18] a peer is pinged every 25 s, also when it sends', () => {
+  const { clock, socket, connection } = open();
+  for (let second = 1; second <= 100; second++) {
+    clock.advance(1_000);
+    connection.received('x');
+  }
+  expect(socket.pings).toBe(4);
+});
+
+test('[CONN-19] a peer that answers nothing for 10 s is cut without waiting for its close frame', () => {
+  const { clock, socket, session, ends } = open({ answersClose: false });
+  clock.advance(34_990);
+  expect(socket.closing).toBeUndefined();
+  clock.advance(20);
+  expect(socket.closing).toEqual({ code: 4000, reason: 'heartbeat' });
+  expect(socket.terminated).toBe(true);
+  expect(session.log).toEqual(['fail heartbeat', 'end 1006']);
+  expect(ends).toEqual([{ code: 1006, reason: '', fault: 'heartbeat' }]);
+});
+
+test('[CONN-19] pings that are closer than the patience do not keep a dead peer alive', () => {
+  const { clock, socket } = open({ limits: { pingInterval: 5_000, pongTimeout: 10_000 } });
+  clock.advance(14_000);
+  expect(socket.closing).toBeUndefined();
+  clock.advance(1_010);
+  expect(socket.closing?.reason).toBe('heartbeat');
+});
+
+test.each(['pong', 'ping', 'message', 'part of a message'])('[CONN-20] a %s keeps a peer alive', (what) => {
+  const { clock, socket, connection } = open();
+  for (let round = 0; round < 15; round++) {
+    clock.advance(9_000);
+    if (what === 'pong') connection.ponged();
+    else if (what === 'ping') connection.pinged();
+    else if (what === 'message') connection.received('x');
+    else socket.bytesReceived += 1;
+  }
+  clock.advance(4_000);
+  expect(socket.closing).toBeUndefined();
+  clock.advance(40_000);
+  expect(socket.closing?.reason).toBe('heartbeat');
+});
+
+test('[CONN-20] a part of a message counts as data, a pong does not; the octets of the handshake neither', () => {
+  const { clock, socket, connection, session } = open({ bytesReceived: 500 });
+  session.deadline = 2_000;
+  connection.touch();
+  session.on.tick = (now: number) => {
+    session.deadline = now + 1_000;
+  };
+  clock.advance(1_000);
+  connection.ponged();
+  expect(connection.receivedAt).toBe(1_000);
+  socket.bytesReceived += 10;
+  clock.advance(1_000);
+  expect(connection.receivedAt).toBe(3_000);
+});
+
+test('[CONN-18] a transport without pings has none', () => {
+  const socket = new FakeSocket();
+  Object.defineProperty(socket, 'ping', { value: undefined });
+  const clock = createFakeClock();
+  const connection = new ServerConnection({
+    socket,
+    clock,
+    limits: resolveLimits(connectionLimits),
+    faults: plainFaults,
+    handshake: { url: '', headers: {}, remoteAddress: '', secure: false },
+    cutsSlowReader: true,
+    report: () => {},
+  });
+  connection.start((opened) => new ScriptedSession(opened));
+  expect([connection.deadline, clock.armed]).toEqual([Number.POSITIVE_INFINITY, 0]);
+});
+
+test('[CONN-31] an answer that came while the process stalled saves the peer', () => {
+  const { clock, socket, connection } = open();
+  clock.advance(25_000);
+  expect(socket.pings).toBe(1);
+  clock.afterTurn(() => {});
+  socket.bytesReceived += 6;
+  clock.sleep(60_000);
+  expect(socket.closing).toBeUndefined();
+  expect(connection.closing).toBe(false);
+});
+
+test('[CONN-22] a principal expires by the wall clock', async () => {
+  const principal = { name: 'ada', expiresAt: 1_800_000_060_000 };
+  const { clock, socket, connection } = open({ authenticate: async () => principal });
+  const admitted: boolean[] = [];
+  connection.authenticate({}, (yes) => admitted.push(yes));
+  await clock.settle();
+  expect([admitted, connection.principal]).toEqual([[true], principal]);
+  clock.shiftWall(-10_000);
+  connection.touch();
+  clock.advance(30_000);
+  connection.ponged();
+  clock.advance(29_000);
+  connection.ponged();
+  expect(socket.closing).toBeUndefined();
+  clock.advance(11_020);
+  expect(socket.closing).toEqual({ code: 4413, reason: 'expired' });
+});
+
+test('[CONN-22] a principal that has expired already is not let in', async () => {
+  const { clock, socket, connection, errors } = open({ authenticate: () => ({ expiresAt: 1_799_999_999_999 }) });
+  const admitted: boolean[] = [];
+  connection.authenticate({}, (yes) => admitted.push(yes));
+  await clock.settle();
+  expect([admitted, errors, socket.closing?.reason]).toEqual([[], [], 'expired']);
+});
+
+test.each([Number.NaN, '2030-01-01', null])('[CONN-22] an expiresAt of %s is a bug of the hook', async (expiresAt) => {
+  const { clock, socket, connection, errors } = open({ authenticate: () => ({ expiresAt }) as never });
+  connection.authenticate({}, () => {});
+  await clock.settle();
+  expect(socket.closing?.reason).toBe('internal');
+  expect(String(errors[0])).toContain('expiresAt must be a number of ms');
+});
+
+test('authenticate: without a hook everybody is let in as nobody; a falsy answer refuses', async () => {
+  const free = open();
+  const seen: unknown[] = [];
+  free.connection.authenticate({}, (yes, now) => seen.push(yes, now, free.connection.principal));
+  expect(seen).toEqual([true, 1_000, undefined]);
+  let asked: unknown;
+  const strict = open({
+    authenticate: (credentials) => {
+      asked = credentials;
+      return false;
+    },
+  });
+  strict.connection.authenticate({ login: 'x' }, (yes) => seen.push(yes));
+  await strict.clock.settle();
+  expect(seen.at(-1)).toBe(false);
+  expect(asked).toEqual({ login: 'x', subprotocol: 'plain', handshake: strict.connection.handshake });
+});
+
+test('[CONN-25] an authenticate hook that throws is the fault internal', async () => {
+  const bug = new Error('hook');
+  const { clock, socket, connection, errors } = open({
+    authenticate: () => {
+      throw bug;
+    },
+  });
+  connection.authenticate({}, () => {});
+  await clock.settle();
+  expect([errors, socket.closing?.reason]).toEqual([[bug], 'internal']);
+});
+
+// ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('[CONN-23] the first fault counts, and nothing is processed or sent afterwards', async () => {
+  const { clock, socket, connection, session, send } = open({ answersClose: false });
+  connection.close('forbidden', 'not you');
+  connection.close('internal');
+  connection.finish();
+  connection.leave(' retry within 1 ms', false);
+  connection.received('x');
+  connection.drained();
+  connection.drain();
+  connection.probe();
+  session.deadline = 1_100;
+  connection.touch();
+  send('late');
+  clock.advance(200);
+  expect(connection.refused(1009)).toBe('');
+  expect(socket.closing).toEqual({ code: 4403, reason: 'not you' });
+  expect(socket.sent).toEqual([]);
+  expect(session.log).toEqual(['fail forbidden']);
+  socket.hangUp(4403, 'not you');
+  expect(session.log).toEqual(['fail forbidden', 'end 4403 not you']);
+});
+
+test('[CONN-23] a fault inside the last words changes nothing', () => {
+  const { socket, connection, session } = open();
+  session.on.fail = () => {
+    connection.close('internal');
+    connection.finish();
+    expect(connection.refused(1007)).toBe('');
+  };
+  connection.close('malformed');
+  expect(socket.closing).toEqual({ code: 4400, reason: 'malformed' });
+  expect(session.log.filter((line) => line.startsWith('fail'))).toHaveLength(1);
+});
+
+test('[CONN-27] a session that drops the transport in its last words has ended', () => {
+  for (const end of ['close', 'refused', 'leave'] as const) {
+    const { socket, connection, session, ends } = open();
+    session.on.fail = () => connection.terminate();
+    if (end === 'close') connection.close('malformed');
+    else if (end === 'refused') expect(connection.refused(1007)).toBe('');
+    else connection.leave('', false);
+    expect([socket.closing, socket.terminated, ends.length, connection.closing]).toEqual([undefined, true, 1, true]);
+  }
+});
+
+test('[CONN-24] what was queued and the last words leave, in order, before the close', () => {
+  const { socket, connection, session, send } = open();
+  session.on.fail = () => send('last words');
+  send('queued');
+  connection.close('malformed');
+  expect(socket.sent).toEqual(['queued', 'last words']);
+  expect(socket.writes).toHaveLength(1);
+});
+
+test.each([
+  [1009, 'tooLarge'],
+  [1007, 'malformed'],
+  [1002, 'malformed'],
+])('[CONN-24] last words leave as well when the transport refuses with %i', (code, fault) => {
+  const { clock, socket, connection, session, send, ends } = open();
+  session.on.fail = () => send('last words');
+  expect(connection.refused(code)).toBe(fault);
+  expect(socket.sent).toEqual(['last words']);
+  connection.received('x');
+  expect(session.log).toEqual([`fail ${fault}`]);
+  clock.advance(10_010);
+  expect([socket.terminated, ends[0]?.fault]).toEqual([true, fault]);
+});
+
+test('[CONN-23] a ProtocolError from receive, released, tick, drained, drain or a resumed call is that fault', () => {
+  const calls: Record<string, (setup: ReturnType<typeof open>) => void> = {
+    receive: ({ connection }) => connection.received('x'),
+    released: ({ connection }) => {
+      connection.hold();
+      connection.release();
+    },
+    tick: ({ session, connection, clock }) => {
+      session.deadline = 1_010;
+      connection.touch();
+      clock.advance(10);
+    },
+    drained: ({ connection }) => connection.drained(),
+    drain: ({ connection }) => connection.drain(),
+    probe: ({ connection }) => connection.probe(),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    const setup = open();
+    setup.session.on[name as keyof Session] = () => {
+      throw new ProtocolError('duplicate', 'id 7');
+    };
+    call(setup);
+    expect([name, setup.socket.closing]).toEqual([name, { code: 4409, reason: 'id 7' }]);
+    expect(setup.errors).toEqual([]);
+  }
+  const { connection, socket } = open();
+  connection.resume(1, () => {
+    throw new ProtocolError('unauthorized');
+  });
+  expect(socket.closing?.code).toBe(4401);
+});
+
+test.each(['receive', 'released', 'tick', 'drained', 'drain', 'probe', 'fail', 'end'] as const)(
+  '[CONN-25] whatever %s throws is reported and never escapes',
+  (name) => {
+    const { clock, socket, connection, session, errors, ends } = open();
+    const bug = new Error(name);
+    session.on[name] = () => {
+      throw bug;
+    };
+    session.deadline = 1_010;
+    connection.touch();
+    connection.hold();
+    connection.release();
+    connection.received('x');
+    connection.drained();
+    connection.drain();
+    connection.probe();
+    clock.advance(10);
+    connection.close('forbidden');
+    socket.hangUp();
+    expect(errors).toContain(bug);
+    expect(ends).toHaveLength(1);
+    expect(socket.closing?.reason).toBe(name === 'fail' || name === 'end' ? 'forbidden' : 'internal');
+    clock.advance(100_000);
+    expect(clock.armed).toBe(0);
+  },
+);
+
+test('[CONN-25] a subprotocol that throws when it opens ends that connection with internal', () => {
+  const bug = new Error('open');
+  const { socket, connection, errors } = open({
+    script() {
+      throw bug;
+    },
+  });
+  expect(errors).toEqual([bug]);
+  expect(socket.closing).toEqual({ code: 1011, reason: 'internal' });
+  expect(connection.closing).toBe(true);
+});
+
+test('[CONN-25] a session may send, ask, hold and close while it is made', () => {
+  const { clock, socket, session } = open({
+    batches: false,
+    bufferedAmount: 600_000,
+    cutsSlowReader: false,
+    script({ connection, log }) {
+      connection.send(text('hello'));
+      log.push(`saturated ${connection.saturated}`);
+      connection.authenticate({}, () => log.push('admitted'));
+      connection.resume(1, () => connection.hold());
+    },
+  });
+  expect([socket.sent, socket.paused, session.log]).toEqual([['hello'], true, ['saturated true', 'admitted']]);
+  socket.bufferedAmount = 0;
+  clock.advance(100);
+  expect(session.log.at(-1)).toBe('drained');
+  const closed = open({ answersClose: false, script: ({ connection }) => connection.close('forbidden') });
+  expect(closed.socket.closing?.code).toBe(4403);
+  closed.socket.hangUp(4403);
+  expect(closed.session.log).toEqual(['end 4403']);
+});
+
+test('[CONN-25] a fault table with a hole, or one that throws, still closes', () => {
+  const bug = new Error('table');
+  const faults = {
+    ...plainFaults,
+    malformed: undefined,
+    forbidden: {
+      code: 4403,
+      reason() {
+        throw bug;
+      },
+    },
+  } as unknown as typeof plainFaults;
+  for (const fault of ['malformed', 'forbidden'] as const) {
+    const { socket, connection, errors } = open({ faults });
+    connection.close(fault);
+    expect(socket.closing).toEqual({ code: 1011, reason: '' });
+    expect(errors).toHaveLength(1);
+  }
+});
+
+test('[CONN-25] a report hook that throws ends nothing', () => {
+  const socket = new FakeSocket();
+  const connection = new ServerConnection({
+    socket,
+    clock: createFakeClock(),
+    limits: resolveLimits(connectionLimits),
+    faults: plainFaults,
+    handshake: { url: '', headers: {}, remoteAddress: '', secure: false },
+    cutsSlowReader: true,
+    report() {
+      throw new Error('logger');
+    },
+  });
+  connection.start((opened) => new ScriptedSession(opened));
+  connection.report(new Error('x'));
+  expect(connection.closing).toBe(false);
+});
+
+test('[CONN-28] a code that may not be sent becomes 1011, and a long reason is cut', () => {
+  const { socket, connection } = open();
+  connection.finish(1006, '漢'.repeat(60));
+  expect(socket.closing).toEqual({ code: 1011, reason: '漢'.repeat(41) });
+});
+
+test('finish() flushes, then closes with 1000, and has no last words', () => {
+  const { socket, connection, session, send, ends } = open();
+  send('a');
+  connection.finish();
+  expect([socket.sent, socket.closing]).toEqual([['a'], { code: 1000, reason: '' }]);
+  expect(session.log).toEqual(['end 1000']);
+  expect(ends).toEqual([{ code: 1000, reason: '', fault: undefined }]);
+});
+
+test('[CONN-16] finish() does not pretend that a slow reader got everything', () => {
+  const { socket, connection, send } = open();
+  socket.bufferedAmount = 2_000_000;
+  send('a');
+  connection.finish();
+  expect(socket.closing?.reason).toBe('tooSlow');
+});
+
+test('[CONN-26] a peer that does not answer the close frame is dropped after 10 s', () => {
+  const { clock, socket, connection, session } = open({ answersClose: false });
+  connection.hold();
+  connection.close('forbidden');
+  expect(socket.paused).toBe(false);
+  clock.advance(9_980);
+  expect(socket.terminated).toBe(false);
+  clock.advance(30);
+  expect(socket.terminated).toBe(true);
+  expect(session.log.at(-1)).toBe('end 1006');
+  expect(clock.armed).toBe(0);
+});
+
+test('[CONN-27] the end is told exactly once, whoever ends it and however often', () => {
+  const { clock, connection, session, ends, send } = open();
+  send('never sent');
+  connection.terminate();
+  connection.terminate();
+  connection.closed(1000, 'again');
+  connection.close('internal');
+  connection.finish();
+  clock.advance(100_000);
+  expect(session.log).toEqual(['end 1006']);
+  expect(ends).toEqual([{ code: 1006, reason: '', fault: undefined }]);
+});
+
+test('terminate() drops what was queued', () => {
+  const { clock, socket, connection, send } = open();
+  send('a');
+  connection.terminate();
+  clock.flushTurn();
+  expect(socket.sent).toEqual([]);
+  expect(connection.deadline).toBe(Number.POSITIVE_INFINITY);
+  connection.tick(5_000_000);
+});
+
+test('[CONN-30] leave() says when to come back, and 1012 where a new server takes over', () => {
+  const away = open();
+  away.connection.leave(' retry within 12000 ms', false);
+  expect(away.socket.closing).toEqual({ code: 1001, reason: 'goingAway retry within 12000 ms' });
+  expect(away.session.log).toEqual(['fail goingAway', 'end 1001 goingAway retry within 12000 ms']);
+  const restart = open();
+  restart.connection.leave(' retry within 5 ms', true);
+  expect(restart.socket.closing?.code).toBe(1012);
+});
+
+test('drain and probe reach the session; a session without probe is left alone', () => {
+  const { connection, session } = open();
+  connection.drain();
+  connection.probe();
+  expect(session.log).toEqual(['drain', 'probe']);
+  Object.defineProperty(session, 'probe', { value: undefined });
+  connection.probe();
+  expect(session.log).toHaveLength(2);
+});
