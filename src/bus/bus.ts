@@ -1,0 +1,216 @@
+import type { Backbone, PublishOptions } from './backbone.ts';
+import { memoryBackbone } from './memory.ts';
+import type { Message, Position } from './message.ts';
+import { createPatternTree, isPattern } from './pattern.ts';
+import { createSubscription, type Subscription } from './subscription.ts';
+import type { Topic } from './topic.ts';
+
+export interface BusOptions {
+  /** What carries messages between servers. Default: the embedded one, for one process. */
+  readonly backbone?: Backbone | undefined;
+  /** A body that did not decode, a listener that threw. Default: `console.error`. */
+  readonly onError?: ((error: unknown, message?: Message) => void) | undefined;
+}
+
+export interface SubscribeOptions<T> {
+  /** Only values for which this is true. A throw ends the subscription with that error. */
+  readonly filter?: ((value: T) => boolean) | undefined;
+  /** Ends the subscription. */
+  readonly signal?: AbortSignal | undefined;
+  /** How many values may wait for the reader; one more ends the subscription with an error. Default 1,000. */
+  readonly buffer?: number | undefined;
+}
+
+export type Listener = (message: Message) => void;
+
+/** The one thing that protocols share: topics, whoever publishes and whoever listens. */
+export interface Bus {
+  readonly backbone: Backbone;
+  /** Publish a value of a typed topic. Resolves when the backbone has it. */
+  publish<T>(topic: Topic<T>, value: T, options?: PublishOptions): Promise<Position>;
+  /** Publish bytes, which are not to be changed afterwards. */
+  publish(topic: string, body: Uint8Array, options?: PublishOptions): Promise<Position>;
+  /** The values of a typed topic, from now on: an async iterable that a resolver can return. */
+  subscribe<T>(topic: Topic<T>, options?: SubscribeOptions<T>): Subscription<T>;
+  /**
+   * Every message of a topic, or of all topics that match a pattern (`prices.*`, `prices.**`). `active` resolves when
+   * the backbone delivers, and rejects if it does not.
+   */
+  listen(topic: string, listener: Listener): Listening;
+  stats(): BusStats;
+  close(): Promise<void>;
+}
+
+export interface Listening {
+  readonly active: Promise<void>;
+  stop(): void;
+}
+
+export interface BusStats {
+  readonly listeners: number;
+  readonly published: number;
+  /** Bodies that did not decode. */
+  readonly undecodable: number;
+}
+
+/**
+ * A bus: local fan-out over a backbone, with one upstream subscription per topic.
+ *
+ * @example
+ * const bus = createBus();
+ * const prices = topic<{ price: number }>('prices');
+ * void (async () => { for await (const { price } of bus.subscribe(prices)) console.log(price); })();
+ * await bus.publish(prices, { price: 1 });
+ */
+export function createBus(options: BusOptions = {}): Bus {
+  const {
+    backbone = memoryBackbone(),
+    onError = (error: unknown, message?: Message) =>
+      console.error(`subwire: bus${message ? `, topic "${message.topic}"` : ''}:`, error),
+  } = options;
+  if (typeof onError !== 'function') throw new TypeError(`onError must be a function; got ${typeof onError}`);
+  const exact = new Map<string, { listeners: Set<Listener>; readonly active: Promise<void> }>();
+  // The listeners that are being called now: whoever begins to listen meanwhile hears the next message, not this one.
+  let calling: Set<Listener> | undefined;
+  const patterns = createPatternTree<Listener>();
+  const patternUpstream = new Map<string, { count: number; readonly active: Promise<void> }>();
+  const undecodableMessages = new WeakSet<Message>();
+  let published = 0;
+  let undecodable = 0;
+  let listening = 0;
+
+  function report(error: unknown, message?: Message): void {
+    try {
+      onError(error, message);
+    } catch {
+      // A logger that throws must not end the process.
+    }
+  }
+
+  function call(listener: Listener, message: Message): void {
+    try {
+      listener(message);
+    } catch (error) {
+      report(error, message);
+    }
+  }
+
+  backbone.on('message', (message) => {
+    const found = exact.get(message.topic);
+    if (found) {
+      calling = found.listeners;
+      for (const listener of found.listeners) call(listener, message);
+      calling = undefined;
+    }
+    for (const listener of patterns.match(message.topic)) call(listener, message);
+  });
+
+  function upstream(topic: string): Promise<void> {
+    const active = backbone.subscribe(topic);
+    active.catch((error) => report(error));
+    return active;
+  }
+
+  const letGo = (topic: string): void => void backbone.unsubscribe(topic).catch((error) => report(error));
+
+  function listen(topic: string, listener: Listener): Listening {
+    // The same function may listen twice; each listening is its own.
+    const own: Listener = (message) => {
+      if (!stopped) listener(message);
+    };
+    listening++;
+    let stopped = false;
+    if (isPattern(topic)) {
+      const known = patternUpstream.get(topic) ?? { count: 0, active: upstream(topic) };
+      known.count++;
+      patternUpstream.set(topic, known);
+      patterns.add(topic, own);
+      const stop = (): void => {
+        if (stopped) return;
+        stopped = true;
+        listening--;
+        patterns.delete(topic, own);
+        if (--known.count > 0) return;
+        patternUpstream.delete(topic);
+        letGo(topic);
+      };
+      return { active: known.active, stop };
+    }
+    const known = exact.get(topic) ?? { listeners: new Set<Listener>(), active: upstream(topic) };
+    if (known.listeners === calling) known.listeners = new Set(calling);
+    known.listeners.add(own);
+    exact.set(topic, known);
+    const stop = (): void => {
+      if (stopped) return;
+      stopped = true;
+      listening--;
+      known.listeners.delete(own);
+      if (known.listeners.size > 0) return;
+      exact.delete(topic);
+      letGo(topic);
+    };
+    return { active: known.active, stop };
+  }
+
+  return {
+    backbone,
+    listen,
+    async publish<T>(
+      topic: Topic<T> | string,
+      value: T | Uint8Array,
+      publishOptions: PublishOptions = {},
+    ): Promise<Position> {
+      published++;
+      if (typeof topic === 'string') return backbone.publish(topic, value as Uint8Array, publishOptions);
+      return backbone.publish(topic.name, topic.encode(value as T), {
+        contentType: 'application/json',
+        ...publishOptions,
+      });
+    },
+    subscribe<T>(
+      { name, value: form }: Topic<T>,
+      { filter, signal, buffer }: SubscribeOptions<T> = {},
+    ): Subscription<T> {
+      if (filter !== undefined && typeof filter !== 'function') {
+        throw new TypeError(`filter must be a function; got ${typeof filter}`);
+      }
+      if (buffer !== undefined && !(buffer >= 0)) {
+        throw new TypeError(`buffer must be a number of values from 0 up; got ${String(buffer)}`);
+      }
+      let live = Promise.resolve();
+      const subscription = createSubscription<T>((sink) => {
+        const { stop, active } = listen(name, (message) => {
+          let value: T;
+          try {
+            value = message.as(form);
+          } catch (error) {
+            // Said once per message, however many subscriptions pass it over.
+            if (undecodableMessages.has(message)) return;
+            undecodableMessages.add(message);
+            undecodable++;
+            return report(error, message);
+          }
+          try {
+            if (filter && !filter(value)) return;
+          } catch (error) {
+            return sink.error(error);
+          }
+          sink.next(value);
+        });
+        live = active;
+        active.catch((error) => sink.error(error));
+        if (!signal) return stop;
+        const complete = (): void => sink.complete();
+        if (signal.aborted) complete();
+        signal.addEventListener('abort', complete);
+        return () => {
+          signal.removeEventListener('abort', complete);
+          stop();
+        };
+      }, buffer);
+      return Object.assign(subscription, { active: live });
+    },
+    stats: () => ({ listeners: listening, published, undecodable }),
+    close: () => backbone.close(),
+  };
+}

@@ -1,0 +1,64 @@
+import type { Backbone, PublishOptions } from './backbone.ts';
+import { createMessage, type Message, type Position } from './message.ts';
+
+/**
+ * The embedded backbone: messages live in this process and reach it in publish order. A new process is a new epoch.
+ *
+ * @example
+ * const bus = createBus({ backbone: memoryBackbone() });
+ */
+export function memoryBackbone(): Backbone {
+  const epoch = crypto.randomUUID().slice(0, 8);
+  const listeners = new Set<(message: Message) => void>();
+  const waiting: Message[] = [];
+  let offset = 0;
+  let delivering = false;
+  let closed = false;
+
+  function deliver(message: Message): void {
+    waiting.push(message);
+    // A listener that publishes gets its turn after this message has reached everybody.
+    if (delivering) return;
+    delivering = true;
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      for (const listener of listeners) call(listener, next);
+    }
+    delivering = false;
+  }
+
+  /** The message is here, whatever a listener makes of it: neither the publisher nor the others hear of its bugs. */
+  function call(listener: (message: Message) => void, message: Message): void {
+    try {
+      listener(message);
+    } catch (error) {
+      console.error('subwire: a listener of the backbone threw:', error);
+    }
+  }
+
+  return {
+    get state() {
+      return closed ? 'closed' : 'up';
+    },
+    async publish(topic: string, body: Uint8Array, { contentType, headers }: PublishOptions): Promise<Position> {
+      if (closed) throw new Error(`The bus is closed: nothing can be published to "${topic}"`);
+      // One count for all topics: a count per name would let publishers of ever new names fill the memory.
+      const position = { epoch, offset: ++offset };
+      deliver(createMessage({ topic, body, contentType, headers, position }));
+      return position;
+    },
+    // Every message is here already: the bus passes on those that are wanted.
+    async subscribe() {},
+    async unsubscribe() {},
+    on(event, listener) {
+      // Nothing is ever lost between publisher and listener here, and the state only changes by `close`.
+      if (event !== 'message') return () => {};
+      const onMessage = listener as (message: Message) => void;
+      listeners.add(onMessage);
+      return () => listeners.delete(onMessage);
+    },
+    async close() {
+      closed = true;
+      listeners.clear();
+    },
+  };
+}
