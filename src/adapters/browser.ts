@@ -1,0 +1,126 @@
+import type { Attempt, Socket, SocketReceiver, Transport } from '../core/socket.ts';
+import { decodeUtf8Lossy, encodeUtf8, type Wire } from '../core/wire.ts';
+
+export { timers as clock } from '../core/timers.ts';
+
+/** As much of the WHATWG `WebSocket` as is used: the browser's, Node's, or one that behaves alike. */
+export interface WebSocketLike {
+  readonly protocol: string;
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  binaryType: string;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+  /** Of `ws`: do not wait for a close frame. */
+  terminate?(): void;
+  addEventListener(type: string, listener: (event: never) => void): void;
+}
+export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike;
+
+const opened = 1;
+const closed = 3;
+
+/**
+ * A client transport over a WHATWG WebSocket. The rules of that interface are obeyed here, once for all clients:
+ * binary messages come as buffers, nothing is sent unless the state is OPEN, an error and the close after it are told
+ * once, and a close code that scripts may not send (all but 1000 and 3000 to 4999) is replaced.
+ *
+ * @example
+ * const transport = webSocket(); // globalThis.WebSocket
+ */
+export function webSocket(constructor?: WebSocketConstructor): Transport {
+  return (url, protocols, attempt) => {
+    const Constructor = constructor ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
+    if (!Constructor) throw new TypeError('There is no WebSocket here: pass one as webSocketImpl');
+    return openWith(new Constructor(url, [...protocols]), attempt);
+  };
+}
+
+function openWith(socket: WebSocketLike, attempt: Attempt): () => void {
+  let receiver: SocketReceiver | undefined;
+  let told = false;
+  let problem: unknown;
+  socket.binaryType = 'arraybuffer';
+
+  function end(code: number, reason: string): void {
+    if (told) return;
+    told = true;
+    if (receiver) receiver.closed(code, reason);
+    else attempt.failed(code, reason || 'The WebSocket could not be opened', problem);
+  }
+
+  const transport: Socket = {
+    get protocol() {
+      return socket.protocol;
+    },
+    get bufferedAmount() {
+      return socket.bufferedAmount;
+    },
+    batches: false,
+    write(wires) {
+      if (socket.readyState !== opened) return;
+      for (const wire of wires) socket.send(join(wire));
+    },
+    pause() {},
+    resume() {},
+    close(code, reason) {
+      if (socket.readyState < 2) socket.close(code === 1000 || (code >= 3000 && code < 5000) ? code : 4500, reason);
+    },
+    terminate() {
+      if (socket.terminate) socket.terminate();
+      else if (socket.readyState < 2) socket.close();
+      // A dead peer answers no close frame, and the browser would wait for it.
+      end(1006, '');
+    },
+  };
+
+  socket.addEventListener('open', () => {
+    if (told) socket.close();
+    else receiver = attempt.opened(transport);
+  });
+  socket.addEventListener('message', ({ data }: { data: string | ArrayBuffer }) => {
+    if (!told) receiver?.received(typeof data === 'string' ? data : new Uint8Array(data));
+  });
+  // What went wrong is told with the close that follows; browsers say nothing here, `ws` does.
+  socket.addEventListener('error', ({ error }: { error?: unknown }) => {
+    problem = error;
+  });
+  socket.addEventListener('close', ({ code, reason }: { code: number; reason: string }) => end(code, reason));
+  return () => {
+    if (told) return;
+    told = true;
+    if (socket.readyState < closed) socket.close();
+  };
+}
+
+function join({ head, tail, binary }: Wire): string | Uint8Array<ArrayBuffer> {
+  // Text has to be handed over as text: bytes would go out as a binary message.
+  if (!binary) return textOf(head) + (tail ? textOf(tail) : '');
+  const start = typeof head === 'string' ? encodeUtf8(head) : head;
+  const bytes = new Uint8Array(start.length + (tail?.length ?? 0));
+  bytes.set(start);
+  if (tail) bytes.set(tail, start.length);
+  return bytes;
+}
+
+const textOf = (part: string | Uint8Array): string => (typeof part === 'string' ? part : decodeUtf8Lossy(part));
+
+/**
+ * Call back when the network or the tab comes back. `offline` is not believed: an open socket may survive it.
+ * Returns how to stop.
+ */
+export function onWake(wake: () => void): () => void {
+  const { addEventListener: listen, document } = globalThis as Partial<typeof globalThis>;
+  const stop = new AbortController();
+  const { signal } = stop;
+  listen?.('online', wake, { signal });
+  listen?.('pageshow', wake, { signal });
+  document?.addEventListener(
+    'visibilitychange',
+    () => {
+      if (document.visibilityState === 'visible') wake();
+    },
+    { signal },
+  );
+  return () => stop.abort();
+}

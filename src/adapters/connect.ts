@@ -1,0 +1,69 @@
+import { clock as hostClock, onWake, webSocket } from '#socket';
+import type { BackoffOptions } from '../core/backoff.ts';
+import { type ClientLimitOptions, resolveClientLimits } from '../core/client-limits.ts';
+import type { Timers } from '../core/clock.ts';
+import { type Address, Dial, type DialEnd, type DialState } from '../core/dial.ts';
+import { must, mustBeNumbers } from '../core/options.ts';
+import type { Transport } from '../core/socket.ts';
+import type { ClientProtocol } from '../core/subprotocol.ts';
+import type { WebSocketConstructor } from './browser.ts';
+
+export interface ConnectOptions {
+  /** What is offered, by preference; the one that the server chooses is spoken. */
+  readonly protocols: readonly ClientProtocol[];
+  /** How to reach the server. Default: a WebSocket. */
+  readonly connect?: Transport | undefined;
+  /** A `WebSocket` class. Default: the browser's; in Node that of the installed `ws`. */
+  readonly webSocketImpl?: unknown;
+  readonly limits?: ClientLimitOptions | undefined;
+  readonly backoff?: BackoffOptions | undefined;
+  /** How long an attempt may take until the socket is open, in ms. Default 10,000. */
+  readonly openTimeout?: number | undefined;
+  /** Come back after this end? See {@link Dial}. Default: always. */
+  readonly retry?: ((end: DialEnd, attempt: number) => boolean | number) | undefined;
+  readonly changed?: ((state: DialState, end?: DialEnd) => void) | undefined;
+  /** Errors of hooks and listeners. Default: `console.error`. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+  /** Where time comes from, such as `workerTimers()` for hidden tabs. Default: the timers of the page. */
+  readonly clock?: Timers | undefined;
+}
+
+/**
+ * A client connection that offers several subprotocols, speaks the one that the server chose, and comes back with
+ * full-jitter back-off. It dials when `start()` is called. An attempt fails if the server chose no subprotocol, or one
+ * that was not offered (RFC 6455 4.1).
+ *
+ * Throws a `TypeError` that names the option when one is wrong.
+ */
+export function connect(url: Address, options: ConnectOptions): Dial {
+  const { protocols, webSocketImpl, backoff, openTimeout = 10_000, retry = () => true } = options;
+  const { changed, onError: report = (error) => console.error('subwire:', error), clock = hostClock } = options;
+  const [first] = [url].flat();
+  const addressed = first && (typeof first === 'string' || typeof first === 'function');
+  must(addressed, 'url', 'an address such as "wss://host/ws", a list of them, or a function', url);
+  must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
+  must(!webSocketImpl || typeof webSocketImpl === 'function', 'webSocketImpl', 'a WebSocket class', webSocketImpl);
+  mustBeNumbers(options, ['openTimeout'], 1);
+  let forget: (() => void) | undefined;
+  const dial: Dial = new Dial({
+    url,
+    protocols,
+    transport: options.connect ?? webSocket(webSocketImpl as WebSocketConstructor | undefined),
+    clock,
+    openTimeout,
+    retry,
+    limits: resolveClientLimits(options.limits),
+    backoff,
+    report,
+    changed(state, end) {
+      // Wake-ups are heard only while something is wanted: an idle client leaves nothing behind.
+      if (state !== 'idle') forget ??= onWake(() => dial.wake());
+      else {
+        forget?.();
+        forget = undefined;
+      }
+      changed?.(state, end);
+    },
+  });
+  return dial;
+}

@@ -1,0 +1,28 @@
+import { createRequire } from 'node:module';
+import { systemClock } from '../core/clock.ts';
+import type { Transport } from '../core/socket.ts';
+import { onWake, type WebSocketConstructor, webSocket as webSocketOver } from './browser.ts';
+
+export { onWake, systemClock as clock };
+
+/**
+ * The client transport in Node: over the installed `ws`, else over Node's own WebSocket (Node 22 has one).
+ *
+ * Throws a `TypeError` when it is used and there is neither.
+ */
+export function webSocket(constructor?: WebSocketConstructor): Transport {
+  return (url, protocols, attempt) => webSocketOver(constructor ?? installed())(url, protocols, attempt);
+}
+
+let found: WebSocketConstructor | undefined;
+
+function installed(): WebSocketConstructor {
+  try {
+    // Not imported: the package is optional, and this file has to load without it.
+    found ??= (createRequire(import.meta.url)('ws') as { WebSocket: WebSocketConstructor }).WebSocket;
+  } catch {
+    found = globalThis.WebSocket as WebSocketConstructor | undefined;
+    if (!found) throw new TypeError('There is no WebSocket in this Node. Install one: npm install ws');
+  }
+  return found;
+}

@@ -1,0 +1,197 @@
+import { connect as connectPlain, createServer, isIP, type Socket as RawSocket, type Server } from 'node:net';
+import {
+  type ConnectionOptions,
+  connect as connectSecure,
+  createServer as createSecureServer,
+  type TlsOptions,
+} from 'node:tls';
+import { systemClock } from '../core/clock.ts';
+import { createEndpoint, type Endpoint, type EndpointOptions, endpointOptionNames } from '../core/endpoint.ts';
+import { CloseCode } from '../core/fault.ts';
+import { checkNames } from '../core/options.ts';
+import type { Socket, SocketReceiver, Transport } from '../core/socket.ts';
+import type { Subprotocol } from '../core/subprotocol.ts';
+import type { Wire } from '../core/wire.ts';
+
+export interface TcpOptions {
+  readonly host?: string | undefined;
+  readonly port: number;
+  /** Over TLS: `true`, or the options of `tls.connect`. */
+  readonly tls?: boolean | ConnectionOptions | undefined;
+}
+
+/**
+ * A client transport over plain TCP, or TLS, for protocols that frame a byte stream themselves.
+ *
+ * Throws a `TypeError` if `port` is none.
+ *
+ * @example
+ * const stomp = createStompClient({ connect: tcp({ host: 'rabbit', port: 61613 }) });
+ */
+export function tcp({ host = '127.0.0.1', port, tls = false }: TcpOptions): Transport {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new TypeError(`tcp(): port must be a number from 1 to 65535; got ${String(port)}`);
+  }
+  return (_url, _protocols, attempt) => {
+    let abandoned = false;
+    let receiver: SocketReceiver | undefined;
+    const socket = tls
+      ? // An address is no server name (RFC 6066 3).
+        connectSecure({ servername: isIP(host) ? '' : host, ...(tls === true ? {} : tls), ...halfOpen, host, port })
+      : connectPlain({ ...halfOpen, host, port });
+    const failed = (error: Error): void => {
+      if (!abandoned && !receiver) attempt.failed(CloseCode.abnormal, error.message, error);
+      abandoned = true;
+    };
+    socket.once('error', failed);
+    socket.once('close', () => failed(new Error('The connection was closed before it was open')));
+    socket.once(tls ? 'secureConnect' : 'connect', () => {
+      if (abandoned) return;
+      receiver = bindStream(socket, (adapted) => attempt.opened(adapted), true);
+    });
+    return () => {
+      abandoned = true;
+      socket.destroy();
+    };
+  };
+}
+
+export interface ListenTcpOptions extends EndpointOptions {
+  readonly port: number;
+  /** Default `127.0.0.1`: nothing is open to the network by accident. */
+  readonly host?: string | undefined;
+  /** Over TLS: at least `key` and `cert`. */
+  readonly tls?: TlsOptions | undefined;
+}
+
+const optionNames = { ...endpointOptionNames, port: true, host: true, tls: true } satisfies Record<
+  keyof ListenTcpOptions,
+  true
+>;
+
+export interface TcpEndpoint extends Endpoint {
+  readonly server: Server;
+  /** The port that is listened on; known when {@link listenTcp} has resolved. */
+  readonly port: number;
+}
+
+/**
+ * An endpoint on a TCP port of its own. Byte streams negotiate nothing: the first subprotocol that speaks to unnamed
+ * connections is spoken. `drain()` also closes the port.
+ *
+ * Throws a `TypeError` that names the option; rejects if the port cannot be listened on.
+ *
+ * @example
+ * const endpoint = await listenTcp({ port: 61613, protocols: [stompBroker({ bus })] });
+ */
+export async function listenTcp(options: ListenTcpOptions): Promise<TcpEndpoint> {
+  checkNames(options, optionNames, 'listenTcp()');
+  const { port, host = '127.0.0.1', tls } = options;
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new TypeError(`port must be a number from 0 to 65535; got ${String(port)}`);
+  }
+  const endpoint = createEndpoint(options);
+  const choice = endpoint.choose([]);
+  if (choice.kind !== 'speak') {
+    throw new TypeError('protocols must hold one that speaks over a byte stream, such as stompBroker({ bus })');
+  }
+  const accept = (socket: RawSocket): void => serve(socket, choice.subprotocol);
+  const server = tls ? createSecureServer({ ...tls, ...halfOpen }, accept) : createServer(halfOpen, accept);
+
+  function serve(socket: RawSocket, subprotocol: Subprotocol): void {
+    if (endpoint.unavailable() !== undefined) {
+      endpoint.refused();
+      socket.destroy();
+      return;
+    }
+    const handshake = { url: '', headers: {}, remoteAddress: socket.remoteAddress ?? '', secure: Boolean(tls) };
+    bindStream(socket, (adapted) => endpoint.accept(adapted, handshake, subprotocol));
+  }
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  server.on('error', endpoint.report);
+  endpoint.onDrained(() => server.close());
+  const address = server.address();
+  return Object.assign(endpoint, { server, port: typeof address === 'object' && address ? address.port : port });
+}
+
+/** Else Node ends our side by itself, before the answers of this turn have left: TLS reads data and end at once. */
+const halfOpen = { allowHalfOpen: true };
+
+/** Make a stream socket look like a {@link Socket}. */
+function bindStream(
+  raw: RawSocket,
+  accept: (socket: Socket) => SocketReceiver,
+  // A client's connection sends each message at once; here those of one turn are put together.
+  gathers = false,
+): SocketReceiver {
+  let code: number = CloseCode.abnormal;
+  let text = '';
+  let paused = false;
+  let ended = false;
+  raw.setNoDelay(true);
+  const receiver = accept({
+    protocol: '',
+    batches: true,
+    get bufferedAmount() {
+      return raw.writableLength;
+    },
+    write(wires) {
+      if (!raw.writable) return;
+      if (gathers && raw.writableCorked === 0) {
+        raw.cork();
+        process.nextTick(() => raw.uncork());
+      }
+      writeAll(raw, wires);
+    },
+    pause() {
+      paused = true;
+      raw.pause();
+    },
+    resume() {
+      paused = false;
+      raw.resume();
+      if (ended) finish();
+    },
+    // A stream has no close frame: what the peer has to know is in the protocol's last words.
+    close(closeCode, reason) {
+      code = closeCode;
+      text = reason;
+      raw.end();
+    },
+    terminate: () => void raw.destroy(),
+  });
+  raw.on('data', (data: Buffer) => receiver.received(data));
+  raw.on('drain', () => receiver.drained());
+  /** The peer said everything. What it asked in this turn is still answered; more is not waited for. */
+  function finish(): void {
+    systemClock.afterTurn(() => {
+      if (code === CloseCode.abnormal) code = CloseCode.normal;
+      receiver.flush();
+      raw.end();
+    });
+  }
+  raw.on('end', () => {
+    // Node tells the end to those that paused as well; what they hold back is answered first.
+    ended = true;
+    if (!paused) finish();
+  });
+  raw.on('error', () => {});
+  raw.on('close', () => receiver.closed(code, text));
+  return receiver;
+}
+
+function writeAll(raw: RawSocket, wires: readonly Wire[]): void {
+  raw.cork();
+  for (const { head, tail } of wires) {
+    if (head.length > 0) raw.write(head);
+    if (tail !== undefined && tail.length > 0) raw.write(tail);
+  }
+  raw.uncork();
+}

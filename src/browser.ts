@@ -1,0 +1,35 @@
+/** The front door without the server: what browsers can load. */
+export { type ConnectOptions, connect } from './adapters/connect.ts';
+export { type NegotiateOptions, negotiate } from './adapters/negotiate.ts';
+export type { Backbone, PublishOptions } from './bus/backbone.ts';
+export {
+  type Bus,
+  type BusOptions,
+  type BusStats,
+  createBus,
+  type Listening,
+  type SubscribeOptions,
+} from './bus/bus.ts';
+export { memoryBackbone } from './bus/memory.ts';
+export type { Message, MessageHeaders, Position } from './bus/message.ts';
+export { push, type Sink, type Subscription } from './bus/subscription.ts';
+export { type StompAccess, type Topic, type TopicOptions, topic } from './bus/topic.ts';
+export type { BackoffOptions } from './core/backoff.ts';
+export type { ClientLimitOptions } from './core/client-limits.ts';
+export type { Timed, Timers } from './core/clock.ts';
+export type { Address, Dial, DialEnd, DialState } from './core/dial.ts';
+export { CloseCode, type Fault, type FaultCodes, type FaultTable, ProtocolError } from './core/fault.ts';
+export type { Attempt, Socket, SocketReceiver, Transport } from './core/socket.ts';
+export type {
+  Authenticate,
+  BaseConnection,
+  BaseSession,
+  ClientProtocol,
+  Connection,
+  Credentials,
+  Handshake,
+  Principal,
+  Session,
+  Subprotocol,
+} from './core/subprotocol.ts';
+export type { Wire } from './core/wire.ts';
