@@ -1,0 +1,58 @@
+import { type DocumentNode, type ExecutionArgs, type GraphQLSchema, parse, specifiedRules, validate } from 'graphql';
+import { resolveLimits } from '../core/limits.ts';
+import { DocumentCache } from './cache.ts';
+import { type GraphqlLimits, graphqlLimits } from './limits.ts';
+import { type ConnectionParams, checkOptions, type GraphqlOptions } from './options.ts';
+import { type ShareGroup, ShareGroups } from './share.ts';
+
+/** What all connections of a server have in common. */
+export interface Engine {
+  readonly options: GraphqlOptions<ConnectionParams, unknown>;
+  readonly limits: GraphqlLimits;
+  readonly documents: DocumentCache;
+  /** Subscriptions are read as events that are executed here; otherwise somebody else makes results of them. */
+  readonly opensEvents: boolean;
+  readonly hidesErrors: boolean;
+  /** With whom a subscription shares its results; undefined: with nobody. Throws what `share` throws. */
+  groupOf(args: ExecutionArgs): ShareGroup | undefined;
+  leaveGroup(group: ShareGroup): void;
+}
+
+/** Throws a `TypeError` that names the option when one is wrong. */
+export function createEngine<Params, Extra>(given: GraphqlOptions<Params, Extra>): Engine {
+  checkOptions(given as GraphqlOptions<never, never>);
+  const options = given as unknown as GraphqlOptions<ConnectionParams, unknown>;
+  const { share, isProd = globalThis.process?.env['NODE_ENV'] === 'production' } = options;
+  const limits = resolveLimits(graphqlLimits, { ...options.limits, ...initTimeout(options) });
+  const groups = new ShareGroups();
+  return {
+    options,
+    limits,
+    documents: createDocuments(options, limits),
+    opensEvents: !options.subscribe && !options.onOperation,
+    hidesErrors: isProd,
+    groupOf(args) {
+      const key = share?.(args.contextValue, args);
+      if (key === undefined) return undefined;
+      const { schema, document, operationName, variableValues: variables } = args;
+      return groups.join(key, { schema, document, operationName, variables });
+    },
+    leaveGroup: (group) => groups.leave(group),
+  };
+}
+
+const initTimeout = ({ connectionInitWaitTimeout: timeout }: GraphqlOptions<ConnectionParams, unknown>) =>
+  timeout === undefined ? undefined : { initTimeout: timeout || Number.POSITIVE_INFINITY };
+
+function createDocuments(
+  { parse: parseText = parse, validate: validateDocument = validate, validationRules }: GraphqlOptions<never, never>,
+  { maxTokens, documentCache }: GraphqlLimits,
+): DocumentCache {
+  const parseOptions = { maxTokens };
+  const rules = validationRules && [...specifiedRules, ...validationRules];
+  return new DocumentCache({
+    maxLength: documentCache,
+    parse: (text: string): DocumentNode => parseText(text, parseOptions),
+    validate: (schema: GraphQLSchema, document: DocumentNode) => validateDocument(schema, document, rules),
+  });
+}

@@ -1,0 +1,12 @@
+export type {
+  FormattedError,
+  FormattedExecutionResult,
+  JSONMessageReplacer,
+  JSONMessageReviver,
+  SubscribePayload,
+} from './codec.ts';
+export type { OperationKind, OperationResult, PromiseOr } from './execute.ts';
+export { type GraphqlLimits, graphqlLimits } from './limits.ts';
+export type { ConnectionParams, Context, GraphqlOptions, OperationArgs, SlowSubscriber } from './options.ts';
+export { graphql } from './server.ts';
+export type { ShareKey } from './share.ts';

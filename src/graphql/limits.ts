@@ -1,0 +1,19 @@
+import type { LimitTable, LimitValues } from '../core/limits.ts';
+
+/** Limits of a GraphQL server, beside those of every connection. */
+export const graphqlLimits = {
+  // From the open socket to connection_init. How long the server's own hooks take does not count.
+  initTimeout: { default: 3_000, unit: 'ms', fault: 'initTimeout' },
+  // Whoever has not been let in yet gets little of our memory: this is the size of any message before the ack.
+  maxInitPayload: { default: 65_536, unit: 'bytes', fault: 'tooLarge' },
+  // Of one connection at a time; one more is answered by an `error` message.
+  maxOperations: { default: 100, unit: 'count', fault: 'tooMany' },
+  // Of one document; more is a syntax error. Parsing and validating cost the more, the longer it is.
+  maxTokens: { default: 10_000, unit: 'count', fault: 'tooMany' },
+  // Events of one pushed source that wait for the one being executed, or for a slow reader.
+  maxWaiting: { default: 1_000, unit: 'count', fault: 'tooSlow' },
+  // Text of the documents that are kept parsed and validated; the syntax trees take some 30 times as much.
+  documentCache: { default: 1_048_576, unit: 'bytes', fault: 'internal' },
+} as const satisfies LimitTable;
+
+export type GraphqlLimits = LimitValues<typeof graphqlLimits>;

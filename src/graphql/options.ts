@@ -1,0 +1,220 @@
+import type {
+  ExecutionArgs,
+  ExecutionResult,
+  GraphQLError,
+  GraphQLSchema,
+  parse,
+  ValidationRule,
+  validate,
+} from 'graphql';
+import type { LimitOptions } from '../core/limits.ts';
+import type { Handshake, Principal } from '../core/subprotocol.ts';
+import type {
+  FormattedError,
+  FormattedExecutionResult,
+  JSONMessageReplacer,
+  JSONMessageReviver,
+  SubscribePayload,
+} from './codec.ts';
+import type { IncrementalResults, OperationKind, OperationResult, PromiseOr } from './execute.ts';
+import type { graphqlLimits } from './limits.ts';
+import type { ShareKey } from './share.ts';
+
+export type ConnectionParams = Readonly<Record<string, unknown>>;
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing was declared so by its author
+export type Nothing = undefined | void;
+
+/** One connection, as hooks and `context` see it. */
+export interface Context<Params = ConnectionParams, Extra = Record<string, unknown>> {
+  /** `connection_init` came. */
+  readonly connectionInitReceived: boolean;
+  /** The client was let in. */
+  readonly acknowledged: boolean;
+  /** The payload of `connection_init`, or what the client refreshed its credentials with. */
+  readonly connectionParams?: Params | undefined;
+  /** The operations that run, by id: the iterable of one that streams, `null` for others. Made when it is read. */
+  readonly subscriptions: Readonly<Record<string, AsyncIterable<unknown> | null>>;
+  /** Whom `authenticate` named. */
+  readonly principal: Principal | undefined;
+  readonly handshake: Handshake;
+  /** Yours: what hooks of one connection want to tell each other. */
+  extra: Extra;
+}
+
+/** Arguments of an execution. `abortSignal` is aborted when the client completes the operation or is gone. */
+export type OperationArgs = ExecutionArgs & { readonly abortSignal: AbortSignal };
+
+/** What happens to a pushed subscription while its client does not read. */
+export type SlowSubscriber = 'disconnect' | 'dropOldest' | 'latest';
+
+/** Options and hooks of a GraphQL server. A hook that throws closes the connection (4500). */
+export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string, unknown>> {
+  /** The schema, or a function that is asked per operation. Needed unless `onSubscribe` returns arguments. */
+  readonly schema?:
+    | GraphQLSchema
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+        args: Omit<ExecutionArgs, 'schema'>,
+      ) => PromiseOr<GraphQLSchema>)
+    | undefined;
+  /** What resolvers get as context, or a function that makes it, once per operation. Default: the {@link Context}. */
+  readonly context?:
+    | ((context: Context<Params, Extra>, id: string, payload: SubscribePayload, args: OperationArgs) => unknown)
+    | object
+    | string
+    | number
+    | boolean
+    | symbol
+    | null
+    | undefined;
+  /** The root value of each kind of operation. */
+  readonly roots?: { readonly [Kind in OperationKind]?: unknown } | undefined;
+  /** Instead of the functions of the `graphql` package. A document is parsed and validated once, then remembered. */
+  readonly parse?: typeof parse | undefined;
+  readonly validate?: typeof validate | undefined;
+  readonly execute?:
+    | ((args: ExecutionArgs) => PromiseOr<AsyncIterable<ExecutionResult> | ExecutionResult | IncrementalResults>)
+    | undefined;
+  readonly subscribe?: ((args: ExecutionArgs) => OperationResult) | undefined;
+  /** Rules that are checked beside those of the specification. */
+  readonly validationRules?: readonly ValidationRule[] | undefined;
+  readonly limits?: LimitOptions<typeof graphqlLimits> | undefined;
+  /** The same as `limits.initTimeout`, in ms; 0 and `Infinity` switch it off. Default 3,000. */
+  readonly connectionInitWaitTimeout?: number | null | undefined;
+  /**
+   * Subscriptions with the same key, document, operation name, variables and event are executed once and encoded once.
+   * Their results must not depend on anything else: the context is that of one of them. Default: nothing is shared.
+   */
+  readonly share?: ((context: unknown, args: ExecutionArgs) => ShareKey) | undefined;
+  /**
+   * What a subscription that is pushed, such as one of a bus topic, does while its client does not read: `disconnect`
+   * (the default) goes on up to `highWaterMark`, then the client is cut (1013); `dropOldest` keeps the last
+   * `limits.maxWaiting` events; `latest` keeps one.
+   */
+  readonly slowSubscriber?: SlowSubscriber | undefined;
+  /** Hide the messages of errors that were thrown by hooks. Default: whether `NODE_ENV` is `production`. */
+  readonly isProd?: boolean | undefined;
+
+  /** After `authenticate`. `false` refuses (4403); an object becomes the payload of `connection_ack`. */
+  readonly onConnect?:
+    | ((context: Context<Params, Extra>) => PromiseOr<Record<string, unknown> | boolean | Nothing>)
+    | undefined;
+  /** A client that was let in is gone; its operations were ended before. */
+  readonly onDisconnect?:
+    | ((context: Context<Params, Extra>, code: number, reason: string) => PromiseOr<void>)
+    | undefined;
+  /** A client is gone, let in or not. */
+  readonly onClose?: ((context: Context<Params, Extra>, code: number, reason: string) => PromiseOr<void>) | undefined;
+  /** A ping came; its pong leaves afterwards. */
+  readonly onPing?:
+    | ((context: Context<Params, Extra>, payload: ConnectionParams | null | undefined) => PromiseOr<void>)
+    | undefined;
+  readonly onPong?:
+    | ((context: Context<Params, Extra>, payload: ConnectionParams | null | undefined) => PromiseOr<void>)
+    | undefined;
+  /**
+   * An operation came. Returns nothing; or arguments, which are executed as they are (for persisted operations); or
+   * errors, which are its answer.
+   */
+  readonly onSubscribe?:
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+      ) => PromiseOr<ExecutionArgs | readonly (GraphQLError | FormattedError)[] | Nothing>)
+    | undefined;
+  /** An operation was executed, or a subscription opened; may replace its result. Such subscriptions are not pushed. */
+  readonly onOperation?:
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+        args: ExecutionArgs,
+        result: AsyncIterable<ExecutionResult> | ExecutionResult,
+      ) => PromiseOr<AsyncIterable<ExecutionResult> | ExecutionResult | Nothing>)
+    | undefined;
+  /** Before each `next`; may replace the payload. */
+  readonly onNext?:
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+        args: ExecutionArgs,
+        result: ExecutionResult,
+      ) => PromiseOr<FormattedExecutionResult | ExecutionResult | Nothing>)
+    | undefined;
+  /** Before each `error`; may replace the payload. */
+  readonly onError?:
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+        errors: readonly (GraphQLError | FormattedError)[],
+      ) => PromiseOr<readonly FormattedError[] | Nothing>)
+    | undefined;
+  /** An operation that was executed has ended, whoever ended it. */
+  readonly onComplete?:
+    | ((context: Context<Params, Extra>, id: string, payload: SubscribePayload) => PromiseOr<void>)
+    | undefined;
+  /** For `JSON.parse` of messages, and for `JSON.stringify` of payloads. */
+  readonly jsonMessageReviver?: JSONMessageReviver | undefined;
+  readonly jsonMessageReplacer?: JSONMessageReplacer | undefined;
+}
+
+const functions = [
+  'parse',
+  'validate',
+  'execute',
+  'subscribe',
+  'share',
+  'onConnect',
+  'onDisconnect',
+  'onClose',
+  'onPing',
+  'onPong',
+  'onSubscribe',
+  'onOperation',
+  'onNext',
+  'onError',
+  'onComplete',
+  'jsonMessageReviver',
+  'jsonMessageReplacer',
+] as const satisfies readonly (keyof GraphqlOptions)[];
+
+/** Throws a `TypeError` that names the option when one is wrong. */
+export function checkOptions(options: GraphqlOptions<never, never>): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError('graphql() needs options: { schema } or { onSubscribe }');
+  }
+  const { schema, validationRules, slowSubscriber = 'disconnect', connectionInitWaitTimeout: timeout = 0 } = options;
+  for (const name of functions) {
+    const hook = options[name];
+    if (hook !== undefined && typeof hook !== 'function') {
+      throw new TypeError(`${name} must be a function; got ${typeof hook}`);
+    }
+  }
+  if (
+    schema === undefined ? !options.onSubscribe : schema === null || !['object', 'function'].includes(typeof schema)
+  ) {
+    throw new TypeError('schema must be a GraphQLSchema or a function that returns one, unless there is onSubscribe');
+  }
+  if (validationRules !== undefined && !Array.isArray(validationRules)) {
+    throw new TypeError('validationRules must be an array of rules, such as [NoSchemaIntrospectionCustomRule]');
+  }
+  if (!['disconnect', 'dropOldest', 'latest'].includes(slowSubscriber)) {
+    throw new TypeError(`slowSubscriber must be 'disconnect', 'dropOldest' or 'latest'; got ${String(slowSubscriber)}`);
+  }
+  if (timeout !== null && !(typeof timeout === 'number' && timeout >= 0)) {
+    throw new TypeError(`connectionInitWaitTimeout must be a number of ms, 0 for none; got ${String(timeout)}`);
+  }
+}
+
+/** An array of errors, which `onSubscribe` may return instead of arguments. */
+export function isErrors(value: unknown): value is readonly (GraphQLError | FormattedError)[] {
+  if (!Array.isArray(value)) return false;
+  if (value.length > 0 && value.every((error) => typeof error?.message === 'string')) return true;
+  throw new Error('onSubscribe must return nothing, execution arguments, or a non-empty array of GraphQL errors');
+}

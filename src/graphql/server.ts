@@ -1,0 +1,29 @@
+import type { Connection, Session, Subprotocol } from '../core/subprotocol.ts';
+import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from './codec.ts';
+import { createEngine } from './engine.ts';
+import { graphqlFaults } from './faults.ts';
+import { ConnectionHost } from './host.ts';
+import type { ConnectionParams, GraphqlOptions } from './options.ts';
+
+/**
+ * GraphQL over WebSocket (graphql-transport-ws) on a server, to be mounted on an endpoint.
+ *
+ * Throws a `TypeError` that names the option when one is wrong.
+ *
+ * @example
+ * attach(http, { path: '/ws', protocols: [graphql({ schema })] });
+ */
+export function graphql<Params = ConnectionParams, Extra = Record<string, unknown>>(
+  options: GraphqlOptions<Params, Extra>,
+): Subprotocol {
+  const engine = createEngine(options);
+  return subprotocol((connection) => new ConnectionHost(connection, engine).session);
+}
+
+/** The subprotocol with another way to open its sessions. */
+export const subprotocol = (open: (connection: Connection) => Session): Subprotocol => ({
+  names: [GRAPHQL_TRANSPORT_WS_PROTOCOL],
+  advice: { 'graphql-ws': 'Subprotocol graphql-ws is the legacy protocol; use graphql-transport-ws' },
+  faults: graphqlFaults,
+  open,
+});
