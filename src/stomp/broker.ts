@@ -1,0 +1,334 @@
+import type { Bus, Listener } from '../bus/bus.ts';
+import { createMessage, type Message } from '../bus/message.ts';
+import { declaredTopic } from '../bus/topic.ts';
+import { ProtocolError } from '../core/fault.ts';
+import type { Handshake, Principal } from '../core/subprotocol.ts';
+import { decodeUtf8, encodeUtf8 } from '../core/wire.ts';
+import { textLength } from './allowance.ts';
+import type { Headers } from './codec.ts';
+import { type Destinations, isPrivateTopic, literalTopic, type Owner, type Route } from './destinations.ts';
+import { createMessageForms, type MessageForms, userHeaders } from './message-forms.ts';
+import { type CreateMessage, Queues } from './queues.ts';
+import type { BrokerLimits } from './server-limits.ts';
+import type { Subscriber, Subscription } from './subscription.ts';
+
+/** What a client wants to do, for hooks. */
+export interface StompRequest {
+  /** As the client wrote it. A wildcard subscription is also asked for each topic that it is about to see. */
+  readonly destination: string;
+  readonly headers: Headers;
+  /** Whom `authenticate` named; undefined where nobody asked. */
+  readonly principal: Principal | undefined;
+  readonly handshake: Handshake;
+  /** The `session` of CONNECTED. */
+  readonly session: string;
+}
+
+/** May this client do that? */
+export interface AuthorizeRequest extends StompRequest {
+  readonly command: 'SEND' | 'SUBSCRIBE';
+}
+
+/** `true` allows, also what a typed topic would refuse; `false` refuses; `undefined` leaves it to the typed topic. */
+export type Verdict = boolean | undefined;
+
+/** A SEND to an application destination. */
+export interface ApplicationMessage extends StompRequest {
+  readonly body: Uint8Array;
+  readonly contentType: string | undefined;
+  /** The body as text. Throws a `TypeError` if it is not UTF-8. */
+  text(): string;
+  /** The body, parsed as JSON. Throws a `SyntaxError` if it is none. */
+  json(): unknown;
+}
+
+/** What an application answers. */
+export interface StompReply {
+  readonly body: string | Uint8Array;
+  readonly contentType?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What `onSend` may return: an answer to the `reply-to` of the SEND, or to another destination. */
+export interface SendReply extends StompReply {
+  readonly destination?: string | undefined;
+}
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook may have nothing to say
+type Hook<Request, Result> = (request: Request) => Result | void | Promise<Result | void>;
+
+/** The application's code in front of the broker. A hook that throws a `ProtocolError` ends the connection by its fault. */
+export interface BrokerHooks {
+  readonly authorize?: Hook<AuthorizeRequest, Verdict> | undefined;
+  /** Called for a SEND to an application destination (`/app/…`). What it returns is sent to `reply-to`. */
+  readonly onSend?: Hook<ApplicationMessage, SendReply | undefined> | undefined;
+  /** Called for every SUBSCRIBE that is allowed. What it returns is the first message of the subscription. */
+  readonly onSubscribe?: Hook<StompRequest, StompReply | undefined> | undefined;
+}
+
+/** A connection, as the broker sees it. */
+export interface BrokerClient extends Subscriber, Owner {}
+
+/** A SEND that was read and not carried out yet. */
+export interface Outgoing {
+  readonly destination: string;
+  readonly route: Route;
+  readonly body: Uint8Array;
+  readonly contentType: string | undefined;
+  readonly headers: ReadonlyMap<string, string> | undefined;
+}
+
+const noHeaders: Headers = new Map();
+
+interface BrokerParts extends BrokerHooks {
+  readonly bus: Bus;
+  readonly destinations: Destinations;
+  readonly limits: BrokerLimits;
+  readonly deadLetter: string;
+  /** Unique over restarts and servers; begins message ids. */
+  readonly epoch: string;
+}
+
+/** What all STOMP connections of a server share: the way to the bus, the queues, and the hooks in front of them. */
+export class Broker {
+  readonly destinations: Destinations;
+  readonly limits: BrokerLimits;
+  readonly forms: MessageForms;
+  readonly queues: Queues;
+  readonly #parts: BrokerParts;
+  #messages = 0;
+
+  /** A message that no bus carries. */
+  readonly #message: CreateMessage = (destination, body, contentType, headers) => {
+    const position = { epoch: this.#parts.epoch, offset: ++this.#messages };
+    return createMessage({ topic: literalTopic(destination), body, contentType, headers, position });
+  };
+
+  constructor(parts: BrokerParts) {
+    this.#parts = parts;
+    this.destinations = parts.destinations;
+    this.limits = parts.limits;
+    this.queues = new Queues(parts.limits, parts.deadLetter, this.#message);
+    this.forms = createMessageForms(parts.destinations.shown, parts.epoch);
+  }
+
+  /** May this client do that? Asks the application first, then the typed topic. */
+  permits(
+    client: BrokerClient,
+    command: AuthorizeRequest['command'],
+    destination: string,
+    route: Route,
+    headers: Headers,
+  ): boolean | Promise<boolean> {
+    const { authorize } = this.#parts;
+    if (!authorize) return permittedByTopic(command, route);
+    const verdict = settled(authorize({ ...requestOf(client, destination, headers), command }));
+    if (verdict instanceof Promise) return verdict.then((value) => value ?? permittedByTopic(command, route));
+    return verdict ?? permittedByTopic(command, route);
+  }
+
+  /** What a SEND is going to do. Throws a {@link ProtocolError} if its destination is no good. */
+  prepare(destination: string, headers: Headers, body: Uint8Array, replyTo: string | undefined): Outgoing {
+    const kept = userHeaders(headers);
+    // A piece of text keeps the whole alive that it was cut from.
+    const text = textLength(headers) > 2 * textLength(kept ?? noHeaders) + 1_024 ? copied : same;
+    const route = this.destinations.toSend(text(destination));
+    if (route.kind === 'application' && !this.#parts.onSend) {
+      throw new ProtocolError('forbidden', `no destination "${destination}" here: nobody answers a SEND to it`);
+    }
+    if (kept && text === copied) for (const [name, value] of kept) kept.set(name, text(value));
+    if (replyTo !== undefined) kept?.set('reply-to', replyTo);
+    const contentType = headers.get('content-type');
+    return {
+      destination: text(destination),
+      route,
+      body: owned(body),
+      contentType: contentType === undefined ? undefined : text(contentType),
+      headers: kept,
+    };
+  }
+
+  /**
+   * Carry out a SEND. Undefined: it is done; a promise: it is done when this resolves. Throws, or rejects with, a
+   * {@link ProtocolError} if a queue has no room.
+   */
+  send(client: BrokerClient, message: Outgoing): Promise<unknown> | undefined {
+    const { route } = message;
+    if (route.kind === 'application') return this.#call(client, message);
+    return this.route(route, message);
+  }
+
+  /** Without a client: what the application itself sends. */
+  route(
+    route: Route,
+    { destination, body, contentType, headers }: Omit<Outgoing, 'route'>,
+  ): Promise<unknown> | undefined {
+    if (route.kind === 'topic') {
+      return this.#parts.bus.publish(route.topic, body, { contentType, headers }).catch(unavailable);
+    }
+    if (route.kind === 'queue') {
+      this.queues.of(route.name).put(this.#message(route.name, body, contentType, headers));
+      return undefined;
+    }
+    throw new ProtocolError('forbidden', `${destination} is for what clients send to the application`);
+  }
+
+  /** Connect a subscription to its source. Resolves when messages are certain to come; rejects if they are not. */
+  subscribe(client: BrokerClient, subscription: Subscription, route: Route, headers: Headers): Promise<void> {
+    const { onSubscribe } = this.#parts;
+    if (route.kind === 'application' && !onSubscribe) {
+      throw new ProtocolError(
+        'forbidden',
+        `no destination "${subscription.destination}" here: nobody answers a SUBSCRIBE to it`,
+      );
+    }
+    const first = onSubscribe?.(requestOf(client, subscription.destination, headers));
+    if (onSubscribe) subscription.waitForStart();
+    const begin = async (): Promise<void> => {
+      const reply = await first;
+      subscription.start(reply ? this.#replyMessage(subscription.destination, reply) : undefined);
+    };
+    if (route.kind === 'application') return begin();
+    if (route.kind === 'queue') {
+      const attach = (): void => subscription.attachQueue(this.queues.of(route.name));
+      if (onSubscribe) return begin().then(attach);
+      attach();
+      return Promise.resolve();
+    }
+    const listener = route.pattern ? this.#guard(client, subscription, headers) : subscription.receive;
+    const active = this.listen(subscription, route.topic, listener);
+    return onSubscribe ? active.then(begin) : active;
+  }
+
+  /** Let a subscription hear a topic of the bus. Resolves when messages are certain to come. */
+  listen(subscription: Subscription, topic: string, listener: Listener = subscription.receive): Promise<void> {
+    const { active, stop } = this.#parts.bus.listen(topic, listener);
+    subscription.attachTopic(stop);
+    return active.catch(unavailable);
+  }
+
+  /** A wildcard subscriber sees no topic that it could not have subscribed to by its name. */
+  #guard(client: BrokerClient, subscription: Subscription, headers: Headers): Listener {
+    // What the application said per topic; messages wait while it thinks.
+    const known = new Map<string, boolean | Message[]>();
+    const { destinations, limits } = this;
+    let undecided = 0;
+    const wait = (waiting: Message[], message: Message): void => {
+      waiting.push(message);
+      if (++undecided > limits.maxBacklog)
+        client.connection.close('tooSlow', `authorize has not decided on ${message.topic}`);
+    };
+    const ask = (message: Message): void => {
+      const { topic } = message;
+      const route: Route = { kind: 'topic', topic, pattern: false, open: true };
+      const verdict = this.permits(client, 'SUBSCRIBE', destinations.shown(topic), route, headers);
+      // Publishers choose the names of topics: what is remembered of them has an end.
+      if (known.size >= limits.maxBacklog) known.clear();
+      if (!(verdict instanceof Promise)) {
+        known.set(topic, verdict);
+        if (verdict) subscription.receive(message);
+        return;
+      }
+      const waiting: Message[] = [];
+      known.set(topic, waiting);
+      wait(waiting, message);
+      const decide = (permitted: boolean): void => {
+        undecided -= waiting.length;
+        known.set(topic, permitted);
+        if (permitted) for (const each of waiting) subscription.receive(each);
+      };
+      client.connection.resume(verdict, decide, (error) => {
+        decide(false);
+        client.connection.report(error);
+      });
+    };
+    return (message) => {
+      const { topic } = message;
+      if (isPrivateTopic(topic)) return;
+      if (!this.#parts.authorize) {
+        if (mayRead(topic)) subscription.receive(message);
+        return;
+      }
+      const verdict = known.get(topic);
+      if (verdict === true) subscription.receive(message);
+      else if (verdict === undefined) ask(message);
+      else if (verdict !== false) wait(verdict, message);
+    };
+  }
+
+  #call(client: BrokerClient, message: Outgoing): Promise<unknown> {
+    const { onSend } = this.#parts;
+    const { destination, body, contentType, headers = noHeaders } = message;
+    const text = (): string => decodeUtf8(body);
+    const request = {
+      ...requestOf(client, destination, headers),
+      body,
+      contentType,
+      text,
+      json: () => JSON.parse(text()),
+    };
+    // In a promise, so that a hook that throws at once is treated as one that rejects.
+    return new Promise((resolve) => resolve(onSend?.(request))).then((answer) => {
+      const reply = answer as SendReply | undefined;
+      if (!reply) return undefined;
+      const to = reply.destination ?? headers.get('reply-to');
+      if (to === undefined) {
+        throw new Error(`onSend answered ${destination}, but the SEND has no reply-to and the answer no destination`);
+      }
+      const correlation = headers.get('correlation-id');
+      return this.route(this.destinations.toSend(to), {
+        destination: to,
+        body: bytesOf(reply.body),
+        contentType: typeOf(reply),
+        headers: new Map([
+          ...(correlation === undefined ? [] : [['correlation-id', correlation] as const]),
+          ...Object.entries(reply.headers ?? {}),
+        ]),
+      });
+    });
+  }
+
+  #replyMessage(destination: string, reply: StompReply): Message {
+    return this.#message(destination, bytesOf(reply.body), typeOf(reply), new Map(Object.entries(reply.headers ?? {})));
+  }
+}
+
+const requestOf = ({ connection, session }: BrokerClient, destination: string, headers: Headers): StompRequest => ({
+  destination,
+  headers,
+  principal: connection.principal,
+  handshake: connection.handshake,
+  session,
+});
+
+function permittedByTopic(command: AuthorizeRequest['command'], route: Route): boolean {
+  if (route.kind !== 'topic' || route.pattern || !route.open) return true;
+  if (command === 'SUBSCRIBE') return mayRead(route.topic);
+  const access = declaredTopic(route.topic)?.stomp;
+  return access === undefined || access === 'write' || access === 'readwrite';
+}
+
+function mayRead(topic: string): boolean {
+  const access = declaredTopic(topic)?.stomp;
+  return access === undefined || access === 'read' || access === 'readwrite';
+}
+
+/** The bus has not taken it, or cannot know: the client may come back and try again. */
+function unavailable(cause: unknown): never {
+  throw new ProtocolError('unavailable', 'the message bus cannot be reached', { cause });
+}
+
+/** Hooks may return any thenable. */
+const settled = <T>(value: T | Promise<T>): T | Promise<T> =>
+  typeof value === 'object' && value !== null && 'then' in value ? Promise.resolve(value) : value;
+
+/** A small body must not keep a large chunk of the network alive. */
+const owned = (body: Uint8Array): Uint8Array =>
+  body.buffer.byteLength > 2 * body.length + 1_024 ? body.slice() : body;
+
+const same = (text: string): string => text;
+const copied = (text: string): string => decodeUtf8(encodeUtf8(text));
+
+const bytesOf = (body: string | Uint8Array): Uint8Array => (typeof body === 'string' ? encodeUtf8(body) : body);
+const typeOf = ({ body, contentType }: StompReply): string | undefined =>
+  contentType ?? (typeof body === 'string' ? 'text/plain;charset=utf-8' : undefined);

@@ -1,0 +1,57 @@
+import { ProtocolError } from '../core/fault.ts';
+import type { Version } from './versions.ts';
+
+/** Headers to send: entries in order, such as a `Map`, or a plain object. */
+export type HeaderInput = Iterable<readonly [string, string]> | Readonly<Record<string, string>>;
+
+export const entriesOf = (headers: HeaderInput): Iterable<readonly [string, string]> =>
+  Symbol.iterator in headers ? (headers as Iterable<readonly [string, string]>) : Object.entries(headers);
+
+const letters: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', ':': '\\c', '\r': '\\r' };
+const meanings: Readonly<Record<string, string>> = { '\\\\': '\\', '\\n': '\n', '\\c': ':', '\\r': '\r' };
+
+/**
+ * A header name or value as it stands in a frame of this version: 1.2 escapes `\`, LF, `:` and CR, 1.1 has no escape
+ * for CR, 1.0 has none at all ([STOMP-16] [STOMP-20]).
+ *
+ * @example
+ * escapeHeader('1.2', 'a:b\n'); // 'a\\cb\\n'
+ */
+export function escapeHeader(version: Version, value: string): string {
+  if (version === '1.0' || !/[\\\n:\r]/.test(value)) return value;
+  return value.replace(version === '1.2' ? /[\\\n:\r]/g : /[\\\n:]/g, (character) => letters[character] as string);
+}
+
+/** The opposite, in one pass from left to right ([STOMP-19]). Throws `malformed` on an escape that the version does not know ([STOMP-17]). */
+export function unescapeHeader(version: Version, value: string): string {
+  return value.replace(/\\.?/gs, (escape) => {
+    const meaning = meanings[escape];
+    if (meaning === undefined || (version === '1.1' && meaning === '\r')) {
+      throw new ProtocolError('malformed', `the escape ${JSON.stringify(escape)} is not one of STOMP ${version}`);
+    }
+    return meaning;
+  });
+}
+
+/**
+ * Header lines, each with its LF. `content-length` is left out: it is the encoder's. Throws a `TypeError` that names
+ * the header if this version has no way to express it.
+ */
+export function headerLines(version: Version | 'raw', headers: HeaderInput): string {
+  let lines = '';
+  for (const [name, value] of entriesOf(headers)) {
+    if (name === 'content-length') continue;
+    if (version === '1.0' || version === 'raw') {
+      if (name === '' || /[\n\r:]/.test(name) || /[\n\r]/.test(value)) {
+        throw new TypeError(
+          `header ${JSON.stringify(name)} has a character that this frame cannot carry: STOMP 1.0, and CONNECT in any version, know no escapes`,
+        );
+      }
+      lines += `${name}:${value}\n`;
+    } else {
+      if (name === '') throw new TypeError('a header needs a name; got ""');
+      lines += `${escapeHeader(version, name)}:${escapeHeader(version, value)}\n`;
+    }
+  }
+  return lines;
+}

@@ -1,0 +1,30 @@
+import type { ProtocolError } from '../core/fault.ts';
+import type { Wire } from '../core/wire.ts';
+import { encodeFrame, type Frame } from './codec.ts';
+import { stompFaults } from './faults.ts';
+import { isConnect, shorten } from './frame-fields.ts';
+import { type Version, versions } from './versions.ts';
+
+/**
+ * The one ERROR of a connection, and its last frame ([STOMP-63] [STOMP-64]). `version` is 1.0 before CONNECTED: that can
+ * be read in any version.
+ */
+export function lastWords({ fault, detail }: ProtocolError, frame: Frame | undefined, version: Version): Wire {
+  const message = stompFaults[fault].reason(detail).replace(/[\r\n]+/g, ' ');
+  const headers: Record<string, string> = { message, 'content-type': 'text/plain' };
+  const receipt = frame && !isConnect(frame) ? frame.headers.get('receipt') : undefined;
+  if (receipt !== undefined && (version !== '1.0' || !/[\r\n]/.test(receipt))) headers['receipt-id'] = receipt;
+  if (fault === 'unacceptable') headers['version'] = versions.join(',');
+  return encodeFrame(
+    version,
+    'ERROR',
+    headers,
+    `${message}\n${frame ? `The frame at fault is ${nameOf(frame)}.\n` : ''}`,
+  );
+}
+
+/** A frame as a person would name it. */
+function nameOf({ command, headers }: Frame): string {
+  const destination = headers.get('destination');
+  return `${shorten(command)}${destination === undefined ? '' : ` with destination ${shorten(destination)}`}`;
+}

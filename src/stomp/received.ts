@@ -1,0 +1,67 @@
+import { decodeUtf8Lossy } from '../core/wire.ts';
+import type { ClientSession } from './client-session.ts';
+import type { Frame, Headers } from './codec.ts';
+
+/** More headers of an ACK or NACK, such as `transaction` or `receipt`. */
+export type AckHeaders = Readonly<Record<string, string>>;
+
+/** A MESSAGE as its subscriber gets it. */
+export class ReceivedMessage {
+  /** As the server sent them, unescaped. */
+  readonly headers: Headers;
+  /** The body as it came: a view of a larger buffer, so copy what you keep for long. */
+  readonly bytes: Uint8Array;
+  readonly #session: ClientSession;
+
+  constructor({ headers, body }: Frame, session: ClientSession) {
+    this.headers = headers;
+    this.bytes = body;
+    this.#session = session;
+  }
+
+  get destination(): string {
+    return this.headers.get('destination') ?? '';
+  }
+
+  /** The body as text, a BOM kept; octets that are not UTF-8 become U+FFFD. Decoded at each call. */
+  get body(): string {
+    return decodeUtf8Lossy(this.bytes);
+  }
+
+  /** The body as JSON. Throws a `SyntaxError` if it is none. */
+  json<T = unknown>(): T {
+    return JSON.parse(this.body) as T;
+  }
+
+  /**
+   * Acknowledge it ([STOMP-54]). False: the connection it came by is gone, the server delivers it again. Throws an
+   * `Error` if its subscription acknowledges by itself (`ack: 'auto'`).
+   */
+  ack(headers?: AckHeaders): boolean {
+    return this.#answer('ACK', headers);
+  }
+
+  /** Refuse it ([STOMP-55]); the server decides what becomes of it. As {@link ack}; throws on STOMP 1.0, which has none. */
+  nack(headers?: AckHeaders): boolean {
+    if (this.#session.version === '1.0') throw new Error('STOMP 1.0 has no NACK');
+    return this.#answer('NACK', headers);
+  }
+
+  #answer(command: 'ACK' | 'NACK', more: AckHeaders = {}): boolean {
+    const { headers } = this;
+    const { version } = this.#session;
+    const ack = headers.get('ack');
+    if (version === '1.2' && ack === undefined) {
+      throw new Error(`${command}: this subscription acknowledges by itself; subscribe with { ack: 'client' }`);
+    }
+    if (!this.#session.connected) return false;
+    const id = headers.get('message-id') ?? '';
+    const subscription = headers.get('subscription');
+    const names: Record<string, string> =
+      version === '1.2'
+        ? { id: ack as string }
+        : { 'message-id': id, ...(subscription !== undefined && { subscription }) };
+    this.#session.send(command, { ...names, ...more });
+    return true;
+  }
+}

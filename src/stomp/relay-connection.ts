@@ -1,0 +1,16 @@
+import type { Clock } from '../core/clock.ts';
+import type { ConnectionOptions } from '../core/connection.ts';
+import type { ConnectionLimits } from '../core/limits.ts';
+import { ServerConnection } from '../core/server-connection.ts';
+import { stompFaults } from './faults.ts';
+
+const nowhere = { url: '', headers: {}, remoteAddress: '', secure: false };
+
+/**
+ * Connections of the relay to its broker: a client's, but with what a server's can do, since what the relay's own
+ * client does not read is not read from the broker either.
+ */
+export const brokerConnections =
+  (clock: Clock, limits: ConnectionLimits) =>
+  (options: ConnectionOptions): ServerConnection =>
+    new ServerConnection({ ...options, clock, limits, faults: stompFaults, handshake: nowhere, cutsSlowReader: false });

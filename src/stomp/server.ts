@@ -1,0 +1,170 @@
+import type { Bus } from '../bus/bus.ts';
+import { ProtocolError } from '../core/fault.ts';
+import { resolveLimits } from '../core/limits.ts';
+import { checkNames } from '../core/options.ts';
+import type { Subprotocol } from '../core/subprotocol.ts';
+import { encodeUtf8 } from '../core/wire.ts';
+import { Broker, type BrokerHooks } from './broker.ts';
+import { createDestinations, defaultPrefixes, type Prefixes } from './destinations.ts';
+import { stompFaults } from './faults.ts';
+import type { BrokerStats } from './queues.ts';
+import { type BrokerLimitOptions, brokerLimits } from './server-limits.ts';
+import { StompSession } from './session.ts';
+import type { SlowPolicy } from './subscription.ts';
+import type { HeartBeat } from './versions.ts';
+
+export interface StompBrokerOptions extends BrokerHooks {
+  /** Where `/topic/<name>` is the topic `<name>`. */
+  readonly bus: Bus;
+  readonly limits?: BrokerLimitOptions | undefined;
+  /** What this side can send and wants to receive, in ms; 0: nothing. Default 10,000 both. */
+  readonly heartbeat?: { readonly [Name in keyof HeartBeat]?: number | undefined } | undefined;
+  /** Where each kind of destination begins. */
+  readonly prefixes?: { readonly [Name in keyof Prefixes]?: string | undefined } | undefined;
+  /** Virtual hosts that a client may name in CONNECT, or who decides. Default: every name is one of ours. */
+  readonly hosts?: readonly string[] | ((host: string) => boolean) | undefined;
+  /** What happens to messages of topics while a subscriber reads too slowly. Default `disconnect`. */
+  readonly slow?: SlowPolicy | undefined;
+  /** Where messages go that were put back too often. Default `/queue/dead-letter`. */
+  readonly deadLetter?: string | undefined;
+  /** The `server` header of CONNECTED. Default `subwire`. */
+  readonly server?: string | undefined;
+}
+
+const optionNames = {
+  bus: true,
+  authorize: true,
+  onSend: true,
+  onSubscribe: true,
+  limits: true,
+  heartbeat: true,
+  prefixes: true,
+  hosts: true,
+  slow: true,
+  deadLetter: true,
+  server: true,
+} as const satisfies Record<keyof StompBrokerOptions, true>;
+
+/** A STOMP broker as a subprotocol: mount it on as many endpoints as you like, they share its queues. */
+export interface StompBroker extends Subprotocol {
+  /**
+   * Send as the application does, without asking `authorize`. Resolves when the bus or the queue has the message.
+   * Rejects with a {@link ProtocolError} if the destination is no good or the queue is full.
+   */
+  send(destination: string, body: string | Uint8Array, options?: StompSendOptions): Promise<void>;
+  stats(): BrokerStats;
+}
+
+export interface StompSendOptions {
+  readonly contentType?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/**
+ * STOMP 1.0, 1.1 and 1.2 for an endpoint: topics over the bus, queues with acknowledgements, temporary reply queues,
+ * user destinations and transactions. Queues live in this process; topics go as far as the bus does.
+ *
+ * Acknowledgements of topic messages are checked and pace the delivery, but nothing of a topic is delivered twice.
+ *
+ * Throws a `TypeError` that names the option when one is wrong.
+ *
+ * @example
+ * const endpoint = attach(http, { protocols: [stompBroker({ bus: createBus() })] });
+ */
+export function stompBroker(options: StompBrokerOptions): StompBroker {
+  checkOptions(options);
+  const { bus, authorize, onSend, onSubscribe, hosts, slow = 'disconnect', server = 'subwire' } = options;
+  const { outgoing = 10_000, incoming = 10_000 } = options.heartbeat ?? {};
+  const prefixes = prefixesOf(options.prefixes);
+  const destinations = createDestinations(prefixes);
+  const { deadLetter = `${prefixes.queue}dead-letter` } = options;
+  if (!deadLetter.startsWith(prefixes.queue) || deadLetter === prefixes.queue) {
+    throw new TypeError(`deadLetter must be a queue such as "${prefixes.queue}dead-letter"; got "${deadLetter}"`);
+  }
+  const broker = new Broker({
+    bus,
+    authorize,
+    onSend,
+    onSubscribe,
+    destinations,
+    limits: resolveLimits(brokerLimits, options.limits),
+    deadLetter,
+    epoch: crypto.randomUUID().slice(0, 8),
+  });
+  const heartbeat = { outgoing, incoming };
+  const knowsHost = (host: string): boolean =>
+    hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host));
+
+  return {
+    names: ['v12.stomp', 'v11.stomp', 'v10.stomp', 'stomp'],
+    faults: stompFaults,
+    acceptsUnnamed: true,
+    open: (connection) =>
+      new StompSession({ connection, broker, session: crypto.randomUUID(), server, heartbeat, slow, knowsHost }),
+    async send(destination, body, { contentType, headers = {} } = {}) {
+      await broker.route(destinations.toSend(destination), {
+        destination,
+        body: typeof body === 'string' ? encodeUtf8(body) : body,
+        contentType: contentType ?? (typeof body === 'string' ? 'text/plain;charset=utf-8' : undefined),
+        headers: new Map(Object.entries(headers)),
+      });
+    },
+    stats: () => broker.queues.stats(),
+  };
+}
+
+function prefixesOf(options: StompBrokerOptions['prefixes'] = {}): Prefixes {
+  const prefixes: Record<string, string> = { ...defaultPrefixes };
+  for (const [name, prefix] of Object.entries(options)) {
+    if (!(name in defaultPrefixes)) {
+      throw new TypeError(
+        `prefixes.${name} is no kind of destination. There are: ${Object.keys(defaultPrefixes).join(', ')}`,
+      );
+    }
+    if (prefix === undefined) continue;
+    if (typeof prefix !== 'string' || prefix === '') {
+      throw new TypeError(
+        `prefixes.${name} must be the beginning of a destination, such as "/topic/"; got ${String(prefix)}`,
+      );
+    }
+    prefixes[name] = prefix;
+  }
+  const all = Object.entries(prefixes);
+  for (const [name, prefix] of all) {
+    const other = all.find(([each, longer]) => each !== name && longer.startsWith(prefix));
+    if (other) throw new TypeError(`prefixes.${name} "${prefix}" also begins prefixes.${other[0]} "${other[1]}"`);
+  }
+  return prefixes as unknown as Prefixes;
+}
+
+const policies: readonly unknown[] = ['disconnect', 'dropOldest', 'latest'] satisfies SlowPolicy[];
+
+function checkOptions(options: StompBrokerOptions): void {
+  if (typeof options?.bus?.listen !== 'function') {
+    throw new TypeError('stompBroker() needs a bus, such as stompBroker({ bus: createBus() })');
+  }
+  checkNames(options, optionNames, 'stompBroker()');
+  const { authorize, onSend, onSubscribe, hosts, slow, deadLetter, server, heartbeat } = options;
+  for (const [name, hook] of Object.entries({ authorize, onSend, onSubscribe })) {
+    if (hook !== undefined && typeof hook !== 'function')
+      throw new TypeError(`${name} must be a function; got ${typeof hook}`);
+  }
+  if (hosts !== undefined && typeof hosts !== 'function' && !Array.isArray(hosts)) {
+    throw new TypeError(`hosts must be a list of names or a function; got ${typeof hosts}`);
+  }
+  if (slow !== undefined && !policies.includes(slow)) {
+    throw new TypeError(`slow must be 'disconnect', 'dropOldest' or 'latest'; got ${String(slow)}`);
+  }
+  for (const [name, text] of Object.entries({ deadLetter, server })) {
+    if (text !== undefined && (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text))) {
+      throw new TypeError(`${name} must be printable ASCII without spaces; got ${String(text)}`);
+    }
+  }
+  for (const [name, ms] of Object.entries(heartbeat ?? {})) {
+    if (name !== 'outgoing' && name !== 'incoming')
+      throw new TypeError(`heartbeat.${name} is none: there are outgoing and incoming`);
+    if (ms !== undefined && !(Number.isInteger(ms) && ms >= 0)) {
+      throw new TypeError(`heartbeat.${name} must be a whole number of ms, 0 for none; got ${String(ms)}`);
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import { ProtocolError } from '../core/fault.ts';
+import { weightOf } from './allowance.ts';
+import type { Broker, BrokerClient, Outgoing } from './broker.ts';
+import type { Delivery, Subscription } from './subscription.ts';
+
+/** What a frame of a transaction is going to do at COMMIT. */
+export type Step =
+  | { readonly kind: 'send'; readonly message: Outgoing }
+  | {
+      readonly kind: 'settle';
+      readonly subscription: Subscription;
+      readonly deliveries: readonly Delivery[];
+      readonly consumed: boolean;
+    };
+
+interface Transaction {
+  readonly steps: Step[];
+  /** What its messages occupy. */
+  bytes: number;
+}
+
+/** The open transactions of one connection: frames wait here until COMMIT, or for nothing ([STOMP-57] to [STOMP-60]). */
+export class Transactions {
+  readonly #client: BrokerClient;
+  readonly #broker: Broker;
+  readonly #open = new Map<string, Transaction>();
+  // Of all of them.
+  #bytes = 0;
+
+  constructor(client: BrokerClient, broker: Broker) {
+    this.#client = client;
+    this.#broker = broker;
+  }
+
+  begin(id: string): void {
+    if (this.#open.has(id)) throw new ProtocolError('duplicate', 'BEGIN of a transaction that is open already');
+    const { maxTransactions } = this.#broker.limits;
+    if (this.#open.size >= maxTransactions) {
+      throw new ProtocolError('tooMany', `more than ${maxTransactions} open transactions`);
+    }
+    this.#open.set(id, { steps: [], bytes: 0 });
+  }
+
+  /** Throws unless this transaction is open and has room for one more frame that occupies so many bytes. */
+  check(id: string, bytes: number): void {
+    const transaction = this.#find(id);
+    const { maxTransactionFrames, maxTransactionBytes } = this.#broker.limits;
+    if (transaction.steps.length >= maxTransactionFrames) {
+      throw new ProtocolError('tooMany', `more than ${maxTransactionFrames} frames in a transaction`);
+    }
+    if (this.#bytes + bytes > maxTransactionBytes) {
+      throw new ProtocolError('tooLarge', `more than ${maxTransactionBytes} bytes in open transactions`);
+    }
+  }
+
+  /** Add to a transaction that was checked: a step that holds deliveries must not get lost on the way. */
+  add(id: string, step: Step): void {
+    const transaction = this.#find(id);
+    if (step.kind === 'send') {
+      const bytes = weightOf(step.message);
+      transaction.bytes += bytes;
+      this.#bytes += bytes;
+    }
+    transaction.steps.push(step);
+  }
+
+  /**
+   * Do all of it, in order, or nothing ([STOMP-58]): what can fail here is looked at before anything is done. Undefined:
+   * it is done; a promise: it is done when this resolves.
+   */
+  commit(id: string): Promise<unknown> | undefined {
+    const { steps } = this.#find(id);
+    const sends: Outgoing[] = [];
+    for (const step of steps) if (step.kind === 'send') sends.push(step.message);
+    this.#broker.queues.checkRoom(sends);
+    this.#close(id);
+    const outcomes: Promise<unknown>[] = [];
+    let done = 0;
+    try {
+      for (const step of steps) {
+        done++;
+        if (step.kind === 'settle') step.subscription.settle(step.deliveries, step.consumed);
+        else {
+          const outcome = this.#broker.send(this.#client, step.message);
+          if (outcome) outcomes.push(outcome);
+        }
+      }
+    } finally {
+      // A NACK may fill the dead-letter queue before its turn: what was claimed further on must not get lost.
+      undo(steps.slice(done));
+    }
+    return outcomes.length === 0 ? undefined : Promise.all(outcomes);
+  }
+
+  abort(id: string): void {
+    undo(this.#close(id).steps);
+  }
+
+  abortAll(): void {
+    for (const id of [...this.#open.keys()]) this.abort(id);
+  }
+
+  #close(id: string): Transaction {
+    const transaction = this.#find(id);
+    this.#open.delete(id);
+    this.#bytes -= transaction.bytes;
+    return transaction;
+  }
+
+  #find(id: string): Transaction {
+    const transaction = this.#open.get(id);
+    if (!transaction) throw new ProtocolError('malformed', 'a transaction that is not open');
+    return transaction;
+  }
+}
+
+/** Messages that the steps acknowledged wait again, the last claimed first, so that their order comes back. */
+function undo(steps: readonly Step[]): void {
+  for (const step of steps.toReversed()) if (step.kind === 'settle') step.subscription.restore(step.deliveries);
+}

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import {
+  negotiateHeartBeat,
+  negotiateVersion,
+  parseHeartBeat,
+  subprotocolOf,
+  versionOf,
+  versions,
+} from '../../src/stomp/versions.ts';
+
+test('each version has its registered WebSocket token', () => {
+  expect(versions.map(subprotocolOf)).toEqual(['v12.stomp', 'v11.stomp', 'v10.stomp']);
+  expect(versions.map((version) => versionOf(subprotocolOf(version)))).toEqual(versions);
+  expect(['stomp', '', 'v13.stomp', 'graphql-transport-ws'].map(versionOf)).toEqual(Array(4).fill(undefined));
+});
+
+test('[STOMP-26] without accept-version only 1.0 is meant', () => {
+  expect(negotiateVersion(undefined, versions)).toBe('1.0');
+  expect(negotiateVersion(undefined, ['1.2', '1.1'])).toBeUndefined();
+});
+
+test('[STOMP-27] the highest version that both speak is chosen, in whatever order they are listed', () => {
+  expect(negotiateVersion('1.0,1.1,2.0', versions)).toBe('1.1');
+  expect(negotiateVersion('1.2,1.0', ['1.0', '1.2'])).toBe('1.2');
+  expect(negotiateVersion('1.0, 1.1', versions)).toBe('1.1');
+  expect(negotiateVersion('2.0,3.0', versions)).toBeUndefined();
+  expect(negotiateVersion('', versions)).toBeUndefined();
+});
+
+test('[STOMP-34] heart-beat is two non-negative integers, and 0,0 when it is missing', () => {
+  expect(parseHeartBeat(undefined)).toEqual({ outgoing: 0, incoming: 0 });
+  expect(parseHeartBeat('0,30000')).toEqual({ outgoing: 0, incoming: 30_000 });
+  for (const bad of ['', '10', '-1,0', '1.5,2', '1,2,3', 'a,b', '1, 2', '99999999999,0']) {
+    expect(() => parseHeartBeat(bad), bad).toThrow(expect.objectContaining({ fault: 'malformed' }));
+  }
+});
+
+test('[STOMP-35] a direction beats at the slower wish, and not if either side says 0', () => {
+  const mine = { outgoing: 10_000, incoming: 5_000 };
+  expect(negotiateHeartBeat(mine, { outgoing: 4_000, incoming: 20_000 })).toEqual({ send: 20_000, expect: 5_000 });
+  expect(negotiateHeartBeat(mine, { outgoing: 0, incoming: 0 })).toEqual({ send: 0, expect: 0 });
+  expect(negotiateHeartBeat({ outgoing: 0, incoming: 0 }, mine)).toEqual({ send: 0, expect: 0 });
+});
