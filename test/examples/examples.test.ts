@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { runExample } from './example.ts';
+
+test.each([
+  ['graphql-subscriptions', ['symbols: ACME, UMBR', 'ACME 10', 'ACME 11.5', 'ACME 12']],
+  [
+    'stomp-chat',
+    [
+      'bob hears ada: hello',
+      'bob hears ada: is this thing on?',
+      'bob hears ada: bye',
+      'bob does: wash',
+      'bob does: dry',
+    ],
+  ],
+])('the example %s runs by one command and ends by itself', { timeout: 60_000 }, async (name, lines) => {
+  expect(await runExample(name)).toEqual(lines);
+});
+
+test('the example bridge: each side gets what the other sends, and nobody what is no reading', {
+  timeout: 60_000,
+}, async () => {
+  const lines = await runExample('bridge');
+  const said = (who: string): string[] =>
+    lines.filter((line) => line.startsWith(who)).map((line) => line.slice(who.length).trim());
+  // Two sockets: what arrives first is not settled, only the order on each.
+  expect(said('topics')).toEqual(['{"topics":["readings"]}']);
+  const roof = (celsius: number): string => `{"sensor":"roof","celsius":${celsius}}`;
+  expect(said('STOMP')).toEqual([roof(21.5), 'not JSON at all', roof(0)]);
+  expect(said('GraphQL')).toEqual([roof(21.5), roof(0)]);
+  expect(said('passed over')).toEqual([expect.stringContaining('is not valid JSON')]);
+  expect(said('mutation')).toEqual(['{"calibrate":true}']);
+  expect(lines).toHaveLength(8);
+});
