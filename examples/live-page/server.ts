@@ -1,0 +1,96 @@
+/**
+ * What `npm start` shows: a page whose left side speaks STOMP and whose right side speaks GraphQL, over one endpoint
+ * and one bus. Run: npx tsx examples/live-page/server.ts (PORT, default 4000)
+ */
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { makeExecutableSchema } from '@graphql-tools/schema';
+import { build } from 'esbuild';
+import { attach, createBus, topic } from 'subwire';
+import { graphql } from 'subwire/graphql';
+import { stompBroker } from 'subwire/stomp';
+
+interface Note {
+  readonly text: string;
+  readonly from: string;
+}
+
+const maxText = 280;
+
+const notes = topic<Note>('notes', { decode: parseNote, stomp: 'readwrite' });
+const bus = createBus();
+
+/** What STOMP clients send is checked here; what does not pass is reported and reaches no subscription. */
+function parseNote(value: unknown): Note {
+  const { text, from } = (value ?? {}) as Record<string, unknown>;
+  if (typeof text !== 'string' || text === '' || text.length > maxText || typeof from !== 'string') {
+    throw new TypeError(`a note is { text, from }, text of 1 to ${maxText} characters`);
+  }
+  return { text, from: from.slice(0, 40) };
+}
+
+const schema = makeExecutableSchema({
+  typeDefs: /* GraphQL */ `
+    type Note { text: String! from: String! }
+    type Query { topics: [String!]! }
+    type Mutation { send(text: String!, from: String!): Note! }
+    type Subscription { notes: Note! }
+  `,
+  resolvers: {
+    Query: { topics: () => [notes.name] },
+    Mutation: {
+      async send(_root: unknown, input: Note) {
+        const note = parseNote(input);
+        await bus.publish(notes, note);
+        return note;
+      },
+    },
+    Subscription: { notes: { subscribe: () => bus.subscribe(notes), resolve: (note: Note) => note } },
+  },
+});
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/** The page's script, as a bundler of a user would make it: from the package, under the `browser` condition. */
+async function bundle(): Promise<Uint8Array> {
+  const { outputFiles } = await build({
+    entryPoints: [here('page.ts')],
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+    write: false,
+    tsconfigRaw: '{}',
+  });
+  const [script] = outputFiles;
+  if (!script) throw new Error('esbuild wrote nothing');
+  return script.contents;
+}
+
+const files = new Map<string, { readonly type: string; readonly body: Uint8Array }>([
+  ['/', { type: 'text/html; charset=utf-8', body: await readFile(here('page.html')) }],
+  ['/page.css', { type: 'text/css; charset=utf-8', body: await readFile(here('page.css')) }],
+  ['/page.js', { type: 'text/javascript; charset=utf-8', body: await bundle() }],
+]);
+
+const http = createServer((request, response) => {
+  const file = files.get(new URL(request.url ?? '/', 'http://page').pathname);
+  if (file) response.writeHead(200, { 'content-type': file.type, 'cache-control': 'no-cache' }).end(file.body);
+  else response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found\n');
+});
+const endpoint = attach(http, { path: '/ws', protocols: [graphql({ schema }), stompBroker({ bus })] });
+
+http.listen(Number(process.env['PORT'] ?? 4000), () => {
+  const address = http.address();
+  const port = typeof address === 'object' && address ? address.port : '';
+  console.log(`subwire: page http://localhost:${port}/  WebSocket ws://localhost:${port}/ws`);
+});
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, async () => {
+    http.close();
+    await endpoint.drain({ deadline: 2_000, restart: true });
+    process.exit(0);
+  });
+}
