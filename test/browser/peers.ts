@@ -6,3 +6,4 @@ export { createClient as createGraphqlWsClient } from 'graphql-ws';
 export { createClient } from 'subwire/graphql/client';
 export { createStompClient } from 'subwire/stomp/client';
 export { Mailbox } from '../support/mailbox.ts';
+export { closeLine, openLine, sendOnLine } from './suite-page.ts';
