@@ -81,6 +81,11 @@ const http = createServer((request, response) => {
 });
 const endpoint = attach(http, { path: '/ws', protocols: [graphql({ schema }), stompBroker({ bus })] });
 
+http.on('error', (error: NodeJS.ErrnoException) => {
+  const hint = error.code === 'EADDRINUSE' ? 'Another program listens there. Choose a port: PORT=4001 npm start' : '';
+  console.error(`subwire: ${error.message}. ${hint}`);
+  process.exit(1);
+});
 http.listen(Number(process.env['PORT'] ?? 4000), () => {
   const address = http.address();
   const port = typeof address === 'object' && address ? address.port : '';
