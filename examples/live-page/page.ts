@@ -26,20 +26,17 @@ function side(id: string, actions: { send(text: string): Promise<unknown>; drop(
   const list = find<HTMLOListElement>(root, '.notes');
   const form = find<HTMLFormElement>(root, 'form');
   const input = find<HTMLInputElement>(form, 'input');
-  const button = find<HTMLButtonElement>(form, 'button');
   let connections = 0;
 
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    button.disabled = true;
+    const text = input.value;
     try {
-      await actions.send(input.value);
-      input.value = '';
+      await actions.send(text);
+      // Whoever has typed on meanwhile keeps what they typed, and everybody keeps the focus where it is.
+      if (input.value === text) input.value = '';
     } catch (error) {
       showNote({ from: 'error', text: error instanceof Error ? error.message : String(error) });
-    } finally {
-      button.disabled = false;
-      input.focus();
     }
   });
   find(root, '.drop').addEventListener('click', actions.drop);
