@@ -21,6 +21,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Real programs and sockets share the machine with the tests.
     maxWorkers: 2,
+    // Brokers and a browser on a machine that others use as well: one more chance, which the report shows as a retry.
+    retry: process.env['CI'] ? 1 : 0,
     reporters: process.env['CI'] ? ['default', 'json'] : ['default'],
     outputFile: { json: 'coverage/results.json' },
     coverage: {
