@@ -1,7 +1,7 @@
 import type { Backbone, PublishOptions } from './backbone.ts';
+import { FanOut, type Listener, type Listening } from './fan-out.ts';
 import { memoryBackbone } from './memory.ts';
 import type { Message, Position } from './message.ts';
-import { createPatternTree, isPattern } from './pattern.ts';
 import { createSubscription, type Subscription } from './subscription.ts';
 import type { Topic } from './topic.ts';
 
@@ -21,7 +21,7 @@ export interface SubscribeOptions<T> {
   readonly buffer?: number | undefined;
 }
 
-export type Listener = (message: Message) => void;
+export type { Listener, Listening } from './fan-out.ts';
 
 /** The one thing that protocols share: topics, whoever publishes and whoever listens. */
 export interface Bus {
@@ -33,17 +33,12 @@ export interface Bus {
   /** The values of a typed topic, from now on: an async iterable that a resolver can return. */
   subscribe<T>(topic: Topic<T>, options?: SubscribeOptions<T>): Subscription<T>;
   /**
-   * Every message of a topic, or of all topics that match a pattern (`prices.*`, `prices.**`). `active` resolves when
-   * the backbone delivers, and rejects if it does not.
+   * Every message of a topic, or of all topics that match a pattern (`prices.*`, `prices.**`). Who begins to listen
+   * while a message is delivered hears the next one.
    */
   listen(topic: string, listener: Listener): Listening;
   stats(): BusStats;
   close(): Promise<void>;
-}
-
-export interface Listening {
-  readonly active: Promise<void>;
-  stop(): void;
 }
 
 export interface BusStats {
@@ -69,15 +64,9 @@ export function createBus(options: BusOptions = {}): Bus {
       console.error(`subwire: bus${message ? `, topic "${message.topic}"` : ''}:`, error),
   } = options;
   if (typeof onError !== 'function') throw new TypeError(`onError must be a function; got ${typeof onError}`);
-  const exact = new Map<string, { listeners: Set<Listener>; readonly active: Promise<void> }>();
-  // The listeners that are being called now: whoever begins to listen meanwhile hears the next message, not this one.
-  let calling: Set<Listener> | undefined;
-  const patterns = createPatternTree<Listener>();
-  const patternUpstream = new Map<string, { count: number; readonly active: Promise<void> }>();
   const undecodableMessages = new WeakSet<Message>();
   let published = 0;
   let undecodable = 0;
-  let listening = 0;
 
   function report(error: unknown, message?: Message): void {
     try {
@@ -87,74 +76,22 @@ export function createBus(options: BusOptions = {}): Bus {
     }
   }
 
-  function call(listener: Listener, message: Message): void {
-    try {
-      listener(message);
-    } catch (error) {
-      report(error, message);
-    }
-  }
-
-  backbone.on('message', (message) => {
-    const found = exact.get(message.topic);
-    if (found) {
-      calling = found.listeners;
-      for (const listener of found.listeners) call(listener, message);
-      calling = undefined;
-    }
-    for (const listener of patterns.match(message.topic)) call(listener, message);
+  const fanOut = new FanOut({
+    subscribe(name) {
+      const active = backbone.subscribe(name);
+      active.catch((error) => report(error));
+      return active;
+    },
+    unsubscribe(name) {
+      backbone.unsubscribe(name).catch((error) => report(error));
+    },
+    report,
   });
-
-  function upstream(topic: string): Promise<void> {
-    const active = backbone.subscribe(topic);
-    active.catch((error) => report(error));
-    return active;
-  }
-
-  const letGo = (topic: string): void => void backbone.unsubscribe(topic).catch((error) => report(error));
-
-  function listen(topic: string, listener: Listener): Listening {
-    // The same function may listen twice; each listening is its own.
-    const own: Listener = (message) => {
-      if (!stopped) listener(message);
-    };
-    listening++;
-    let stopped = false;
-    if (isPattern(topic)) {
-      const known = patternUpstream.get(topic) ?? { count: 0, active: upstream(topic) };
-      known.count++;
-      patternUpstream.set(topic, known);
-      patterns.add(topic, own);
-      const stop = (): void => {
-        if (stopped) return;
-        stopped = true;
-        listening--;
-        patterns.delete(topic, own);
-        if (--known.count > 0) return;
-        patternUpstream.delete(topic);
-        letGo(topic);
-      };
-      return { active: known.active, stop };
-    }
-    const known = exact.get(topic) ?? { listeners: new Set<Listener>(), active: upstream(topic) };
-    if (known.listeners === calling) known.listeners = new Set(calling);
-    known.listeners.add(own);
-    exact.set(topic, known);
-    const stop = (): void => {
-      if (stopped) return;
-      stopped = true;
-      listening--;
-      known.listeners.delete(own);
-      if (known.listeners.size > 0) return;
-      exact.delete(topic);
-      letGo(topic);
-    };
-    return { active: known.active, stop };
-  }
+  backbone.on('message', (message) => fanOut.deliver(message));
 
   return {
     backbone,
-    listen,
+    listen: (topic, listener) => fanOut.listen(topic, listener),
     async publish<T>(
       topic: Topic<T> | string,
       value: T | Uint8Array,
@@ -179,7 +116,7 @@ export function createBus(options: BusOptions = {}): Bus {
       }
       let live = Promise.resolve();
       const subscription = createSubscription<T>((sink) => {
-        const { stop, active } = listen(name, (message) => {
+        const listening = fanOut.listen(name, (message) => {
           let value: T;
           try {
             value = message.as(form);
@@ -197,20 +134,20 @@ export function createBus(options: BusOptions = {}): Bus {
           }
           sink.next(value);
         });
-        live = active;
-        active.catch((error) => sink.error(error));
-        if (!signal) return stop;
+        live = listening.active;
+        live.catch((error) => sink.error(error));
+        if (!signal) return () => listening.stop();
         const complete = (): void => sink.complete();
         if (signal.aborted) complete();
         signal.addEventListener('abort', complete);
         return () => {
           signal.removeEventListener('abort', complete);
-          stop();
+          listening.stop();
         };
       }, buffer);
       return Object.assign(subscription, { active: live });
     },
-    stats: () => ({ listeners: listening, published, undecodable }),
+    stats: () => ({ listeners: fanOut.size, published, undecodable }),
     close: () => backbone.close(),
   };
 }

@@ -17,6 +17,8 @@ interface Node<T> {
 /** Which patterns match a topic: the work grows with the segments of the topic, not with the number of patterns. */
 export interface PatternTree<T> {
   readonly size: number;
+  /** Another number whenever what `match` says may have changed. */
+  readonly version: number;
   add(pattern: string, value: T): void;
   delete(pattern: string, value: T): boolean;
   match(topic: string): T[];
@@ -26,6 +28,7 @@ export interface PatternTree<T> {
 export function createPatternTree<T>(): PatternTree<T> {
   const root: Node<T> = { children: new Map() };
   let size = 0;
+  let version = 0;
 
   function walk(node: Node<T>, path: readonly string[], depth: number, found: T[]): void {
     if (node.rest) for (const value of node.rest) found.push(value);
@@ -44,6 +47,9 @@ export function createPatternTree<T>(): PatternTree<T> {
     get size() {
       return size;
     },
+    get version() {
+      return version;
+    },
     add(pattern, value) {
       let node = root;
       const path = segments(pattern);
@@ -61,6 +67,7 @@ export function createPatternTree<T>(): PatternTree<T> {
       else node.here = set;
       if (!set.has(value)) size++;
       set.add(value);
+      version++;
     },
     delete(pattern, value) {
       const path = segments(pattern);
@@ -76,6 +83,7 @@ export function createPatternTree<T>(): PatternTree<T> {
       const set = isRest ? last.rest : last.here;
       if (!set?.delete(value)) return false;
       size--;
+      version++;
       if (set.size === 0 && isRest) last.rest = undefined;
       else if (set.size === 0) last.here = undefined;
       // Branches without leaves go, or patterns of passing clients would stay for ever.

@@ -202,9 +202,9 @@ export class Broker {
 
   /** Let a subscription hear a topic of the bus. Resolves when messages are certain to come. */
   listen(subscription: Subscription, topic: string, listener: Listener = subscription.receive): Promise<void> {
-    const { active, stop } = this.#parts.bus.listen(topic, listener);
-    subscription.attachTopic(stop);
-    return active.catch(unavailable);
+    const listening = this.#parts.bus.listen(topic, listener);
+    subscription.attachTopic(() => listening.stop());
+    return listening.active.catch(unavailable);
   }
 
   /** A wildcard subscriber sees no topic that it could not have subscribed to by its name. */
