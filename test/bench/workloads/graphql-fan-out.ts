@@ -50,13 +50,15 @@ function contenders(shape: Shape, subjects: readonly ServerContender[]): ServerC
   const options: FanOutOptions = { kind, burst };
   return [
     ...subjects,
-    {
-      label: 'raw ws',
-      server: 'raw-ws',
+    ...[
+      { label: 'one bare write', server: 'bare-write' },
+      { label: 'raw ws', server: 'raw-ws' },
+    ].map((raw) => ({
+      ...raw,
       needs: ['ws'],
       options: { ...options, burst: burst * subscriptionsPerSocket },
       load: fanOut(shape, true),
-    },
+    })),
     ...peers.map((peer) => ({
       ...peer,
       options: { ...options, jit: 'jit' in peer },
