@@ -5,12 +5,14 @@ import type { Wire } from '../core/wire.ts';
 /** All small writes of the process pass through one buffer; whoever still holds it gets to keep it. */
 const scratchBytes = 65_536;
 let scratch = Buffer.allocUnsafeSlow(scratchBytes);
+/** The part of it that was written last: a message mostly has the same length for each of its receivers. */
+let written = scratch;
 
 /** Tails longer than this are written where they are instead of being copied. */
 const copyLimit = 16_384;
 
 /** Strings up to this length are packed faster here than by a call into the runtime. */
-const shortHead = 64;
+const shortHead = 32;
 
 /** A frame header has at most so many bytes where the length is at most 63 bits and nothing is masked. */
 const maxHeaderBytes = 10;
@@ -28,9 +30,11 @@ export function writeFrames(socket: Socket, wires: readonly Wire[]): void {
     bytes += maxHeaderBytes + (typeof head === 'string' ? head.length * 3 : head.length) + tailBytes;
   }
   if (bytes <= scratchBytes && socket.writableLength === 0 && !(socket instanceof TLSSocket)) {
-    socket.write(scratch.subarray(0, pack(wires, scratch)));
+    const packed = pack(wires, scratch);
+    if (written.length !== packed) written = scratch.subarray(0, packed);
+    socket.write(written);
     // The system took all of it, or Node still refers to it: then the next write needs another buffer.
-    if (socket.writableLength !== 0) scratch = Buffer.allocUnsafeSlow(scratchBytes);
+    if (socket.writableLength !== 0) written = scratch = Buffer.allocUnsafeSlow(scratchBytes);
     return;
   }
   let exact = 0;

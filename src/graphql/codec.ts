@@ -196,17 +196,30 @@ export const encodeControl = (
   payload == null ? `{"type":"${type}"}` : `{"type":"${type}","payload":${encodePayload(payload, replacer)}}`;
 
 /**
- * The part of a `subscribe`, `next` or `error` message that belongs to one operation; JSON of the payload and `}` follow.
+ * The beginning of a `subscribe` or `error` message; JSON of the payload and `}` follow.
  *
  * @example
- * encodeHead('7', 'next'); // '{"id":"7","type":"next","payload":'
+ * encodeHead('7', 'error'); // '{"id":"7","type":"error","payload":'
  */
-export const encodeHead = (id: string, type: 'subscribe' | 'next' | 'error'): string =>
+export const encodeHead = (id: string, type: 'subscribe' | 'error'): string =>
   `{"id":${JSON.stringify(id)},"type":"${type}","payload":`;
 
-/** The part of a `next` message that all receivers of a result share, as bytes: JSON of the payload and the last `}`. */
-export const encodeTail = (payload: unknown, replacer?: JSONMessageReplacer): Uint8Array =>
-  encodeUtf8(`${encodePayload(payload, replacer)}}`);
+/**
+ * The part of a `next` message that belongs to one operation. As short as can be, since it is kept and written per
+ * subscriber; {@link encodeNextRest} follows.
+ *
+ * @example
+ * encodeNextHead('7'); // '{"id":"7",'
+ */
+export const encodeNextHead = (id: string): string => `{"id":${JSON.stringify(id)},`;
+
+/** The part of a `next` message that all receivers of a result share. */
+export const encodeNextRest = (payload: unknown, replacer?: JSONMessageReplacer): string =>
+  `"type":"next","payload":${encodePayload(payload, replacer)}}`;
+
+/** The same as bytes, encoded once for all of them. */
+export const encodeNextTail = (payload: unknown, replacer?: JSONMessageReplacer): Uint8Array =>
+  encodeUtf8(encodeNextRest(payload, replacer));
 
 /** A `complete` message. */
 export const encodeComplete = (id: string): string => `{"id":${JSON.stringify(id)},"type":"complete"}`;

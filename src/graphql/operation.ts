@@ -1,7 +1,16 @@
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Subscription } from '../bus/subscription.ts';
 import type { Connection } from '../core/subprotocol.ts';
-import { encodeComplete, encodeControl, encodeHead, encodePayload, isObject, type SubscribePayload } from './codec.ts';
+import {
+  encodeComplete,
+  encodeControl,
+  encodeHead,
+  encodeNextHead,
+  encodeNextRest,
+  encodePayload,
+  isObject,
+  type SubscribePayload,
+} from './codec.ts';
 import type { Engine } from './engine.ts';
 import {
   chain,
@@ -103,7 +112,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
   #run(kind: OperationKind, args: ExecutionArgs): void {
     this.#args = args;
     this.streams = kind === 'subscription';
-    this.#nextHead = encodeHead(this.id, 'next');
+    this.#nextHead = encodeNextHead(this.id);
     this.#open(
       () => this.#outcome(args),
       (outcome) => this.#executed(outcome),
@@ -274,7 +283,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
       this.connection.send(
         shared
           ? { head: this.#nextHead, tail: shared.tail(replacer), binary: false }
-          : { head: `${this.#nextHead}${encodePayload(formatResult(result), replacer)}}`, binary: false },
+          : { head: `${this.#nextHead}${encodeNextRest(formatResult(result), replacer)}`, binary: false },
       );
       return true;
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { ExecutionResult } from 'graphql';
-import { encodeTail, type JSONMessageReplacer } from './codec.ts';
+import { encodeNextTail, type JSONMessageReplacer } from './codec.ts';
 import { formatResult, isPromise, type PromiseOr } from './execute.ts';
 
 /** What `share` may return: who has the same key sees the same results. `undefined`: nobody shares with this one. */
@@ -29,7 +29,7 @@ export class SharedResult {
 
   /** The end of a `next` message with this result: the same bytes for all. Throws what `JSON.stringify` throws. */
   tail(replacer: JSONMessageReplacer | undefined): Uint8Array {
-    this.#tail ??= encodeTail(formatResult(this.result as ExecutionResult), replacer);
+    this.#tail ??= encodeNextTail(formatResult(this.result as ExecutionResult), replacer);
     return this.#tail;
   }
 

@@ -5,8 +5,9 @@ import {
   encodeComplete,
   encodeControl,
   encodeHead,
+  encodeNextHead,
+  encodeNextTail,
   encodePayload,
-  encodeTail,
   isObject,
   MessageType,
   parseMessage,
@@ -114,7 +115,7 @@ describe('messages', () => {
 describe('encoding', () => {
   test('heads and tails make one message', () => {
     const id = '7"\u2028';
-    const text = encodeHead(id, 'next') + decodeUtf8(encodeTail({ data: { a: 'ü' } }));
+    const text = encodeNextHead(id) + decodeUtf8(encodeNextTail({ data: { a: 'ü' } }));
     expect(JSON.parse(text)).toEqual({ id, type: 'next', payload: { data: { a: 'ü' } } });
     expect(encodeHead('1', 'error')).toBe('{"id":"1","type":"error","payload":');
   });
