@@ -6,7 +6,7 @@ import { startChild } from './ipc.ts';
 import type { Stretch } from './load/load.ts';
 import { program } from './peers.ts';
 import type { ServerReady, Usage } from './servers/harness.ts';
-import type { ProfileRow } from './servers/profile.ts';
+import { type ProfileRow, summary } from './servers/profile.ts';
 import type { Table } from './table.ts';
 import { type Contender, present, type Scale } from './workload.ts';
 
@@ -112,6 +112,7 @@ export async function contest(
   const samples = new Map<string, Sample[]>();
   const running = new Map<string, Entered>();
   const failures: string[] = [];
+  const profiles: string[] = [];
   /** A peer that fails is told of, and the others go on. */
   const attempt = async (label: string, run: () => Promise<void>): Promise<void> => {
     try {
@@ -138,16 +139,22 @@ export async function contest(
         });
       }
     }
-    if (scale.profile) for (const subject of subjects) await running.get(subject)?.profile(subject);
+    if (scale.profile) {
+      for (const subject of subjects) {
+        const entered = running.get(subject);
+        if (entered) profiles.push(`Where the time of ${subject} goes: ${await entered.profile()}.`);
+      }
+    }
   } finally {
     await Promise.all([...running.values()].map(({ stop }) => stop()));
   }
-  return contestTable(title, samples, subjects, goals, [...notes, ...taking.notes, ...failures]);
+  return contestTable(title, samples, subjects, goals, [...notes, ...profiles, ...taking.notes, ...failures]);
 }
 
 interface Entered {
   round(): Promise<Sample>;
-  profile(label: string): Promise<void>;
+  /** Prints what the server does, and sums it up. */
+  profile(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -166,10 +173,11 @@ async function enter(contender: ServerContender, { stretch }: Scale): Promise<En
   }
   return {
     stop,
-    async profile(label) {
+    async profile() {
       const rows = (await server.profile?.(() => load.ask('run', 2_000))) ?? [];
-      console.log(`\nWhere the time of ${label} goes:`);
+      console.log(`\n${contender.label}:`);
       for (const { name, part } of rows.slice(0, 30)) console.log(`${(part * 100).toFixed(1).padStart(6)} %  ${name}`);
+      return summary(rows);
     },
     async round(): Promise<Sample> {
       const before = await server.usage();

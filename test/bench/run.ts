@@ -1,6 +1,6 @@
 /**
  * The benchmark: `npm run bench [-- name …] [--only subwire,yoga] [--quick] [--write] [--profile] [--rounds 5] [--stretch 700]`. Prints one table per
- * workload; `--write` keeps them in RESULTS.md, `--profile` says where subwire's time goes.
+ * workload; `--write` keeps them in RESULTS.md, `--profile` says where the time of subwire goes.
  */
 import { parseArgs } from 'node:util';
 import { buildPrograms, installPeers } from './peers.ts';
