@@ -16,6 +16,7 @@ import type { ServerReceiver, Socket } from '../core/socket.ts';
 import type { Handshake, Subprotocol } from '../core/subprotocol.ts';
 import type { Wire } from '../core/wire.ts';
 import { writeFrames } from './frames.ts';
+import { handshakeOf, KeptHandshake } from './handshake.ts';
 import { type OriginRule, originCheck } from './origin.ts';
 
 export interface AttachOptions extends EndpointOptions {
@@ -101,7 +102,7 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
         endpoint.report(error);
         return refuse(endpoint, socket, 500, 'The origin could not be checked');
       }
-      acceptor(request, socket, head, handshake);
+      acceptor(request, socket, head, new KeptHandshake(handshake));
     },
   };
   registry.splice(taken >= 0 ? taken : registry.length, 1, attached);
@@ -134,7 +135,7 @@ function createAcceptor(endpoint: AcceptingEndpoint, deflate: boolean | PerMessa
     maxFragments: 1_024,
     perMessageDeflate:
       deflate === true ? { threshold: 1_024, serverNoContextTakeover: true, clientNoContextTakeover: true } : deflate,
-    WebSocket: TellingWebSocket,
+    WebSocket: ServerWebSocket,
     handleProtocols: (offered) => {
       const choice = endpoint.choose([...offered]);
       return choice.kind === 'speak' && choice.name;
@@ -145,7 +146,7 @@ function createAcceptor(endpoint: AcceptingEndpoint, deflate: boolean | PerMessa
     if (choice.kind === 'refuse') return refuse(endpoint, raw, 400, choice.reason);
     server.handleUpgrade(request, raw, head, (socket) => {
       const subprotocol: Subprotocol = choice.kind === 'speak' ? choice.subprotocol : unspoken;
-      const receiver = bind(socket, raw as RawSocket, (adapted) => endpoint.accept(adapted, handshake, subprotocol));
+      const receiver = socket.open(raw as RawSocket, (adapted) => endpoint.accept(adapted, handshake, subprotocol));
       if (choice.kind === 'close') receiver.close('unacceptable', choice.reason);
     });
   };
@@ -159,138 +160,76 @@ const offeredBy = ({ headers }: IncomingMessage): string[] =>
     .filter((token) => token !== '');
 
 /**
- * `ws` closes by itself: when the peer does, and when the framing, the UTF-8 or the size of a message is bad. This one
- * asks first for what is queued, and for the last words of the protocol, since nothing can be sent after a close frame.
+ * A socket of `ws` as a {@link Socket}. It is both at once, and what happens on it is handed to the connection without
+ * listeners, since there are many thousands of these.
  */
-class TellingWebSocket extends WebSocket {
-  receiver: ServerReceiver | undefined;
+class ServerWebSocket extends WebSocket implements Socket {
+  #receiver: ServerReceiver | undefined;
+  #raw: RawSocket | undefined;
+  // Under an extension the bytes of a message are not ours to write.
+  #plain = true;
 
+  /** Upgraded: `accept` gives who hears what happens from here on. */
+  open<Receiver extends ServerReceiver>(raw: RawSocket, accept: (socket: Socket) => Receiver): Receiver {
+    this.#raw = raw;
+    this.#plain = this.extensions === '';
+    const receiver = accept(this);
+    this.#receiver = receiver;
+    // `ws` writes when it has deflated, which is later.
+    if (!this.#plain) raw.on('drain', () => receiver.drained());
+    return receiver;
+  }
+
+  get batches(): boolean {
+    return true;
+  }
+
+  get bytesReceived(): number | undefined {
+    return this.#raw?.bytesRead;
+  }
+
+  write(wires: readonly Wire[]): void {
+    const raw = this.#raw;
+    if (!raw || this.readyState !== WebSocket.OPEN) return;
+    if (!this.#plain) {
+      for (const wire of wires) this.send(whole(wire), { binary: wire.binary }, ignore);
+      return;
+    }
+    writeFrames(raw, wires);
+    // Most sockets never fill up: listened to is only what did.
+    if (raw.writableNeedDrain && raw.listenerCount('drain') === 0) raw.once('drain', () => this.#receiver?.drained());
+  }
+
+  /**
+   * `ws` closes by itself: when the peer does, and when the framing, the UTF-8 or the size of a message is bad. First
+   * what is queued leaves, and the last words of the protocol, since nothing can be sent after a close frame.
+   */
   override close(code?: number, reason?: string | Buffer): void {
     let words = reason;
     if (this.readyState === WebSocket.OPEN) {
       // A code without a reason is a refusal by `ws`; a peer's close frame comes with both, or with none.
-      if (code !== undefined && reason === undefined) words = this.receiver?.refused(code);
-      else this.receiver?.flush();
+      if (code !== undefined && reason === undefined) words = this.#receiver?.refused(code);
+      else this.#receiver?.flush();
     }
     super.close(code, words);
   }
-}
 
-/** Make a `ws` socket look like a {@link Socket}, and tell what happens on it. */
-export function bind<Receiver extends ServerReceiver>(
-  socket: TellingWebSocket,
-  raw: RawSocket,
-  accept: (socket: Socket) => Receiver,
-): Receiver {
-  const receiver = accept(new NodeSocket(socket, raw));
-  socket.receiver = receiver;
-  const events: ListenersOf<TellingWebSocket> = socket;
-  events.on('message', onMessage);
-  events.on('ping', onPing);
-  events.on('pong', onPong);
-  raw.on('drain', () => receiver.drained());
-  // The close that follows tells what is needed; without a listener an error would end the process.
-  events.on('error', ignore);
-  events.on('close', onClose);
-  return receiver;
-}
-
-/** An emitter whose listeners know what they hang on; the types of `ws` say only that it is some WebSocket. */
-interface ListenersOf<Emitter> {
-  on(event: string, listener: (this: Emitter, ...values: never[]) => void): unknown;
-}
-
-/** A class, and listeners that all sockets share: there are many thousands of these. */
-class NodeSocket implements Socket {
-  readonly batches = true;
-  readonly #socket: TellingWebSocket;
-  readonly #raw: RawSocket;
-  // Under an extension the bytes of a message are not ours to write.
-  readonly #plain: boolean;
-
-  constructor(socket: TellingWebSocket, raw: RawSocket) {
-    this.#socket = socket;
-    this.#raw = raw;
-    this.#plain = socket.extensions === '';
+  override emit(event: string | symbol, value?: unknown, detail?: unknown): boolean {
+    const receiver = this.#receiver;
+    if (!receiver) return super.emit(event, value, detail);
+    if (event === 'message') receiver.received(detail ? (value as Buffer) : String(value));
+    else if (event === 'ping') receiver.pinged();
+    else if (event === 'pong') receiver.ponged();
+    else if (event === 'close') receiver.closed(value as number, String(detail));
+    // An error is not passed on: the close that follows tells what is needed.
+    return true;
   }
-
-  get protocol(): string {
-    return this.#socket.protocol;
-  }
-
-  get bufferedAmount(): number {
-    return this.#plain ? this.#raw.writableLength : this.#socket.bufferedAmount;
-  }
-
-  get bytesReceived(): number {
-    return this.#raw.bytesRead;
-  }
-
-  write(wires: readonly Wire[]): void {
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
-    if (this.#plain) writeFrames(this.#raw, wires);
-    else for (const wire of wires) this.#socket.send(whole(wire), { binary: wire.binary }, ignore);
-  }
-
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#socket.resume();
-  }
-
-  ping(): void {
-    this.#socket.ping(undefined, undefined, ignore);
-  }
-
-  close(code: number, reason: string): void {
-    this.#socket.close(code, reason);
-  }
-
-  terminate(): void {
-    this.#socket.terminate();
-  }
-}
-
-function onMessage(this: TellingWebSocket, data: Buffer, isBinary: boolean): void {
-  this.receiver?.received(isBinary ? data : data.toString());
-}
-
-function onPing(this: TellingWebSocket): void {
-  this.receiver?.pinged();
-}
-
-function onPong(this: TellingWebSocket): void {
-  this.receiver?.ponged();
-}
-
-function onClose(this: TellingWebSocket, code: number, reason: Buffer): void {
-  this.receiver?.closed(code, reason.toString());
 }
 
 const ignore = (): void => {};
 
 const whole = ({ head, tail }: Wire): Buffer =>
   Buffer.concat([typeof head === 'string' ? Buffer.from(head) : head, tail ?? new Uint8Array()]);
-
-function handshakeOf({ headers, url = '', socket }: IncomingMessage): Handshake {
-  const kept: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || spent.has(name)) continue;
-    kept[name] = Array.isArray(value) ? value.join(', ') : value;
-  }
-  return { url, headers: kept, remoteAddress: socket.remoteAddress ?? '', secure: 'encrypted' in socket };
-}
-
-/** Headers that nobody needs once the handshake is done. */
-const spent = new Set([
-  'connection',
-  'upgrade',
-  'sec-websocket-key',
-  'sec-websocket-version',
-  'sec-websocket-extensions',
-]);
 
 function refuse(endpoint: AcceptingEndpoint, socket: Duplex, status: number, text: string): void {
   endpoint.refused();

@@ -18,8 +18,11 @@ export type Choice =
  */
 export function choose(offered: readonly string[], mounted: readonly Subprotocol[]): Choice {
   for (const name of offered) {
-    const subprotocol = mounted.find(({ names }) => names.includes(name));
-    if (subprotocol) return { kind: 'speak', subprotocol, name };
+    for (const subprotocol of mounted) {
+      // Our own copy of the name: that of the request is one more per connection.
+      const known = subprotocol.names.find((each) => each === name);
+      if (known !== undefined) return { kind: 'speak', subprotocol, name: known };
+    }
   }
   const unnamed = mounted.find(({ acceptsUnnamed }) => acceptsUnnamed);
   if (offered.length === 0 && unnamed) return { kind: 'speak', subprotocol: unnamed, name: '' };
