@@ -22,8 +22,13 @@ export interface Timers {
 export interface Clock extends Timers {
   /** Milliseconds since 1970 UTC; follows the wall clock, for credentials that expire at a date. */
   wall(): number;
-  /** Call `flush` once at the end of this turn of the event loop. */
-  afterTurn(flush: () => void): void;
+  /** Call this once at the end of this turn of the event loop. */
+  afterTurn(waiting: EndOfTurn | (() => void)): void;
+}
+
+/** Something that waits for the end of a turn. Where there are thousands, a function for each would cost memory. */
+export interface EndOfTurn {
+  turnEnded(): void;
 }
 
 /** What a clock needs of its host; tests hand in their own. */
@@ -54,7 +59,7 @@ export function createClock(host: ClockHost): Clock {
   const slots = new Map<number, Set<Timed>>();
   const heap: number[] = [];
   const slotOf = new Map<Timed, number>();
-  let flushes: (() => void)[] = [];
+  let waiting: (EndOfTurn | (() => void))[] = [];
   let timer: unknown;
   let timerSlot = Number.POSITIVE_INFINITY;
   let timerKeepsAlive = false;
@@ -112,9 +117,10 @@ export function createClock(host: ClockHost): Clock {
   }
 
   /** A bug of one must not stop the time of all others: it comes up on its own, as an uncaught error. */
-  function attempt(run: () => void): void {
+  function attempt(run: EndOfTurn | (() => void)): void {
     try {
-      run();
+      if (typeof run === 'function') run();
+      else run.turnEnded();
     } catch (error) {
       host.failed(error);
     }
@@ -161,11 +167,11 @@ export function createClock(host: ClockHost): Clock {
       drop(timed, slot);
       if (timed.keepsAlive || slotOf.size === 0) arm();
     },
-    afterTurn(flush) {
-      if (flushes.push(flush) > 1) return;
+    afterTurn(one) {
+      if (waiting.push(one) > 1) return;
       host.endOfTurn(() => {
-        const batch = flushes;
-        flushes = [];
+        const batch = waiting;
+        waiting = [];
         for (const each of batch) attempt(each);
       });
     },

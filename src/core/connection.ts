@@ -15,15 +15,16 @@ export interface ConnectionEnd {
   readonly fault?: Fault | undefined;
 }
 
+/** What many connections may have in common. */
 export interface ConnectionOptions {
-  readonly socket: Socket;
   readonly clock: Timers;
   readonly limits: ClientLimits;
-  readonly faults: FaultCodes;
+  /** Close codes of faults; 1011 for those that are not there. */
+  readonly faults?: FaultCodes | undefined;
   /** Errors that are not the peer's fault. */
   readonly report: (error: unknown) => void;
   /** Called exactly once, after the session was told. */
-  readonly ended?: ((connection: LiveConnection, end: ConnectionEnd) => void) | undefined;
+  ended?(connection: LiveConnection, end: ConnectionEnd): void;
 }
 
 /**
@@ -39,6 +40,7 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   sentAt: number;
   receivedAt: number;
 
+  protected readonly socket: Socket;
   protected readonly options: ConnectionOptions;
   protected state: 'open' | 'closing' | 'ended' = 'open';
   protected fault: Fault | undefined;
@@ -46,7 +48,8 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   #drainAt = never;
   #closeBy = never;
 
-  constructor(options: ConnectionOptions) {
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.socket = socket;
     this.options = options;
     this.limits = options.limits;
     this.sentAt = this.receivedAt = this.now;
@@ -64,7 +67,7 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   get name(): string {
-    return this.options.socket.protocol;
+    return this.socket.protocol;
   }
 
   get closing(): boolean {
@@ -72,7 +75,7 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   get buffered(): number {
-    return this.options.socket.bufferedAmount;
+    return this.socket.bufferedAmount;
   }
 
   get saturated(): boolean {
@@ -93,7 +96,7 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   protected write(wires: readonly Wire[]): void {
-    const { socket } = this.options;
+    const { socket } = this;
     socket.write(wires);
     this.sentAt = this.now;
     // All of it left at once: no transport tells that. Told by `tick`, since this may be inside a call of the session.
@@ -189,7 +192,7 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
 
   /** Close code and reason of a fault. */
   protected verdict({ fault, message }: ProtocolError): [code: number, reason: string] {
-    return [this.options.faults[fault] ?? 1011, message];
+    return [this.options.faults?.[fault] ?? 1011, message];
   }
 
   /** False if there were last words already, or if the session dropped the transport instead. */
@@ -219,14 +222,14 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
 
   protected shut(code: number, reason: string): void {
     this.beginClose();
-    this.options.socket.close(code, closeReason(reason));
+    this.socket.close(code, closeReason(reason));
   }
 
   terminate(): void {
     if (this.state === 'ended') return;
     this.state = 'closing';
     this.#closeBy = never;
-    this.options.socket.terminate();
+    this.socket.terminate();
   }
 
   closed(code: number, reason: string): void {

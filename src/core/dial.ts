@@ -34,7 +34,7 @@ export interface DialOptions {
   /** How long an attempt may take until the socket is open, in ms. */
   readonly openTimeout: number;
   /** Another kind of connection, for a client that has to hold back what it reads. */
-  readonly connection?: ((options: ConnectionOptions) => LiveConnection) | undefined;
+  readonly connection?: ((socket: Socket, options: ConnectionOptions) => LiveConnection) | undefined;
   /**
    * Come back after this end? `attempt` counts from 0 since the protocol was last ready. A number waits so many ms
    * instead of the back-off; `false` gives up.
@@ -168,7 +168,6 @@ export class Dial implements Timed {
       return nobody;
     }
     const options: ConnectionOptions = {
-      socket,
       clock,
       limits,
       report,
@@ -179,7 +178,7 @@ export class Dial implements Timed {
         this.#lost({ ...end, wasConnected: this.#wasConnected });
       },
     };
-    const connection = make ? make(options) : new LiveConnection(options);
+    const connection = make ? make(socket, options) : new LiveConnection(socket, options);
     // Known before the session speaks, so that it can already be asked about.
     this.connection = connection;
     connection.start((opened) => spoken.open(opened, protocol, url));

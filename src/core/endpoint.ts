@@ -3,7 +3,7 @@ import { type Clock, systemClock, type Timed } from './clock.ts';
 import type { Fault } from './fault.ts';
 import { type ConnectionLimits, connectionLimits, type LimitOptions, resolveLimits } from './limits.ts';
 import { type Choice, choose } from './negotiate.ts';
-import { ServerConnection } from './server-connection.ts';
+import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
 import type { Socket } from './socket.ts';
 import type { Authenticate, Handshake, Subprotocol } from './subprotocol.ts';
 
@@ -99,6 +99,7 @@ export function createEndpoint(options: EndpointOptions): AcceptingEndpoint {
   checkOptions(options);
   const limits = resolveLimits(connectionLimits, options.limits);
   const connections = new Set<ServerConnection>();
+  const optionsOf = new Map<Subprotocol, ServerConnectionOptions>();
   const faults: Partial<Record<Fault, number>> = {};
   let accepted = 0;
   let refused = 0;
@@ -120,6 +121,27 @@ export function createEndpoint(options: EndpointOptions): AcceptingEndpoint {
     } catch (error) {
       report(error);
     }
+  }
+
+  /** One object for all connections of a subprotocol. */
+  function sharedOptions(subprotocol: Subprotocol): ServerConnectionOptions {
+    const known = optionsOf.get(subprotocol);
+    if (known) return known;
+    const shared: ServerConnectionOptions = {
+      clock,
+      limits,
+      authenticate,
+      report,
+      faultTable: subprotocol.faults,
+      cutsSlowReader: true,
+      ended(connection, { fault }) {
+        connections.delete(connection);
+        if (fault) faults[fault] = (faults[fault] ?? 0) + 1;
+        if (connections.size === 0) onEmpty?.();
+      },
+    };
+    optionsOf.set(subprotocol, shared);
+    return shared;
   }
 
   async function leave({ deadline = 30_000, restart = false, retryWithin }: DrainOptions): Promise<void> {
@@ -169,21 +191,7 @@ export function createEndpoint(options: EndpointOptions): AcceptingEndpoint {
     },
     accept(socket, handshake, subprotocol) {
       accepted++;
-      const connection = new ServerConnection({
-        socket,
-        clock,
-        limits,
-        handshake,
-        authenticate,
-        report,
-        faults: subprotocol.faults,
-        cutsSlowReader: true,
-        ended(ended, { fault }) {
-          connections.delete(ended);
-          if (fault) faults[fault] = (faults[fault] ?? 0) + 1;
-          if (connections.size === 0) onEmpty?.();
-        },
-      });
+      const connection = new ServerConnection(socket, handshake, sharedOptions(subprotocol));
       connections.add(connection);
       connection.start((opened) => subprotocol.open(opened, socket.protocol));
       return connection;

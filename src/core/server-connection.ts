@@ -1,25 +1,24 @@
-import type { Clock } from './clock.ts';
+import { type Clock, type EndOfTurn, never } from './clock.ts';
 import { type ConnectionEnd, type ConnectionOptions, LiveConnection } from './connection.ts';
 import { CloseCode, closeReason, type FaultTable, isSendableCode, ProtocolError } from './fault.ts';
 import type { ConnectionLimits } from './limits.ts';
 import { Rate } from './rate.ts';
-import type { ServerReceiver } from './socket.ts';
+import type { ServerReceiver, Socket } from './socket.ts';
 import type { Authenticate, Connection, Handshake, Principal, Session, ShownCredentials } from './subprotocol.ts';
 import type { Wire } from './wire.ts';
 
 /** A turn that queues more than this is flushed before its end: memory stays bounded. */
 const batchBytes = 65_536;
-const never = Number.POSITIVE_INFINITY;
 
-export interface ServerConnectionOptions extends Omit<ConnectionOptions, 'faults' | 'ended'> {
+/** What all connections of a subprotocol at one endpoint have in common. */
+export interface ServerConnectionOptions extends Omit<ConnectionOptions, 'faults'> {
   readonly clock: Clock;
   readonly limits: ConnectionLimits;
-  readonly faults: FaultTable;
-  readonly handshake: Handshake;
+  readonly faultTable: FaultTable;
   readonly authenticate?: Authenticate | undefined;
   /** A server cuts a reader that is too slow (fault `tooSlow`); a client, such as the relay's, waits. */
   readonly cutsSlowReader: boolean;
-  readonly ended?: ((connection: ServerConnection, end: ConnectionEnd) => void) | undefined;
+  ended?(connection: ServerConnection, end: ConnectionEnd): void;
 }
 
 const isThenable = <T>(value: Promise<T> | T): value is Promise<T> =>
@@ -36,13 +35,13 @@ function checkedPrincipal(principal: Principal): Principal {
  * A connection as a server has it: messages of one turn leave together, input can be held back and is taken at a
  * limited rate, WebSocket pings find dead peers, readers that are too slow are cut, credentials expire.
  */
-export class ServerConnection extends LiveConnection implements Connection, ServerReceiver {
+export class ServerConnection extends LiveConnection implements Connection, ServerReceiver, EndOfTurn {
   declare readonly limits: ConnectionLimits;
   declare session: Session;
+  declare protected readonly options: ServerConnectionOptions;
   readonly handshake: Handshake;
   principal: Principal | undefined;
 
-  readonly #options: ServerConnectionOptions;
   #queue: Wire[] | undefined;
   #queuedBytes = 0;
   #largest = 0;
@@ -54,14 +53,14 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   #delivering = false;
   #bytesSeen: number;
   #pingAt: number;
-  #pongBy = never;
+  // Numbers with a fraction take memory of their own, thousands of times: what is rare is absent.
+  #pongBy: number | undefined;
   readonly #rate: Rate | undefined;
-  #throttledUntil = never;
+  #throttledUntil: number | undefined;
 
-  constructor(options: ServerConnectionOptions) {
-    const { socket, limits, handshake, ended } = options;
-    super({ ...options, faults: {}, ended: ended && ((_, end) => ended(this, end)) });
-    this.#options = options;
+  constructor(socket: Socket, handshake: Handshake, options: ServerConnectionOptions) {
+    super(socket, options);
+    const { limits } = options;
     this.handshake = handshake;
     if (limits.messageRate !== never) this.#rate = new Rate(limits.messageRate, this.now);
     this.#bytesSeen = socket.bytesReceived ?? 0;
@@ -69,7 +68,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   }
 
   override get buffered(): number {
-    return this.#options.socket.bufferedAmount + this.#queuedBytes;
+    return this.socket.bufferedAmount + this.#queuedBytes;
   }
 
   // ── out ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,17 +78,17 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     if (this.#queue) this.#queue.push(wire);
     else this.#queue = [wire];
     this.#queuedBytes += wire.head.length + (wire.tail === undefined ? 0 : wire.tail.length);
-    if (!this.#options.socket.batches || this.#queuedBytes > batchBytes) this.flush();
+    if (!this.socket.batches || this.#queuedBytes > batchBytes) this.flush();
     else if (!this.#flushing) {
       this.#flushing = true;
-      this.#options.clock.afterTurn(this.#flushTurn);
+      this.options.clock.afterTurn(this);
     }
   }
 
-  readonly #flushTurn = (): void => {
+  turnEnded(): void {
     this.#flushing = false;
     this.flush();
-  };
+  }
 
   override flush(): void {
     const wires = this.#queue;
@@ -106,8 +105,8 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
 
   get #slow(): boolean {
     const { highWaterMark } = this.limits;
-    const { bufferedAmount } = this.#options.socket;
-    if (!this.#options.cutsSlowReader || bufferedAmount <= highWaterMark) {
+    const { bufferedAmount } = this.socket;
+    if (!this.options.cutsSlowReader || bufferedAmount <= highWaterMark) {
       this.#largest = 0;
       return false;
     }
@@ -156,7 +155,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   #pause(): void {
     if (this.#paused || this.state !== 'open') return;
     this.#paused = true;
-    this.#options.socket.pause();
+    this.socket.pause();
   }
 
   hold(): void {
@@ -172,7 +171,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   }
 
   get #blocked(): boolean {
-    return this.state !== 'open' || this.#holds > 0 || this.#throttledUntil !== never;
+    return this.state !== 'open' || this.#holds > 0 || this.#throttledUntil !== undefined;
   }
 
   /** Deliver what was held back, until somebody holds again. Inside a call to the session, its end does this. */
@@ -204,7 +203,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     // While we did not read, silence was our own doing.
     this.#heard();
     this.receivedAt = this.now;
-    this.#options.socket.resume();
+    this.socket.resume();
   }
 
   override resume<T>(
@@ -217,7 +216,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   }
 
   authenticate(credentials: ShownCredentials, then: (admitted: boolean, now: number) => void): void {
-    const { authenticate } = this.#options;
+    const { authenticate } = this.options;
     if (!authenticate) return then(true, this.now);
     const { handshake } = this;
     this.resume(
@@ -244,8 +243,8 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     if (this.closing) return super.deadline;
     return Math.min(
       super.deadline,
-      this.#holds > 0 ? never : Math.min(this.#pingAt, this.#pongBy),
-      this.#throttledUntil,
+      this.#holds > 0 ? never : Math.min(this.#pingAt, this.#pongBy ?? never),
+      this.#throttledUntil ?? never,
       this.#expiresIn(),
     );
   }
@@ -253,9 +252,9 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   override tick(now: number): void {
     if (!this.closing) {
       if (this.#expiresIn() <= now) return this.fail(new ProtocolError('expired'));
-      if (now >= this.#throttledUntil) {
+      if (now >= (this.#throttledUntil ?? never)) {
         if (this.#rate?.exhausted(now)) return this.fail(new ProtocolError('tooMany'));
-        this.#throttledUntil = never;
+        this.#throttledUntil = undefined;
         // While we did not read, silence was our own doing.
         this.#heard();
         this.receivedAt = now;
@@ -269,36 +268,36 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
 
   /** Ping a peer that may be gone, and let go of one that is. */
   #listen(now: number): void {
-    const { socket } = this.#options;
+    const { socket } = this;
     if (socket.bytesReceived !== undefined && socket.bytesReceived !== this.#bytesSeen) {
       // A part of a long message came: the peer lives, though the transport has nothing whole to tell yet.
       this.#heard();
       this.receivedAt = now;
     }
-    if (now >= this.#pongBy) {
+    if (now >= (this.#pongBy ?? never)) {
       // A peer that does not answer gets no handshake: it could not take part in one.
       this.close('heartbeat');
       this.terminate();
     } else if (now >= this.#pingAt) {
       this.#pingAt = now + this.limits.pingInterval;
       // The first unanswered ping counts: an interval shorter than the patience must not prolong it.
-      this.#pongBy = Math.min(this.#pongBy, now + this.limits.pongTimeout);
+      this.#pongBy ??= now + this.limits.pongTimeout;
       socket.ping?.();
     }
   }
 
   afterTurn(run: () => void): void {
-    this.#options.clock.afterTurn(() => this.enter(run));
+    this.options.clock.afterTurn(() => this.enter(run));
   }
 
   #heard(): void {
-    this.#pongBy = never;
-    this.#bytesSeen = this.#options.socket.bytesReceived ?? 0;
+    this.#pongBy = undefined;
+    this.#bytesSeen = this.socket.bytesReceived ?? 0;
   }
 
   #expiresIn(): number {
     const expiresAt = this.principal?.expiresAt;
-    return expiresAt === undefined ? never : this.now + (expiresAt - this.#options.clock.wall());
+    return expiresAt === undefined ? never : this.now + (expiresAt - this.options.clock.wall());
   }
 
   ponged(): void {
@@ -316,7 +315,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   /** What the table of the protocol says. A hole in it is a bug, but no reason to leave the connection open. */
   protected override verdict({ fault, detail }: ProtocolError): [code: number, reason: string] {
     try {
-      const { code, reason } = this.#options.faults[fault];
+      const { code, reason } = this.options.faultTable[fault];
       return [code, reason(detail)];
     } catch (bug) {
       this.report(bug);
@@ -345,7 +344,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   protected override shut(code: number, reason: string): void {
     this.#heldInput = undefined;
     // The peer's close frame has to be read.
-    this.#options.socket.resume();
+    this.socket.resume();
     super.shut(isSendableCode(code) ? code : CloseCode.internalError, reason);
   }
 

@@ -1,6 +1,7 @@
 import { systemClock } from '../core/clock.ts';
 import { connectionLimits, resolveLimits } from '../core/limits.ts';
 import { ServerConnection } from '../core/server-connection.ts';
+import type { Socket } from '../core/socket.ts';
 import type { Handshake } from '../core/subprotocol.ts';
 import { decodeUtf8, type Wire, wireLength } from '../core/wire.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from './codec.ts';
@@ -107,26 +108,25 @@ function accept(engine: Engine, socket: Transport, extra: unknown): Accepted {
     const done = (): void => sent(bytes);
     outcome.then(done, done);
   };
-  const connection: ServerConnection = new ServerConnection({
+  const adapted: Socket = {
+    protocol: socket.protocol,
+    batches: true,
+    get bufferedAmount() {
+      return bufferedAmount;
+    },
+    write: (wires) => wires.forEach(send),
+    pause() {},
+    resume() {},
+    ...(socket.ping && { ping: () => socket.ping?.() }),
+    close: (code, reason) => guard(() => socket.close(code, reason)),
+    terminate: () => guard(() => (socket.terminate ? socket.terminate() : socket.close())),
+  };
+  const connection: ServerConnection = new ServerConnection(adapted, socket.handshake ?? nowhere, {
     clock: systemClock,
     limits: resolveLimits(connectionLimits, { pingInterval: interval, pongTimeout: interval }),
-    faults: graphqlFaults,
-    handshake: socket.handshake ?? nowhere,
+    faultTable: graphqlFaults,
     cutsSlowReader: true,
     report,
-    socket: {
-      protocol: socket.protocol,
-      batches: true,
-      get bufferedAmount() {
-        return bufferedAmount;
-      },
-      write: (wires) => wires.forEach(send),
-      pause() {},
-      resume() {},
-      ...(socket.ping && { ping: () => socket.ping?.() }),
-      close: (code, reason) => guard(() => socket.close(code, reason)),
-      terminate: () => guard(() => (socket.terminate ? socket.terminate() : socket.close())),
-    },
   });
   connection.start(() => {
     host = new ConnectionHost(connection, engine, {

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { ConnectionOptions } from '../core/connection.ts';
 import type { ConnectionLimits } from '../core/limits.ts';
 import { ServerConnection } from '../core/server-connection.ts';
+import type { Socket } from '../core/socket.ts';
 import { stompFaults } from './faults.ts';
 
 const nowhere = { url: '', headers: {}, remoteAddress: '', secure: false };
@@ -12,5 +13,11 @@ const nowhere = { url: '', headers: {}, remoteAddress: '', secure: false };
  */
 export const brokerConnections =
   (clock: Clock, limits: ConnectionLimits) =>
-  (options: ConnectionOptions): ServerConnection =>
-    new ServerConnection({ ...options, clock, limits, faults: stompFaults, handshake: nowhere, cutsSlowReader: false });
+  (socket: Socket, options: ConnectionOptions): ServerConnection =>
+    new ServerConnection(socket, nowhere, {
+      ...options,
+      clock,
+      limits,
+      faultTable: stompFaults,
+      cutsSlowReader: false,
+    });

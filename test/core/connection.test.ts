@@ -14,8 +14,7 @@ function open(script?: (session: ScriptedSession) => void) {
   const socket = new FakeSocket({ protocol: 'plain', batches: false });
   const errors: unknown[] = [];
   const ends: ConnectionEnd[] = [];
-  const connection = new LiveConnection({
-    socket,
+  const connection = new LiveConnection(socket, {
     clock,
     limits: resolveClientLimits({ highWaterMark: 1_000 }),
     faults: { malformed: 4400 },

@@ -8,6 +8,8 @@ import { createFakeClock } from '../support/fake-clock.ts';
 import { FakeSocket } from '../support/fake-socket.ts';
 import { plainFaults, ScriptedSession } from '../support/scripted-session.ts';
 
+const handshake = { url: '/ws', headers: {}, remoteAddress: '', secure: false };
+
 interface Setup {
   readonly limits?: LimitOptions<typeof connectionLimits>;
   readonly batches?: boolean;
@@ -31,12 +33,10 @@ function open(setup: Setup = {}) {
   socket.bufferedAmount = setup.bufferedAmount ?? 0;
   const errors: unknown[] = [];
   const ends: ConnectionEnd[] = [];
-  const connection = new ServerConnection({
-    socket,
+  const connection = new ServerConnection(socket, handshake, {
     clock,
     limits: resolveLimits(connectionLimits, setup.limits),
-    faults: setup.faults ?? plainFaults,
-    handshake: { url: '/ws', headers: {}, remoteAddress: '', secure: false },
+    faultTable: setup.faults ?? plainFaults,
     authenticate: setup.authenticate,
     cutsSlowReader: setup.cutsSlowReader ?? true,
     report: (error) => errors.push(error),
@@ -505,12 +505,10 @@ test('[CONN-18] a transport without pings has none', () => {
   const socket = new FakeSocket();
   Object.defineProperty(socket, 'ping', { value: undefined });
   const clock = createFakeClock();
-  const connection = new ServerConnection({
-    socket,
+  const connection = new ServerConnection(socket, handshake, {
     clock,
     limits: resolveLimits(connectionLimits),
-    faults: plainFaults,
-    handshake: { url: '', headers: {}, remoteAddress: '', secure: false },
+    faultTable: plainFaults,
     cutsSlowReader: true,
     report: () => {},
   });
@@ -779,12 +777,10 @@ test('[CONN-25] a fault table with a hole, or one that throws, still closes', ()
 
 test('[CONN-25] a report hook that throws ends nothing', () => {
   const socket = new FakeSocket();
-  const connection = new ServerConnection({
-    socket,
+  const connection = new ServerConnection(socket, handshake, {
     clock: createFakeClock(),
     limits: resolveLimits(connectionLimits),
-    faults: plainFaults,
-    handshake: { url: '', headers: {}, remoteAddress: '', secure: false },
+    faultTable: plainFaults,
     cutsSlowReader: true,
     report() {
       throw new Error('logger');

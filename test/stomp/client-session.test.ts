@@ -32,8 +32,7 @@ function open({ answer, alive = true, ...more }: Setup = {}) {
     drained: () => heard.push('drained'),
     ...more,
   };
-  const connection = new LiveConnection({
-    socket,
+  const connection = new LiveConnection(socket, {
     clock,
     limits: resolveLimits(connectionLimits),
     faults: stompClientFaults,

@@ -55,16 +55,18 @@ function scene({ protocol = '', authenticate, beat = [10_000, 10_000] }: SceneOp
   const clock = createFakeClock();
   const socket = new FakeSocket({ protocol });
   const reported: unknown[] = [];
-  const connection = new ServerConnection({
+  const connection = new ServerConnection(
     socket,
-    clock,
-    authenticate,
-    limits: resolveLimits(connectionLimits, { pingInterval: Number.POSITIVE_INFINITY }),
-    faults: stompFaults,
-    handshake: { url: '/', headers: {}, remoteAddress: '', secure: false },
-    cutsSlowReader: true,
-    report: (error) => reported.push(error),
-  });
+    { url: '/', headers: {}, remoteAddress: '', secure: false },
+    {
+      clock,
+      authenticate,
+      limits: resolveLimits(connectionLimits, { pingInterval: Number.POSITIVE_INFINITY }),
+      faultTable: stompFaults,
+      cutsSlowReader: true,
+      report: (error) => reported.push(error),
+    },
+  );
   connection.start(
     (opened) => new Notes(opened, resolveLimits(stompLimits, {}), { outgoing: beat[0], incoming: beat[1] }),
   );

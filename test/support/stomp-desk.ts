@@ -37,16 +37,18 @@ export class StompPeer {
   ) {
     this.#clock = clock;
     this.socket = new FakeSocket({ protocol });
-    this.connection = new ServerConnection({
-      socket: this.socket,
-      clock,
-      limits: resolveLimits(connectionLimits, connection),
-      faults: broker.faults,
-      handshake: { url: '/ws', headers: {}, remoteAddress: '', secure: false },
-      authenticate,
-      cutsSlowReader: true,
-      report: (error) => this.reported.push(error),
-    });
+    this.connection = new ServerConnection(
+      this.socket,
+      { url: '/ws', headers: {}, remoteAddress: '', secure: false },
+      {
+        clock,
+        limits: resolveLimits(connectionLimits, connection),
+        faultTable: broker.faults,
+        authenticate,
+        cutsSlowReader: true,
+        report: (error) => this.reported.push(error),
+      },
+    );
     this.socket.receiver = this.connection;
     this.connection.start((opened) => broker.open(opened, protocol));
   }
