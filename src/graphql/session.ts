@@ -1,4 +1,5 @@
 import { CloseCode, ProtocolError } from '../core/fault.ts';
+import { SmallMap } from '../core/small-map.ts';
 import type { Connection, Session } from '../core/subprotocol.ts';
 import { utf8Length } from '../core/wire.ts';
 import {
@@ -56,7 +57,7 @@ export class GraphqlSession implements Session {
   readonly #reviver: JSONMessageReviver | undefined;
   #phase: 'opened' | 'initialising' | 'acknowledged' = 'opened';
   #draining = false;
-  #operations: Map<string, RunningOperation> | undefined;
+  #operations: SmallMap<string, RunningOperation> | undefined;
   #waiting: Set<RunningOperation> | undefined;
   #looksAfterTurn = false;
   #pulls = 0;
@@ -119,7 +120,7 @@ export class GraphqlSession implements Session {
   #subscribe(message: SubscribeMessage): void {
     const { id } = message;
     if (this.#phase !== 'acknowledged') throw new ProtocolError('unauthorized');
-    this.#operations ??= new Map();
+    this.#operations ??= new SmallMap();
     if (this.#operations.has(id)) throw new ProtocolError('duplicate', id);
     // Not started and not answered: the close that follows makes the client send it again, to another server.
     if (this.#draining) return;
@@ -175,13 +176,11 @@ export class GraphqlSession implements Session {
     if (this.#looksAfterTurn) return;
     this.#looksAfterTurn = true;
     // What this turn queued may be all that saturates: then nothing would ever be reported as drained.
-    this.#connection.afterTurn(this.#nextTurn);
+    this.#connection.afterTurn(() => {
+      this.#looksAfterTurn = false;
+      this.#goOn();
+    });
   }
-
-  readonly #nextTurn = (): void => {
-    this.#looksAfterTurn = false;
-    this.#goOn();
-  };
 
   drained(): void {
     this.#goOn();

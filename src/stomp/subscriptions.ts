@@ -1,4 +1,5 @@
 import { ProtocolError } from '../core/fault.ts';
+import { SmallMap } from '../core/small-map.ts';
 import type { Frame, Headers } from './codec.ts';
 import { malformed, required } from './frame-fields.ts';
 import type { MessageForms } from './message-forms.ts';
@@ -12,13 +13,15 @@ export interface SubscriptionPlan {
   readonly prefetch?: number | undefined;
 }
 
+/** The id. Without one, which only 1.0 allows, the destination, told apart from ids by a NUL. */
+const keyOf = ({ id, destination }: Pick<SubscriptionPlan, 'id' | 'destination'>): string => id ?? `\0${destination}`;
+
 /** The subscriptions of one connection, by what the client calls them. */
 export class Subscriptions {
   readonly #subscriber: Subscriber;
   readonly #slow: SlowPolicy;
   readonly #forms: MessageForms;
-  // By id. Without one, which only 1.0 allows, by destination, told apart from ids by a NUL.
-  readonly #known = new Map<string, Subscription>();
+  readonly #known = new SmallMap<string, Subscription>();
   // Reply queues that came to life by a SEND, not by a SUBSCRIBE.
   #implicit: Set<string> | undefined;
   #serials = 0;
@@ -33,7 +36,7 @@ export class Subscriptions {
   add({ id, destination, mode, prefetch }: SubscriptionPlan): Subscription {
     // The client's own subscription takes the place of a reply queue that came to life by itself.
     if (this.#implicit?.has(destination)) this.#remove(destination);
-    const key = id ?? `\0${destination}`;
+    const key = keyOf({ id, destination });
     if (this.#known.has(key)) throw new ProtocolError('duplicate', 'SUBSCRIBE with an id that is in use');
     const { limits } = this.#subscriber;
     if (this.#known.size >= limits.maxSubscriptions) {
@@ -99,7 +102,9 @@ export class Subscriptions {
   }
 
   #keyOf(destination: string | undefined): string | undefined {
-    for (const [key, subscription] of this.#known) if (subscription.destination === destination) return key;
+    for (const subscription of this.#known.values()) {
+      if (subscription.destination === destination) return keyOf(subscription);
+    }
     return undefined;
   }
 
