@@ -7,9 +7,9 @@ export {
   type BusOptions,
   type BusStats,
   createBus,
-  type Listening,
   type SubscribeOptions,
 } from './bus/bus.ts';
+export type { Listener, Listening } from './bus/fan-out.ts';
 export { memoryBackbone } from './bus/memory.ts';
 export type { Message, MessageHeaders, Position } from './bus/message.ts';
 export { push, type Sink, type Subscription } from './bus/subscription.ts';

@@ -4,6 +4,7 @@ import { memoryBackbone } from './memory.ts';
 import type { Message, Position } from './message.ts';
 import { createSubscription, type Subscription } from './subscription.ts';
 import type { Topic } from './topic.ts';
+import { ValueListener } from './value-listener.ts';
 
 export interface BusOptions {
   /** What carries messages between servers. Default: the embedded one, for one process. */
@@ -20,8 +21,6 @@ export interface SubscribeOptions<T> {
   /** How many values may wait for the reader; one more ends the subscription with an error. Default 1,000. */
   readonly buffer?: number | undefined;
 }
-
-export type { Listener, Listening } from './fan-out.ts';
 
 /** The one thing that protocols share: topics, whoever publishes and whoever listens. */
 export interface Bus {
@@ -76,6 +75,14 @@ export function createBus(options: BusOptions = {}): Bus {
     }
   }
 
+  function undecoded(error: unknown, message: Message): void {
+    // Said once per message, however many subscriptions pass it over.
+    if (undecodableMessages.has(message)) return;
+    undecodableMessages.add(message);
+    undecodable++;
+    report(error, message);
+  }
+
   const fanOut = new FanOut({
     subscribe(name) {
       const active = backbone.subscribe(name);
@@ -116,27 +123,10 @@ export function createBus(options: BusOptions = {}): Bus {
       }
       let live = Promise.resolve();
       const subscription = createSubscription<T>((sink) => {
-        const listening = fanOut.listen(name, (message) => {
-          let value: T;
-          try {
-            value = message.as(form);
-          } catch (error) {
-            // Said once per message, however many subscriptions pass it over.
-            if (undecodableMessages.has(message)) return;
-            undecodableMessages.add(message);
-            undecodable++;
-            return report(error, message);
-          }
-          try {
-            if (filter && !filter(value)) return;
-          } catch (error) {
-            return sink.error(error);
-          }
-          sink.next(value);
-        });
+        const listening = fanOut.listen(name, new ValueListener(form, filter, sink, undecoded));
         live = listening.active;
         live.catch((error) => sink.error(error));
-        if (!signal) return () => listening.stop();
+        if (!signal) return listening;
         const complete = (): void => sink.complete();
         if (signal.aborted) complete();
         signal.addEventListener('abort', complete);

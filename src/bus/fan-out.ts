@@ -1,7 +1,8 @@
 import type { Message } from './message.ts';
 import { createPatternTree, isPattern } from './pattern.ts';
 
-export type Listener = (message: Message) => void;
+/** Who hears messages: a function, or an object, which costs less memory where there are thousands. */
+export type Listener = ((message: Message) => void) | { receive(message: Message): void };
 
 /** Somebody who listens to a topic or a pattern. */
 export interface Listening {
@@ -23,6 +24,8 @@ export interface FanOutHost {
 
 /** All that listen to one name. */
 class Channel {
+  readonly fanOut: FanOut;
+  readonly name: string;
   readonly active: Promise<void>;
   /** In the order they came. Those that stopped stay until half of them have: leaving costs the same however many there are. */
   listeners: LocalListening[] = [];
@@ -31,20 +34,18 @@ class Channel {
   matching: readonly LocalListening[] = [];
   version = 0;
 
-  constructor(active: Promise<void>) {
+  constructor(fanOut: FanOut, name: string, active: Promise<void>) {
+    this.fanOut = fanOut;
+    this.name = name;
     this.active = active;
   }
 }
 
 class LocalListening implements Listening {
-  readonly name: string;
   readonly channel: Channel;
-  readonly #fanOut: FanOut;
   #listener: Listener | undefined;
 
-  constructor(fanOut: FanOut, name: string, channel: Channel, listener: Listener) {
-    this.#fanOut = fanOut;
-    this.name = name;
+  constructor(channel: Channel, listener: Listener) {
     this.channel = channel;
     this.#listener = listener;
   }
@@ -59,8 +60,10 @@ class LocalListening implements Listening {
 
   /** Nothing that a listener throws goes further, and who has stopped hears nothing, not even what is on its way. */
   hear(message: Message, host: FanOutHost): void {
+    const listener = this.#listener;
     try {
-      this.#listener?.(message);
+      if (typeof listener === 'function') listener(message);
+      else listener?.receive(message);
     } catch (error) {
       host.report(error, message);
     }
@@ -69,7 +72,7 @@ class LocalListening implements Listening {
   stop(): void {
     if (this.stopped) return;
     this.#listener = undefined;
-    this.#fanOut.remove(this);
+    this.channel.fanOut.remove(this);
   }
 }
 
@@ -91,10 +94,10 @@ export class FanOut {
     const channels = pattern ? this.#patterns : this.#topics;
     let channel = channels.get(name);
     if (!channel) {
-      channel = new Channel(this.#host.subscribe(name));
+      channel = new Channel(this, name, this.#host.subscribe(name));
       channels.set(name, channel);
     }
-    const listening = new LocalListening(this, name, channel, listener);
+    const listening = new LocalListening(channel, listener);
     if (pattern) this.#tree.add(name, listening);
     else channel.listeners.push(listening);
     channel.live++;
@@ -103,7 +106,8 @@ export class FanOut {
   }
 
   remove(listening: LocalListening): void {
-    const { name, channel } = listening;
+    const { channel } = listening;
+    const { name } = channel;
     const pattern = this.#tree.delete(name, listening);
     this.size--;
     channel.live--;

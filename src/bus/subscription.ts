@@ -32,6 +32,11 @@ interface Reader<T> {
   reject(error: unknown): void;
 }
 
+/** A source that was started. */
+export interface Stoppable {
+  stop(): void;
+}
+
 /** What came and was not taken yet, and who waits for more. There are thousands of these: what is rare is made late. */
 class Feed<T> implements Sink<T> {
   sink: Sink<T> | undefined;
@@ -39,7 +44,7 @@ class Feed<T> implements Sink<T> {
   readers: Reader<T>[] | undefined;
   ended = false;
   failure: { readonly error: unknown } | undefined;
-  stop: (() => void) | undefined;
+  source: Stoppable | undefined;
   readonly #buffer: number;
 
   constructor(buffer: number) {
@@ -74,7 +79,7 @@ class Feed<T> implements Sink<T> {
     const { readers } = this;
     this.ended = true;
     this.readers = undefined;
-    this.stop?.();
+    this.source?.stop();
     // Told to whoever waits, else kept for the next who asks.
     if (!readers?.length) this.failure = failure;
     for (const reader of readers ?? []) {
@@ -133,17 +138,18 @@ class FeedSubscription<T> implements Subscription<T> {
 
 /**
  * A subscription over a source that is told to start and to stop. `start` is called at once and gets the sink;
- * what it returns stops it. Values that come before anybody reads wait, up to `buffer`; one more ends the
+ * what it returns, or its `stop`, stops it. Values that come before anybody reads wait, up to `buffer`; one more ends the
  * subscription with an error, so that an abandoned one costs a bounded amount of memory.
  */
 export function createSubscription<T>(
-  start: (sink: Sink<T>) => () => void,
+  start: (sink: Sink<T>) => Stoppable | (() => void),
   buffer: number = defaultBuffer,
 ): Subscription<T> {
   const feed = new Feed<T>(buffer);
-  const stop = start(feed);
-  feed.stop = stop;
+  const started = start(feed);
+  const source = typeof started === 'function' ? { stop: started } : started;
+  feed.source = source;
   // The source ended while it started: there was nothing to stop yet.
-  if (feed.ended) stop();
+  if (feed.ended) source.stop();
   return new FeedSubscription(feed);
 }

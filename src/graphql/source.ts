@@ -87,7 +87,6 @@ export class PushedSource implements Source, Sink<unknown> {
   readonly #policy: SlowSubscriber;
   readonly #maxWaiting: number;
   #waiting: unknown[] | undefined;
-  #unsubscribe: (() => void) | undefined;
   #busy = false;
   /** It ended by itself, with an error or without. */
   #completed: { readonly error?: unknown } | undefined;
@@ -101,10 +100,7 @@ export class PushedSource implements Source, Sink<unknown> {
   }
 
   start(): void {
-    const unsubscribe = this.#subscription[push](this);
-    // What had been waiting may have ended it.
-    if (this.#over) unsubscribe();
-    else this.#unsubscribe = unsubscribe;
+    this.#subscription[push](this);
   }
 
   next(value: unknown): void {
@@ -122,7 +118,6 @@ export class PushedSource implements Source, Sink<unknown> {
     if (!this.#waiting || conflates) this.#waiting = [value];
     else if (this.#waiting.length < this.#maxWaiting) this.#waiting.push(value);
     else if (this.#policy === 'disconnect') {
-      this.stop();
       this.#reader.failed(new Error(`More than ${this.#maxWaiting} events were waiting to be executed`));
     } else {
       this.#waiting.shift();
@@ -162,12 +157,11 @@ export class PushedSource implements Source, Sink<unknown> {
     else this.#reader.finished();
   }
 
-  stop(): undefined {
+  stop(): PromiseLike<unknown> | undefined {
     if (this.#over) return undefined;
     this.#over = true;
     this.#waiting = undefined;
-    this.#unsubscribe?.();
-    return undefined;
+    return this.#subscription.return();
   }
 }
 

@@ -1,4 +1,5 @@
-import type { Bus, Listener } from '../bus/bus.ts';
+import type { Bus } from '../bus/bus.ts';
+import type { Listener } from '../bus/fan-out.ts';
 import { createMessage, type Message } from '../bus/message.ts';
 import { declaredTopic } from '../bus/topic.ts';
 import { ProtocolError } from '../core/fault.ts';
@@ -195,15 +196,15 @@ export class Broker {
       attach();
       return Promise.resolve();
     }
-    const listener = route.pattern ? this.#guard(client, subscription, headers) : subscription.receive;
+    const listener = route.pattern ? this.#guard(client, subscription, headers) : subscription;
     const active = this.listen(subscription, route.topic, listener);
     return onSubscribe ? active.then(begin) : active;
   }
 
   /** Let a subscription hear a topic of the bus. Resolves when messages are certain to come. */
-  listen(subscription: Subscription, topic: string, listener: Listener = subscription.receive): Promise<void> {
+  listen(subscription: Subscription, topic: string, listener: Listener = subscription): Promise<void> {
     const listening = this.#parts.bus.listen(topic, listener);
-    subscription.attachTopic(() => listening.stop());
+    subscription.attachTopic(listening);
     return listening.active.catch(unavailable);
   }
 

@@ -1,3 +1,4 @@
+import type { Listening } from '../bus/fan-out.ts';
 import type { Form, Message } from '../bus/message.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { Connection } from '../core/subprotocol.ts';
@@ -63,9 +64,9 @@ export class Subscription implements Consumer {
   readonly #head: string;
   readonly #slow: SlowPolicy;
   readonly #prefetch: number;
-  // Where it comes from: a queue, or a topic whose listening `#stop` ends.
+  // Where it comes from: a queue, or a topic.
   #queue: Queue | undefined;
-  #stop: (() => void) | undefined;
+  #listening: Listening | undefined;
   #stopped = false;
   // In order of delivery, by message-id. Absent while nothing waits.
   #unacknowledged: Map<string, Delivery> | undefined;
@@ -92,9 +93,8 @@ export class Subscription implements Consumer {
 
   // ── from topics ────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The source is a topic; `stop` ends the listening. */
-  attachTopic(stop: () => void): void {
-    this.#stop = stop;
+  attachTopic(listening: Listening): void {
+    this.#listening = listening;
   }
 
   /** Live messages wait until `start`, so that a first message from the application comes before them. */
@@ -110,11 +110,11 @@ export class Subscription implements Consumer {
   }
 
   /** A message of the topic. Called for every message of every subscriber: nothing is allocated but what is sent. */
-  readonly receive = (message: Message): void => {
+  receive(message: Message): void {
     if (this.#stopped) return;
     if (this.#backlog === undefined && !this.#mustWait) this.#deliver(message, undefined);
     else this.#keep(message);
-  };
+  }
 
   get #mustWait(): boolean {
     return (
@@ -257,7 +257,7 @@ export class Subscription implements Consumer {
   stop(failed: boolean): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#stop?.();
+    this.#listening?.stop();
     this.#backlog = undefined;
     const waiting = [...(this.#unacknowledged?.values() ?? [])];
     this.#unacknowledged = undefined;
