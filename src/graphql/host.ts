@@ -18,6 +18,7 @@ export interface HostOptions {
 }
 
 const always = { ended: false };
+const nothing: HostOptions = {};
 
 /** All that may take its time for one connection: hooks, authentication, operations. */
 export class ConnectionHost implements SessionHandler, OperationHost {
@@ -32,12 +33,12 @@ export class ConnectionHost implements SessionHandler, OperationHost {
   /** Credentials that are being looked at, and those that follow. */
   #refreshes: ConnectionParams[] | undefined;
 
-  constructor(connection: Connection, engine: Engine, options: HostOptions = {}) {
+  constructor(connection: Connection, engine: Engine, options: HostOptions = nothing) {
     this.connection = connection;
     this.engine = engine;
     this.#options = options;
     this.session = new GraphqlSession(connection, this, engine.limits, engine.options.jsonMessageReviver);
-    this.context = new ConnectionContext(this, options.extra ?? {});
+    this.context = new ConnectionContext(this, options.extra);
   }
 
   /**
@@ -222,12 +223,22 @@ export class ConnectionContext implements Context<ConnectionParams, unknown> {
   connectionInitReceived = false;
   acknowledged = false;
   connectionParams: ConnectionParams | undefined;
-  extra: unknown;
+  #extra: unknown;
   readonly #host: ConnectionHost;
 
   constructor(host: ConnectionHost, extra: unknown) {
     this.#host = host;
-    this.extra = extra;
+    this.#extra = extra;
+  }
+
+  /** Made when it is first asked for: hardly anybody does, and there are thousands. */
+  get extra(): unknown {
+    this.#extra ??= {};
+    return this.#extra;
+  }
+
+  set extra(extra: unknown) {
+    this.#extra = extra;
   }
 
   get principal(): Principal | undefined {

@@ -69,7 +69,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
   #opened: AsyncIterable<unknown> | undefined;
   #source: Source | undefined;
   #result: ExecutionResult | undefined;
-  #nextHead = '';
+  #nextHead: string | undefined;
   #execute: EventStream['execute'] = itself;
   #group: ShareGroup | undefined;
   #lastShared = 0;
@@ -112,7 +112,6 @@ export class Operation implements RunningOperation, Reader, Sharer {
   #run(kind: OperationKind, args: ExecutionArgs): void {
     this.#args = args;
     this.streams = kind === 'subscription';
-    this.#nextHead = encodeNextHead(this.id);
     this.#open(
       () => this.#outcome(args),
       (outcome) => this.#executed(outcome),
@@ -234,15 +233,15 @@ export class Operation implements RunningOperation, Reader, Sharer {
       return false;
     }
     if (!isPromise(outcome)) return this.#deliver(outcome);
-    this.connection.resume(Promise.resolve(outcome), this.#executedEvent, this.#failedEvent);
+    this.connection.resume(
+      Promise.resolve(outcome),
+      (result) => {
+        if (!this.ended && this.#deliver(result)) this.goOn();
+      },
+      (error) => this.failed(error),
+    );
     return false;
   }
-
-  readonly #executedEvent = (result: ExecutionResult): void => {
-    if (!this.ended && this.#deliver(result)) this.goOn();
-  };
-
-  readonly #failedEvent = (error: unknown): void => this.failed(error);
 
   shared(shared: SharedResult): void {
     // By way of the connection: what goes wrong here is not for the others who share it.
@@ -279,6 +278,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
 
   #send(result: ExecutionResult, shared?: SharedResult): boolean {
     const { jsonMessageReplacer: replacer } = this.host.engine.options;
+    this.#nextHead ??= encodeNextHead(this.id);
     try {
       this.connection.send(
         shared
