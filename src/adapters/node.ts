@@ -16,7 +16,7 @@ import type { ServerReceiver, Socket } from '../core/socket.ts';
 import type { Handshake, Subprotocol } from '../core/subprotocol.ts';
 import type { Wire } from '../core/wire.ts';
 import { writeFrames } from './frames.ts';
-import { handshakeOf, KeptHandshake } from './handshake.ts';
+import { KeptHandshake } from './handshake.ts';
 import { type OriginRule, originCheck } from './origin.ts';
 
 export interface AttachOptions extends EndpointOptions {
@@ -85,11 +85,11 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
     path,
     left: false,
     upgrade(request, socket, head) {
-      const handshake = handshakeOf(request);
       const busy = endpoint.unavailable();
       if (busy !== undefined) return refuse(endpoint, socket, 503, busy);
       // HTTP/1.1 at least (RFC 6455 4.2.1): `ws` does not look at it.
       if (request.httpVersion === '1.0') return refuse(endpoint, socket, 400, 'WebSocket needs HTTP/1.1');
+      const handshake = new KeptHandshake(request);
       try {
         if (!allows(handshake))
           return refuse(
@@ -102,7 +102,7 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
         endpoint.report(error);
         return refuse(endpoint, socket, 500, 'The origin could not be checked');
       }
-      acceptor(request, socket, head, new KeptHandshake(handshake));
+      acceptor(request, socket, head, handshake);
     },
   };
   registry.splice(taken >= 0 ? taken : registry.length, 1, attached);
@@ -126,6 +126,8 @@ function listen(server: HttpServer): Attached[] {
 
 /** Complete handshakes and hand the sockets to the endpoint. */
 function createAcceptor(endpoint: AcceptingEndpoint, deflate: boolean | PerMessageDeflateOptions) {
+  // Of the handshake that is being completed.
+  let chosen: string | false = false;
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -136,14 +138,12 @@ function createAcceptor(endpoint: AcceptingEndpoint, deflate: boolean | PerMessa
     perMessageDeflate:
       deflate === true ? { threshold: 1_024, serverNoContextTakeover: true, clientNoContextTakeover: true } : deflate,
     WebSocket: ServerWebSocket,
-    handleProtocols: (offered) => {
-      const choice = endpoint.choose([...offered]);
-      return choice.kind === 'speak' && choice.name;
-    },
+    handleProtocols: () => chosen,
   });
   return (request: IncomingMessage, raw: Duplex, head: Buffer, handshake: Handshake): void => {
     const choice = endpoint.choose(offeredBy(request));
     if (choice.kind === 'refuse') return refuse(endpoint, raw, 400, choice.reason);
+    chosen = choice.kind === 'speak' && choice.name;
     server.handleUpgrade(request, raw, head, (socket) => {
       const subprotocol: Subprotocol = choice.kind === 'speak' ? choice.subprotocol : unspoken;
       const receiver = socket.open(raw as RawSocket, (adapted) => endpoint.accept(adapted, handshake, subprotocol));
@@ -153,11 +153,14 @@ function createAcceptor(endpoint: AcceptingEndpoint, deflate: boolean | PerMessa
 }
 
 /** The tokens of the request, as `ws` is going to parse them; a malformed header is refused by `ws` itself. */
-const offeredBy = ({ headers }: IncomingMessage): string[] =>
-  (headers['sec-websocket-protocol'] ?? '')
-    .split(',')
-    .map((token) => token.trim())
-    .filter((token) => token !== '');
+function offeredBy({ headers }: IncomingMessage): string[] {
+  const offered: string[] = [];
+  for (const part of (headers['sec-websocket-protocol'] ?? '').split(',')) {
+    const token = part.trim();
+    if (token !== '') offered.push(token);
+  }
+  return offered;
+}
 
 /**
  * A socket of `ws` as a {@link Socket}. It is both at once, and what happens on it is handed to the connection without

@@ -20,10 +20,10 @@ export function originCheck(rule: OriginRule): (handshake: Handshake) => boolean
   if (rule === '*') return () => true;
   // Nothing but `true` lets in: a promise, say, would be truthy whatever becomes of it.
   if (typeof rule === 'function') return (handshake) => rule(handshake.headers['origin'], handshake) === true;
-  let allows: (origin: string, handshake: Handshake) => boolean;
+  let allows: (origin: string, headers: Handshake['headers']) => boolean;
   if (rule === 'same') {
     // The scheme is not compared: a proxy may have ended TLS.
-    allows = (origin, { headers }) => {
+    allows = (origin, headers) => {
       const host = hostOf(origin);
       return host !== undefined && host === headers['host']?.toLowerCase();
     };
@@ -33,10 +33,10 @@ export function originCheck(rule: OriginRule): (handshake: Handshake) => boolean
   } else {
     throw new TypeError(`origin must be 'same', '*', a list of origins or a function; got ${String(rule)}`);
   }
-  return (handshake) => {
-    const origin = handshake.headers['origin'];
-    if (origin !== undefined) return allows(origin, handshake);
-    return handshake.headers['sec-fetch-site'] === undefined;
+  return ({ headers }) => {
+    const { origin } = headers;
+    if (origin !== undefined) return allows(origin, headers);
+    return headers['sec-fetch-site'] === undefined;
   };
 }
 
