@@ -1,5 +1,5 @@
 import { ProtocolError } from '../core/fault.ts';
-import { decodeUtf8, encodeUtf8 } from '../core/wire.ts';
+import { decodeUtf8 } from '../core/wire.ts';
 
 /** The token of `Sec-WebSocket-Protocol` that this folder speaks. */
 export const GRAPHQL_TRANSPORT_WS_PROTOCOL = 'graphql-transport-ws';
@@ -213,13 +213,8 @@ export const encodeHead = (id: string, type: 'subscribe' | 'error'): string =>
  */
 export const encodeNextHead = (id: string): string => `{"id":${JSON.stringify(id)},`;
 
-/** The part of a `next` message that all receivers of a result share. */
-export const encodeNextRest = (payload: unknown, replacer?: JSONMessageReplacer): string =>
-  `"type":"next","payload":${encodePayload(payload, replacer)}}`;
-
-/** The same as bytes, encoded once for all of them. */
-export const encodeNextTail = (payload: unknown, replacer?: JSONMessageReplacer): Uint8Array =>
-  encodeUtf8(encodeNextRest(payload, replacer));
+/** The part of a `next` message that all receivers of a result share; `payload` is JSON. */
+export const encodeNextRest = (payload: string): string => `"type":"next","payload":${payload}}`;
 
 /** A `complete` message. */
 export const encodeComplete = (id: string): string => `{"id":${JSON.stringify(id)},"type":"complete"}`;

@@ -1,6 +1,8 @@
 import { type DocumentNode, type ExecutionArgs, type GraphQLSchema, parse, specifiedRules, validate } from 'graphql';
 import { resolveLimits } from '../core/limits.ts';
 import { DocumentCache } from './cache.ts';
+import { CompiledDocuments, type CompiledOperation } from './compile.ts';
+import { type Encode, encoder } from './execute.ts';
 import { type GraphqlLimits, graphqlLimits } from './limits.ts';
 import { type ConnectionParams, checkOptions, type GraphqlOptions } from './options.ts';
 import { type ShareGroup, ShareGroups } from './share.ts';
@@ -13,6 +15,10 @@ export interface Engine {
   /** Subscriptions are read as events that are executed here; otherwise somebody else makes results of them. */
   readonly opensEvents: boolean;
   readonly hidesErrors: boolean;
+  /** JSON of results that were not compiled, or that a hook may have changed. */
+  readonly encode: Encode;
+  /** Undefined where there is no compiler, or where it leaves the document to others. Throws what `compile` throws. */
+  compiled(args: ExecutionArgs): CompiledOperation | undefined;
   /** With whom a subscription shares its results; undefined: with nobody. Throws what `share` throws. */
   groupOf(args: ExecutionArgs): ShareGroup | undefined;
   leaveGroup(group: ShareGroup): void;
@@ -25,12 +31,16 @@ export function createEngine<Params, Extra>(given: GraphqlOptions<Params, Extra>
   const { share, isProd = globalThis.process?.env['NODE_ENV'] === 'production' } = options;
   const limits = resolveLimits(graphqlLimits, { ...options.limits, ...initTimeout(options) });
   const groups = new ShareGroups();
+  const encode = encoder(options.jsonMessageReplacer);
+  const compiled = createCompiled(options, encode);
   return {
     options,
     limits,
     documents: createDocuments(options, limits),
     opensEvents: !options.subscribe && !options.onOperation,
     hidesErrors: isProd,
+    encode,
+    compiled: (args) => compiled?.of(args),
     groupOf(args) {
       const key = share?.(args.contextValue, args);
       if (key === undefined) return undefined;
@@ -43,6 +53,14 @@ export function createEngine<Params, Extra>(given: GraphqlOptions<Params, Extra>
 
 const initTimeout = ({ connectionInitWaitTimeout: timeout }: GraphqlOptions<ConnectionParams, unknown>) =>
   timeout === undefined ? undefined : { initTimeout: timeout || Number.POSITIVE_INFINITY };
+
+function createCompiled(
+  { compile, jsonMessageReplacer, onNext, onOperation }: GraphqlOptions<ConnectionParams, unknown>,
+  encode: Encode,
+): CompiledDocuments | undefined {
+  // A compiled serialiser writes what the document names, and would leave out what a hook has added.
+  return compile && new CompiledDocuments(compile, encode, !jsonMessageReplacer && !onNext && !onOperation);
+}
 
 function createDocuments(
   { parse: parseText = parse, validate: validateDocument = validate, validationRules }: GraphqlOptions<never, never>,

@@ -1,6 +1,7 @@
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError } from 'graphql';
 import * as graphqlPackage from 'graphql';
-import { type FormattedError, isObject } from './codec.ts';
+import { encodePayload, type FormattedError, isObject, type JSONMessageReplacer } from './codec.ts';
+import type { CompiledOperation } from './compile.ts';
 
 export type PromiseOr<T> = T | PromiseLike<T>;
 export type OperationKind = 'query' | 'mutation' | 'subscription';
@@ -8,12 +9,18 @@ export type OperationKind = 'query' | 'mutation' | 'subscription';
 /** What an executor may give: one result, or several over time. */
 export type OperationResult = PromiseOr<AsyncIterable<ExecutionResult> | ExecutionResult>;
 
+/** Executes one event of a subscription. */
+export type ExecuteEvent = (event: unknown) => PromiseOr<ExecutionResult>;
+
+/** Makes JSON of a result. Throws what `JSON.stringify` throws, and a `TypeError` for what is no result. */
+export type Encode = (result: ExecutionResult) => string;
+
 /** A subscription's own events, before execution, and how one of them is executed. */
 export class EventStream {
   readonly events: AsyncIterable<unknown>;
-  readonly execute: (event: unknown) => PromiseOr<ExecutionResult>;
+  readonly execute: ExecuteEvent;
 
-  constructor(events: AsyncIterable<unknown>, executeEvent: (event: unknown) => PromiseOr<ExecutionResult>) {
+  constructor(events: AsyncIterable<unknown>, executeEvent: ExecuteEvent) {
     this.events = events;
     this.execute = executeEvent;
   }
@@ -97,17 +104,24 @@ export function subscribe(args: ExecutionArgs): OperationResult {
  * Open a subscription without a response iterator over it: its events can be pushed, and executed once for many.
  * Gives a result with errors if it could not be opened.
  */
-export function openEvents(args: ExecutionArgs, shared: boolean): PromiseOr<EventStream | ExecutionResult> {
-  if (graphql17) return openEvents17(graphql17, args, shared);
-  return chain(createSourceEventStream16(args), (events) => {
-    if (!isAsyncIterable(events)) return events;
-    // Events are executed one after the other, and arguments are read at once: one object serves all.
-    const perEvent = withoutSignal(args);
-    return new EventStream(events, (event) => {
-      perEvent.rootValue = event;
-      return graphqlPackage.execute(perEvent);
-    });
-  });
+export function openEvents(
+  args: ExecutionArgs,
+  shared: boolean,
+  compiled?: CompiledOperation,
+): PromiseOr<EventStream | ExecutionResult> {
+  if (graphql17) return openEvents17(graphql17, args, shared, compiled);
+  return chain(createSourceEventStream16(args), (events) =>
+    isAsyncIterable(events) ? new EventStream(events, compiled?.executor(args) ?? executor16(args)) : events,
+  );
+}
+
+function executor16(args: ExecutionArgs): ExecuteEvent {
+  // Events are executed one after the other, and arguments are read at once: one object serves all.
+  const perEvent = withoutSignal(args);
+  return (event) => {
+    perEvent.rootValue = event;
+    return graphqlPackage.execute(perEvent);
+  };
 }
 
 /** A copy that graphql 16 can use; `abortSignal` is not read, since it is made for who reads it. */
@@ -121,17 +135,60 @@ function openEvents17(
   graphql: Graphql17,
   args: ExecutionArgs,
   shared: boolean,
+  compiled: CompiledOperation | undefined,
 ): PromiseOr<EventStream | ExecutionResult> {
-  return chain(open17(graphql, args), (opened) => {
-    if ('errors' in opened) return opened;
-    const perEvent = { ...opened.validated };
-    // What is executed for many must not be aborted by one of them.
-    if (shared) perEvent.externalAbortSignal = undefined;
-    return new EventStream(opened.events, (event) => {
-      perEvent.rootValue = event;
-      return graphql.executeSubscriptionEvent(perEvent);
-    });
-  });
+  return chain(open17(graphql, args), (opened) =>
+    'errors' in opened
+      ? opened
+      : new EventStream(opened.events, compiled?.executor(args) ?? executor17(graphql, opened.validated, shared)),
+  );
+}
+
+function executor17(graphql: Graphql17, validated: ValidatedArgs, shared: boolean): ExecuteEvent {
+  const perEvent = { ...validated };
+  // What is executed for many must not be aborted by one of them.
+  if (shared) perEvent.externalAbortSignal = undefined;
+  return (event) => {
+    perEvent.rootValue = event;
+    return graphql.executeSubscriptionEvent(perEvent);
+  };
+}
+
+/** What hooks see of an opened subscription: its results, each executed when it is asked for. */
+export const resultsOf = (
+  opened: EventStream | ExecutionResult,
+): AsyncIterableIterator<ExecutionResult> | ExecutionResult =>
+  opened instanceof EventStream ? new ResultIterator(opened) : opened;
+
+class ResultIterator implements AsyncIterableIterator<ExecutionResult> {
+  readonly #events: AsyncIterator<unknown>;
+  readonly #execute: ExecuteEvent;
+
+  constructor({ events, execute }: EventStream) {
+    this.#events = events[Symbol.asyncIterator]();
+    this.#execute = execute;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<ExecutionResult>> {
+    const event = await this.#events.next();
+    if (event.done) return { done: true, value: undefined };
+    try {
+      return { done: false, value: await this.#execute(event.value) };
+    } catch (error) {
+      // Who asks is told that it is over, and will not return it.
+      await this.return();
+      throw error;
+    }
+  }
+
+  async return(): Promise<IteratorResult<ExecutionResult>> {
+    await this.#events.return?.();
+    return { done: true, value: undefined };
+  }
 }
 
 function open17(
@@ -196,3 +253,9 @@ export function formatResult(result: ExecutionResult): ExecutionResult {
   const { errors } = result;
   return errors ? { ...result, errors: errors.map((error) => formatError(error) as unknown as GraphQLError) } : result;
 }
+
+/** The encoder of whatever a result may hold. */
+export const encoder =
+  (replacer: JSONMessageReplacer | undefined): Encode =>
+  (result) =>
+    encodePayload(formatResult(result), replacer);

@@ -5,6 +5,7 @@ export type {
   JSONMessageReviver,
   SubscribePayload,
 } from './codec.ts';
+export type { Compile, CompiledDocument } from './compile.ts';
 export type { OperationKind, OperationResult, PromiseOr } from './execute.ts';
 export { type GraphqlLimits, graphqlLimits } from './limits.ts';
 export type { ConnectionParams, Context, GraphqlOptions, OperationArgs, SlowSubscriber } from './options.ts';

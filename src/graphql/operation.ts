@@ -14,16 +14,18 @@ import {
 import type { Engine } from './engine.ts';
 import {
   chain,
+  type Encode,
   EventStream,
+  type ExecuteEvent,
   execute,
   flatten,
   formatError,
-  formatResult,
   isAsyncIterable,
   isPromise,
   type OperationKind,
   openEvents,
   type PromiseOr,
+  resultsOf,
   subscribe,
 } from './execute.ts';
 import type { ConnectionParams, Context } from './options.ts';
@@ -70,7 +72,8 @@ export class Operation implements RunningOperation, Reader, Sharer {
   #source: Source | undefined;
   #result: ExecutionResult | undefined;
   #nextHead: string | undefined;
-  #execute: EventStream['execute'] = itself;
+  #execute: ExecuteEvent = itself;
+  #encode: Encode;
   #group: ShareGroup | undefined;
   #lastShared = 0;
 
@@ -78,6 +81,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
     this.host = host;
     this.id = id;
     this.payload = payload;
+    this.#encode = host.engine.encode;
   }
 
   get connection(): Connection {
@@ -146,9 +150,18 @@ export class Operation implements RunningOperation, Reader, Sharer {
 
   #outcome(args: ExecutionArgs): PromiseOr<Outcome> {
     const { engine } = this.host;
-    if (!this.streams) return chain((engine.options.execute ?? execute)(args), flatten);
+    const compiled = engine.compiled(args);
+    if (compiled) this.#encode = compiled.encode;
+    if (!this.streams) {
+      return chain(
+        compiled ? compiled.executor(args)(args.rootValue) : (engine.options.execute ?? execute)(args),
+        flatten,
+      );
+    }
     this.#group = engine.groupOf(args);
-    if (engine.opensEvents) return openEvents(args, this.#group !== undefined);
+    const shared = this.#group !== undefined;
+    if (engine.opensEvents) return openEvents(args, shared, compiled);
+    if (compiled) return chain(openEvents(args, shared, compiled), resultsOf);
     return (engine.options.subscribe ?? subscribe)(args);
   }
 
@@ -277,13 +290,12 @@ export class Operation implements RunningOperation, Reader, Sharer {
   }
 
   #send(result: ExecutionResult, shared?: SharedResult): boolean {
-    const { jsonMessageReplacer: replacer } = this.host.engine.options;
     this.#nextHead ??= encodeNextHead(this.id);
     try {
       this.connection.send(
         shared
-          ? { head: this.#nextHead, tail: shared.tail(replacer), binary: false }
-          : { head: `${this.#nextHead}${encodeNextRest(formatResult(result), replacer)}`, binary: false },
+          ? { head: this.#nextHead, tail: shared.tail(this.#encode), binary: false }
+          : { head: `${this.#nextHead}${encodeNextRest(this.#encode(result))}`, binary: false },
       );
       return true;
     } catch (error) {

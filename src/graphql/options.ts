@@ -16,6 +16,7 @@ import type {
   JSONMessageReviver,
   SubscribePayload,
 } from './codec.ts';
+import type { Compile } from './compile.ts';
 import type { IncrementalResults, OperationKind, OperationResult, PromiseOr } from './execute.ts';
 import type { graphqlLimits } from './limits.ts';
 import type { ShareKey } from './share.ts';
@@ -75,10 +76,28 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
   /** Instead of the functions of the `graphql` package. A document is parsed and validated once, then remembered. */
   readonly parse?: typeof parse | undefined;
   readonly validate?: typeof validate | undefined;
+  /** For queries and mutations; a subscription's events are executed by what `subscribe` is, as in graphql-ws. */
   readonly execute?:
     | ((args: ExecutionArgs) => PromiseOr<AsyncIterable<ExecutionResult> | ExecutionResult | IncrementalResults>)
     | undefined;
   readonly subscribe?: ((args: ExecutionArgs) => OperationResult) | undefined;
+  /**
+   * In place of `execute` and `subscribe`: a compiler such as graphql-jit, for queries, mutations and the events of
+   * subscriptions. Asked once per document, schema and operation name; what it returns is kept as long as the document.
+   * Where that is `undefined` or a result with errors, the `graphql` package executes. Subscriptions are opened by their
+   * resolvers; a `subscribe` of the compiled document is not called. Its `stringify` makes the JSON of results without
+   * errors, unless there is `jsonMessageReplacer`, `onNext` or `onOperation`, which may have put in what it does not know.
+   *
+   * Compiling is dear, and of deep documents very: where strangers write them, compile those that you know.
+   *
+   * @example
+   * import { compileQuery } from 'graphql-jit';
+   * graphql({
+   *   schema,
+   *   compile: (schema, document, name) => compileQuery(schema, document, name, { customJSONSerializer: true }),
+   * });
+   */
+  readonly compile?: Compile | undefined;
   /** Rules that are checked beside those of the specification. */
   readonly validationRules?: readonly ValidationRule[] | undefined;
   readonly limits?: LimitOptions<typeof graphqlLimits> | undefined;
@@ -169,6 +188,7 @@ const functions = [
   'validate',
   'execute',
   'subscribe',
+  'compile',
   'share',
   'onConnect',
   'onDisconnect',
@@ -203,6 +223,9 @@ export function checkOptions(options: GraphqlOptions<never, never>): void {
   }
   if (validationRules !== undefined && !Array.isArray(validationRules)) {
     throw new TypeError('validationRules must be an array of rules, such as [NoSchemaIntrospectionCustomRule]');
+  }
+  if (options.compile && (options.execute || options.subscribe)) {
+    throw new TypeError('compile takes the place of execute and subscribe: leave them out, or leave out compile');
   }
   if (!['disconnect', 'dropOldest', 'latest'].includes(slowSubscriber)) {
     throw new TypeError(`slowSubscriber must be 'disconnect', 'dropOldest' or 'latest'; got ${String(slowSubscriber)}`);

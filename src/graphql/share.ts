@@ -1,6 +1,7 @@
 import type { ExecutionResult } from 'graphql';
-import { encodeNextTail, type JSONMessageReplacer } from './codec.ts';
-import { formatResult, isPromise, type PromiseOr } from './execute.ts';
+import { encodeUtf8 } from '../core/wire.ts';
+import { encodeNextRest } from './codec.ts';
+import { type Encode, type ExecuteEvent, isPromise } from './execute.ts';
 
 /** What `share` may return: who has the same key sees the same results. `undefined`: nobody shares with this one. */
 export type ShareKey = string | number | boolean | object | undefined;
@@ -27,9 +28,9 @@ export class SharedResult {
     this.event = event;
   }
 
-  /** The end of a `next` message with this result: the same bytes for all. Throws what `JSON.stringify` throws. */
-  tail(replacer: JSONMessageReplacer | undefined): Uint8Array {
-    this.#tail ??= encodeNextTail(formatResult(this.result as ExecutionResult), replacer);
+  /** The end of a `next` message with this result: the same bytes for all. Throws what `encode` throws. */
+  tail(encode: Encode): Uint8Array {
+    this.#tail ??= encodeUtf8(encodeNextRest(encode(this.result as ExecutionResult)));
     return this.#tail;
   }
 
@@ -38,7 +39,7 @@ export class SharedResult {
     this.#waiting.push(sharer);
   }
 
-  execute(execute: (event: unknown) => PromiseOr<ExecutionResult>): void {
+  execute(execute: ExecuteEvent): void {
     try {
       const outcome = execute(this.event);
       if (isPromise(outcome)) outcome.then(this.#resolve, this.#reject);
@@ -84,12 +85,7 @@ export class ShareGroup {
    * The result of this event in this turn. `last` is the serial number of what the asking member had before: who meets
    * the same value again meets a new event, such as a second equal number.
    */
-  take(
-    event: unknown,
-    last: number,
-    execute: (event: unknown) => PromiseOr<ExecutionResult>,
-    turn: { afterTurn(run: () => void): void },
-  ): SharedResult {
+  take(event: unknown, last: number, execute: ExecuteEvent, turn: { afterTurn(run: () => void): void }): SharedResult {
     const current = this.#current;
     if (current && current.serial !== last && Object.is(current.event, event)) return current;
     if (!current) turn.afterTurn(this.#forget);

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { ProtocolError } from '../../src/core/fault.ts';
-import { decodeUtf8, encodeUtf8 } from '../../src/core/wire.ts';
+import { encodeUtf8 } from '../../src/core/wire.ts';
 import {
   encodeComplete,
   encodeControl,
   encodeHead,
   encodeNextHead,
-  encodeNextTail,
+  encodeNextRest,
   encodePayload,
   isObject,
   MessageType,
@@ -115,7 +115,7 @@ describe('messages', () => {
 describe('encoding', () => {
   test('heads and tails make one message', () => {
     const id = '7"\u2028';
-    const text = encodeNextHead(id) + decodeUtf8(encodeNextTail({ data: { a: 'ü' } }));
+    const text = encodeNextHead(id) + encodeNextRest(encodePayload({ data: { a: 'ü' } }));
     expect(JSON.parse(text)).toEqual({ id, type: 'next', payload: { data: { a: 'ü' } } });
     expect(encodeHead('1', 'error')).toBe('{"id":"1","type":"error","payload":');
   });

@@ -67,10 +67,10 @@ function contenders(shape: Shape, subjects: readonly ServerContender[]): ServerC
   ];
 }
 
-function subwire(label: string, shape: Shape, options: object): ServerContender {
+function subwire(shape: Shape, options: object): ServerContender {
   const { kind, burst = 1 } = shape;
   return {
-    label,
+    label: 'subwire',
     server: 'subwire-graphql',
     needs: ['graphql'],
     options: { kind, burst, ...options },
@@ -78,14 +78,21 @@ function subwire(label: string, shape: Shape, options: object): ServerContender 
   };
 }
 
-const goal = (peer: string, atLeast: number): Goal => ({ subject: 'subwire', peer, atLeast });
+/** The same with graphql-jit handed in. */
+const subwireJit = (shape: Shape): ServerContender => ({
+  ...subwire(shape, { jit: true }),
+  label: 'subwire-jit',
+  needs: ['graphql', 'graphql-jit'],
+});
+
+const goal = (peer: string, atLeast: number, subject = 'subwire'): Goal => ({ subject, peer, atLeast });
 
 function shared(name: string, title: string, shape: Shape, goals: Goal[]): Workload {
   return {
     name,
     run(scale) {
       const size = scale.quick ? { ...shape, sockets: 20 } : shape;
-      return contest(title, contenders(size, [subwire('subwire', size, { share: true })]), scale, { goals });
+      return contest(title, contenders(size, [subwire(size, { share: true })]), scale, { goals });
     },
   };
 }
@@ -95,7 +102,8 @@ function unshared(name: string, title: string, shape: Shape, goals: Goal[]): Wor
     name,
     run(scale) {
       const size = scale.quick ? { ...shape, sockets: 20 } : shape;
-      return contest(title, contenders(size, [subwire('subwire', size, {})]), scale, { goals });
+      const subjects = ['subwire', 'subwire-jit'];
+      return contest(title, contenders(size, [subwire(size, {}), subwireJit(size)]), scale, { subjects, goals });
     },
   };
 }
@@ -121,10 +129,11 @@ export const graphqlFanOut: readonly Workload[] = [
     'graphql-100b-unshared',
     'GraphQL fan-out, 100 B, 1,000 sockets x 1, not shared',
     { kind: 'tick', ...wide },
-    [goal('graphql-ws', 1.8)],
+    [goal('graphql-ws', 1.8), goal('graphql-ws', 2.8, 'subwire-jit')],
   ),
   unshared('graphql-2kb-unshared', 'GraphQL fan-out, 2 KB, 1,000 sockets x 1, not shared', { kind: 'book', ...wide }, [
     goal('graphql-ws', 1.7),
+    goal('graphql-ws', 3.5, 'subwire-jit'),
   ]),
   shared(
     'graphql-burst',
