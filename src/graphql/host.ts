@@ -115,7 +115,9 @@ export class ConnectionHost implements SessionHandler, OperationHost {
   ping(payload: Payload): void {
     const { context, engine } = this;
     const extension = payload?.['subwire'];
-    if (context.acknowledged && isObject(extension) && isObject(extension['credentials'])) {
+    // Nobody would look at the credentials of who has no principal: what onConnect admitted must not be replaced unseen.
+    const known = context.acknowledged && context.principal;
+    if (known && isObject(extension) && isObject(extension['credentials'])) {
       return this.#refresh(extension['credentials']);
     }
     const { onPing } = this.#options;
@@ -156,6 +158,7 @@ export class ConnectionHost implements SessionHandler, OperationHost {
    */
   #refresh(credentials: ConnectionParams): void {
     this.#refreshes ??= [];
+    if (this.#refreshes.length >= this.engine.limits.maxOperations) return this.connection.close('tooMany');
     this.#refreshes.push(credentials);
     if (this.#refreshes.length === 1) this.#authenticate(this.#refreshes);
   }

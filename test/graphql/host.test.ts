@@ -234,4 +234,34 @@ describe('credentials', () => {
     expect(peer.socket.closing).toEqual({ code: 4403, reason: 'Credentials expired' });
     expect(sources[0]?.returned).toBe(1);
   });
+
+  test('[GQL-41] are an ordinary ping where nobody is asked who it is: what onConnect admitted stays', async () => {
+    const { connect } = serveGraphql({
+      schema: createTestSchema().schema,
+      onConnect: ({ connectionParams }) => connectionParams?.['name'] === 'ann',
+      context: ({ connectionParams }) => ({ name: connectionParams?.['name'] }),
+    });
+    const peer = connect({ acknowledged: false });
+    peer.send({ type: 'connection_init', payload: { name: 'ann' } });
+    await peer.take();
+    const ping = refresh('root');
+    peer.send(ping);
+    expect(await peer.take()).toEqual([{ type: 'pong', payload: ping.payload }]);
+    peer.subscribe('1', '{ me }');
+    expect(await peer.take()).toEqual([data('1', { me: 'ann' }), complete('1')]);
+  });
+
+  test('[GQL-41] that are shown faster than they are looked at close with 1013', async () => {
+    const server = serveGraphql(
+      { schema: createTestSchema().schema, limits: { maxOperations: 3 } },
+      { authenticate: vi.fn(() => new Promise<Principal>(() => {})).mockResolvedValueOnce({ name: 'ann' }) },
+    );
+    const peer = server.connect({ acknowledged: false });
+    peer.send({ type: 'connection_init' });
+    await peer.take();
+    for (let count = 0; count < 3; count++) peer.send(refresh('bob'));
+    expect(peer.socket.closing).toBeUndefined();
+    peer.send(refresh('bob'));
+    expect(peer.socket.closing).toEqual({ code: 1013, reason: 'Too many requests' });
+  });
 });
