@@ -1,4 +1,4 @@
-import type { DocumentNode, GraphQLError, GraphQLSchema } from 'graphql';
+import { type DocumentNode, GraphQLError, type GraphQLSchema } from 'graphql';
 import type { FormattedError } from './codec.ts';
 
 type DocumentError = GraphQLError | FormattedError;
@@ -96,7 +96,7 @@ export class DocumentCache {
 /** What was thrown, if it is the document's fault; otherwise it is thrown again. */
 function documentError(error: unknown): DocumentError {
   // Parsers and rules call themselves: a document may be short and yet too deep for the stack.
-  if (error instanceof RangeError) return { message: 'The document is nested too deeply' };
+  if (error instanceof RangeError) return new GraphQLError('The document is nested too deeply');
   // By name, since there may be two copies of the package in a process.
   if (error instanceof Error && error.name === 'GraphQLError') return error as GraphQLError;
   throw error;

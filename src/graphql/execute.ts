@@ -247,9 +247,20 @@ export function formatError(error: unknown): FormattedError {
     : { message: String(error) };
 }
 
-/** A result whose errors are ready for JSON. Throws a `TypeError` if a stream gave something else. */
+/** What was thrown as a GraphQL error, which is what hooks expect: of others only message and extensions are told. */
+export function toGraphQLError(thrown: unknown): GraphQLError {
+  // By name, since there may be two copies of the package in a process.
+  if (thrown instanceof Error && thrown.name === 'GraphQLError') return thrown as GraphQLError;
+  const { message, extensions } = Object(thrown) as { readonly message?: unknown; readonly extensions?: unknown };
+  return new graphqlPackage.GraphQLError(typeof message === 'string' ? message : String(thrown), {
+    originalError: thrown instanceof Error ? thrown : undefined,
+    extensions: isObject(extensions) ? extensions : undefined,
+  });
+}
+
+/** A result whose errors are ready for JSON. Throws a `TypeError` if it is none. */
 export function formatResult(result: ExecutionResult): ExecutionResult {
-  if (typeof result !== 'object' || result === null) throw new TypeError('A stream must give execution results');
+  if (!isObject(result as unknown)) throw new TypeError('A result must be an object such as { data }');
   const { errors } = result;
   return errors ? { ...result, errors: errors.map((error) => formatError(error) as unknown as GraphQLError) } : result;
 }

@@ -27,6 +27,7 @@ import {
   type PromiseOr,
   resultsOf,
   subscribe,
+  toGraphQLError,
 } from './execute.ts';
 import type { ConnectionParams, Context } from './options.ts';
 import { prepare } from './prepare.ts';
@@ -321,7 +322,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
   }
 
   failed(error: unknown): void {
-    this.#fail([error]);
+    this.#fail([toGraphQLError(error)]);
   }
 
   /** Answer with errors instead of executing. */

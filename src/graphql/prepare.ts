@@ -1,4 +1,4 @@
-import type { ExecutionArgs } from 'graphql';
+import { type ExecutionArgs, GraphQLError } from 'graphql';
 import type { SubscribePayload } from './codec.ts';
 import type { Engine } from './engine.ts';
 import { type OperationKind, operationKind, type PromiseOr } from './execute.ts';
@@ -117,7 +117,7 @@ function complement(
   const { host, id, payload } = operation;
   const { roots, context = host.context } = host.engine.options;
   const kind = operationKind(args.document, args.operationName);
-  if (!kind) return operation.refuse([{ message: 'Unable to identify operation' }]);
+  if (!kind) return operation.refuse([new GraphQLError('Unable to identify operation')]);
   if (needsRoot) args.rootValue = roots?.[kind];
   if (!needsContext) return execute(kind, args);
   if (typeof context !== 'function') {

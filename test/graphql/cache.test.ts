@@ -58,7 +58,7 @@ test('a text that is longer than the bound is not kept, and drives nobody out', 
 });
 
 test('[GQL-24] a document that exhausts the stack is the client’s fault; anything else that rules throw is not', () => {
-  const tooDeep = [{ message: 'The document is nested too deeply' }];
+  const tooDeep = [new GraphQLError('The document is nested too deeply')];
   const exhausted = (): never => {
     throw new RangeError('Maximum call stack size exceeded');
   };

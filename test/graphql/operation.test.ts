@@ -1,4 +1,4 @@
-import type { ExecutionResult } from 'graphql';
+import { type ExecutionResult, GraphQLError } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
 import { createSubscription, type Sink } from '../../src/bus/subscription.ts';
 import type { GraphqlOptions } from '../../src/graphql/options.ts';
@@ -258,8 +258,42 @@ describe('an executor', () => {
     expect(server.errors).toEqual([]);
   });
 
+  test.each([
+    ['an error', Object.assign(new Error('broken'), { extensions: { code: 'DOWN' } }), 'broken', { code: 'DOWN' }],
+    ['a plain error of a gateway', { message: 'broken', extensions: { code: 'DOWN' } }, 'broken', { code: 'DOWN' }],
+    [
+      'an error that would tell too much of itself',
+      Object.assign(new Error('broken'), { toJSON: () => ({ secret: 1 }) }),
+      'broken',
+    ],
+    ['an error whose JSON is none', Object.assign(new Error('broken'), { toJSON: () => null }), 'broken'],
+    ['an error of the package', new GraphQLError('broken', { path: ['manual'] }), 'broken', undefined, ['manual']],
+    ['an object', { reason: 1n }, '[object Object]'],
+    ['a text', 'broken', 'broken'],
+    ['nothing', undefined, 'undefined'],
+  ])(
+    '[GQL-26] a source that throws %s: hooks get a GraphQL error, clients what may be told of it',
+    async (_, thrown, message, extensions?, path?) => {
+      const source = new ManualSource();
+      const onError = vi.fn();
+      const peer = serveGraphql({
+        schema: createTestSchema().schema,
+        onError,
+        subscribe: () => source as AsyncIterable<ExecutionResult>,
+      }).connect();
+      peer.subscribe('1', 'subscription { manual }');
+      await peer.take();
+      source.fail(thrown);
+      const error = { message, ...(extensions && { extensions }), ...(path && { path }) };
+      expect(await peer.take()).toEqual([{ id: '1', type: 'error', payload: [error] }]);
+      const told = onError.mock.calls[0]?.[3][0];
+      expect(told).toBeInstanceOf(GraphQLError);
+      if (thrown instanceof Error) expect([told, told?.originalError]).toContain(thrown);
+    },
+  );
+
   test('[GQL-26] a stream that yields no result ends with an error', async () => {
-    for (const value of [undefined, null, 'data', 7]) {
+    for (const value of [undefined, null, 'data', 7, [{ data: {} }]]) {
       const source = new ManualSource();
       const peer = serveGraphql({
         schema: createTestSchema().schema,
