@@ -10,6 +10,7 @@ import {
   encodePayload,
   isObject,
   type SubscribePayload,
+  validateMessage,
 } from './codec.ts';
 import type { Engine } from './engine.ts';
 import {
@@ -341,7 +342,10 @@ export class Operation implements RunningOperation, Reader, Sharer {
       () => onError?.(context, this.id, this.payload, errors as Parameters<typeof onError>[3]),
       (replaced) =>
         this.step(
-          () => encodePayload(replaced || errors.map(formatError), replacer),
+          () => {
+            if (replaced) validateMessage({ id: this.id, type: 'error', payload: replaced });
+            return encodePayload(replaced || errors.map(formatError), replacer);
+          },
           (payload) => {
             this.connection.send({ head: `${encodeHead(this.id, 'error')}${payload}}`, binary: false });
             this.#end();

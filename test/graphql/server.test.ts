@@ -482,6 +482,20 @@ describe('hooks', () => {
     expect(missing.socket.closing).toEqual({ code: 4500, reason: 'The GraphQL schema is not provided' });
   });
 
+  test.each([[[]], [[5]], [{ message: 'alone' }], ['text']])(
+    '[GQL-30] [GQL-6] onError that answers %j, which is no list of errors, is a bug',
+    async (answer) => {
+      const onError = () => answer as never;
+      const peer = serveGraphql({ schema: createTestSchema().schema, isProd: false, onError }).connect();
+      peer.subscribe('1', '{ nothing }');
+      expect(await peer.take()).toEqual([]);
+      expect(peer.socket.closing).toEqual({
+        code: 4500,
+        reason: expect.stringContaining('payload must be a non-empty array of GraphQL errors'),
+      });
+    },
+  );
+
   test('onClose and onDisconnect that throw are reported', async () => {
     const server = serveGraphql({
       schema: createTestSchema().schema,
