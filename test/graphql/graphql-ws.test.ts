@@ -164,17 +164,20 @@ test('makeServer: onPing on the socket takes the place of the pong', async () =>
   await closed();
 });
 
-test('makeServer without a schema says so when an operation needs it', async () => {
-  const error = vi.spyOn(console, 'error').mockImplementation(() => {});
-  const socket = new ForeignSocket();
-  const closed = names.makeServer({ isProd: false }).opened(socket, {});
-  await socket.receive('{"type":"connection_init"}');
-  await socket.receive('{"id":"1","type":"subscribe","payload":{"query":"{ hello }"}}');
-  expect(socket.closed).toEqual([4500, 'The GraphQL schema is not provided']);
-  expect(error).toHaveBeenCalled();
-  error.mockRestore();
-  await closed();
-});
+test.each([{}, { schema: undefined }])(
+  'makeServer without a schema (%j) says so when an operation needs it',
+  async (options) => {
+    const error = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const socket = new ForeignSocket();
+    const closed = names.makeServer({ isProd: false, ...options }).opened(socket, {});
+    await socket.receive('{"type":"connection_init"}');
+    await socket.receive('{"id":"1","type":"subscribe","payload":{"query":"{ hello }"}}');
+    expect(socket.closed).toEqual([4500, 'The GraphQL schema is not provided']);
+    expect(error).toHaveBeenCalled();
+    error.mockRestore();
+    await closed();
+  },
+);
 
 test('useServer serves a WebSocketServer of ws and leaves with 1001', async () => {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, path: '/graphql' });
