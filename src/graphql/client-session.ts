@@ -119,7 +119,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
       return Math.min(ackBy, pingAt, pongBy);
     },
     start(params, now) {
-      send(encodeControl('connection_init', params, replacer));
+      send(encodeControl('connection_init', params || undefined, replacer));
       if (connectionAckWaitTimeout > 0) ackBy = now + connectionAckWaitTimeout;
       alive(now);
     },
@@ -148,6 +148,8 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
     receive(data, now) {
       const message = readServerMessage(data, host.options.jsonMessageReviver);
       emit('message', message);
+      // A listener may have ended it.
+      if (connection.closing) return;
       if (message.type === 'ping') {
         const { payload } = message;
         emit('ping', true, payload);

@@ -109,11 +109,13 @@ export function createClient(options: ClientOptions): Client {
           session = own;
           socket = facade;
           connection.resume(
-            Promise.resolve().then(() => {
-              emit('opened', facade);
-              return typeof connectionParams === 'function' ? connectionParams() : connectionParams;
-            }),
-            own.start,
+            Promise.resolve()
+              .then(() => {
+                emit('opened', facade);
+                return typeof connectionParams === 'function' ? connectionParams() : connectionParams;
+              })
+              .then((params) => own.start(params, connection.now)),
+            () => {},
             (error) => {
               fault(error);
               connection.close('internal', error instanceof Error ? error.message : String(error));
@@ -215,6 +217,7 @@ export function createClient(options: ClientOptions): Client {
     let head: string;
     try {
       if (disposed) throw new Error('The client is disposed: create another one');
+      if (!id || typeof payload.query !== 'string') throw new TypeError('An operation needs an id and a query');
       if (operations.has(id)) throw new Error(`An operation with the id "${id}" is running already`);
       head = `${encodeHead(id, 'subscribe')}${encodePayload(sink.onLive ? confirmed(payload) : payload, options.jsonMessageReplacer)}}`;
     } catch (error) {

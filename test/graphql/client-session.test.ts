@@ -85,6 +85,12 @@ describe('handshake', () => {
     expect(connection.take()).toEqual(['subscribe 3']);
   });
 
+  test('a listener of message that closes hears of nothing else', () => {
+    const session = open({}, { emit: () => connection.finish() });
+    acknowledge(session);
+    expect(told).toEqual([]);
+  });
+
   test('[GQL-62] an operation that was stopped before the acknowledgement is never sent', () => {
     const session = open();
     const operation = add('1');

@@ -228,6 +228,14 @@ describe('connection params', () => {
       },
     ],
     ['reject', () => Promise.reject(new Error('No token'))],
+    [
+      'cannot be JSON',
+      () => ({
+        toJSON() {
+          throw new Error('No token');
+        },
+      }),
+    ],
   ])('[GQL-74] that %s are final', async (_how, connectionParams) => {
     create({ connectionParams });
     const sink = recorder();
@@ -240,6 +248,12 @@ describe('connection params', () => {
     expect(named('closed')).toEqual([['closed', closedEvent(4005, 'No token')]]);
     clock.advance(60_000);
     expect(server.dials).toHaveLength(1);
+  });
+
+  test.each([undefined, null, '', false])('[GQL-61] that are %j are none', async (params) => {
+    create({ connectionParams: () => params as undefined });
+    client.subscribe({ query }, recorder());
+    expect(sent(await accept())[0]).toEqual({ type: 'connection_init' });
   });
 
   test('[GQL-74] that throw something else are said as they are, and shouldRetry may know better', async () => {
@@ -547,6 +561,17 @@ describe('dispose and terminate', () => {
     expect(server.last.abandoned).toBe(true);
   });
 
+  test('dispose while the acknowledgement is being told: nothing is said of it afterwards', async () => {
+    create();
+    client.on('message', () => client.dispose());
+    const sink = recorder();
+    client.subscribe({ query }, sink);
+    const socket = await accept();
+    expect(sink.told).toEqual([['complete']]);
+    expect(named('connected')).toEqual([]);
+    expect(sent(socket)).toEqual([{ type: 'connection_init' }]);
+  });
+
   test('[GQL-80] terminate drops the socket and comes back', async () => {
     create();
     client.subscribe({ query }, recorder());
@@ -613,6 +638,20 @@ describe('operations', () => {
     client.subscribe({ query, variables: { big: 1n } }, sink);
     expect(sink.told).toEqual([['error', expect.any(TypeError)]]);
     expect(server.dials).toHaveLength(0);
+  });
+
+  test.each([
+    ['no query', { operationName: 'A' }],
+    ['no id', { query, operationName: '' }],
+  ])('[GQL-81] an operation with %s fails alone, before the server closes on all of them', async (_, payload) => {
+    create();
+    client.subscribe({ query }, recorder());
+    const socket = await accept();
+    sent(socket);
+    const sink = recorder();
+    client.subscribe(payload as { query: string }, sink);
+    expect(sink.told).toEqual([['error', new TypeError('An operation needs an id and a query')]]);
+    expect(sent(socket)).toEqual([]);
   });
 
   test('the replacer and the reviver see payloads', async () => {
