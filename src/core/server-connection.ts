@@ -51,6 +51,8 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   #heldInput: (string | Uint8Array)[] | undefined;
   #paused = false;
   #delivering = false;
+  // How the transport ended, while what it brought before is still processed.
+  #gone: readonly [code: number, reason: string] | undefined;
   #bytesSeen: number;
   #pingAt: number;
   // Numbers with a fraction take memory of their own, thousands of times: what is rare is absent.
@@ -69,6 +71,10 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
 
   override get buffered(): number {
     return this.socket.bufferedAmount + this.#queuedBytes;
+  }
+
+  override get saturated(): boolean {
+    return this.#gone !== undefined || super.saturated;
   }
 
   // ── out ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,6 +107,11 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     if (slow && this.fault === undefined) return this.fail(new ProtocolError('tooSlow'));
     if (bytes > this.limits.highWaterMark) this.#largest = bytes;
     this.write(wires);
+  }
+
+  protected override write(wires: readonly Wire[]): void {
+    if (this.#gone) this.sentAt = this.now;
+    else super.write(wires);
   }
 
   get #slow(): boolean {
@@ -176,14 +187,17 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
 
   /** Deliver what was held back, until somebody holds again. Inside a call to the session, its end does this. */
   #goOn(): void {
-    if (this.#delivering || this.#blocked) return;
-    this.#tellReleased();
-    const held = this.#heldInput ?? [];
-    while (!this.#blocked && held.length > 0 && this.#takeToken(this.now)) {
-      this.#deliver(held.shift() as string | Uint8Array, this.now);
+    if (this.#delivering) return;
+    if (!this.#blocked) {
       this.#tellReleased();
+      const held = this.#heldInput ?? [];
+      while (!this.#blocked && held.length > 0 && this.#takeToken(this.now)) {
+        this.#deliver(held.shift() as string | Uint8Array, this.now);
+        this.#tellReleased();
+      }
+      this.#unpause();
     }
-    this.#unpause();
+    this.#endIfGone();
   }
 
   /** Again as long as the session holds and releases by itself: its codec may have stopped at any of these. */
@@ -346,14 +360,32 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     // The peer's close frame has to be read.
     this.socket.resume();
     super.shut(isSendableCode(code) ? code : CloseCode.internalError, reason);
+    this.#endIfGone();
   }
 
   override terminate(): void {
     if (this.state !== 'ended') this.#queue = this.#heldInput = undefined;
     super.terminate();
+    this.#endIfGone();
+  }
+
+  /** Is input held back for something that comes in bounded time? */
+  get #unfinished(): boolean {
+    const awaiting = this.session?.awaiting;
+    if (this.closing || awaiting === undefined) return false;
+    return this.#holds > 0 ? awaiting : this.#throttledUntil !== undefined;
+  }
+
+  #endIfGone(): void {
+    if (this.#gone && !this.#unfinished) this.closed(...this.#gone);
   }
 
   override closed(code: number, reason: string): void {
+    if (this.#unfinished) {
+      // What came before the end is still processed, in order and without an answer ([STOMP-62]).
+      this.#gone = [code, reason];
+      return;
+    }
     this.#queue = this.#heldInput = undefined;
     super.closed(code, reason);
   }

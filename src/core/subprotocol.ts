@@ -71,6 +71,11 @@ export interface Session extends BaseSession {
    * input is held back. Absent: nothing has to be.
    */
   readonly sendBy?: number | undefined;
+  /**
+   * What input is held back for comes, or is given up, in bounded time: what the transport brought before it was gone
+   * is then still processed. Absent: nothing is.
+   */
+  readonly awaiting?: boolean | undefined;
   /** Nothing runs: drain may close this connection. */
   readonly idle: boolean;
   /** Input is no longer held back: go on with what the codec still has. Throws as `receive`. */

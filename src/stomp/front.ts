@@ -82,6 +82,10 @@ export abstract class FrontSession implements Session {
     return Math.min(this.#connectBy, this.#frameBy, this.sendBy, this.connection.receivedAt + this.#expectWithin);
   }
 
+  get awaiting(): boolean {
+    return this.#outcomeBy !== never;
+  }
+
   get #beatBy(): number {
     return this.connection.sentAt + this.#sendEvery;
   }

@@ -71,7 +71,7 @@ async function overWebSocket(scene: Scene = {}, subprotocol = 'v12.stomp') {
   socket.on('message', (data) => (heard += data.toString()));
   const closed = once(socket, 'close').then(([code, reason]) => ({ code, reason: String(reason) }));
   await once(socket, 'open');
-  return { socket, sent, closed, heard: () => heard };
+  return { socket, sent, closed, heard: () => heard, stats: endpoint.stats };
 }
 
 const hello = 'CONNECT\naccept-version:1.2\nhost:here\n\n\0';
@@ -180,6 +180,33 @@ describe('over WebSocket', () => {
     socket.close(1000);
     await closed;
     expect(sent).toEqual(['one', 'two']);
+  });
+
+  test('[STOMP-62] also if the application thinks about it: what follows is processed in order, and nothing is left', async () => {
+    const { socket, sent, closed, stats } = await overWebSocket({
+      authenticate: () => later({ name: 'ann' }),
+      authorize: () => later(true),
+    });
+    socket.send(`${hello}SEND\ndestination:/topic/seen\n\none\0SEND\ndestination:/topic/seen\n\ntwo\0`);
+    socket.send('SEND\ndestination:/topic/seen\n\nthree\0');
+    socket.close(1000);
+    await closed;
+    while (stats().open > 0) await later(undefined);
+    expect(sent).toEqual(['one', 'two', 'three']);
+  });
+
+  test('[STOMP-62] who was refused, or whose frame is bad, gets no further though nobody is there to hear it', async () => {
+    const { socket, sent, closed, stats } = await overWebSocket({
+      authorize: ({ headers }) => later(headers.get('good') === 'yes'),
+    });
+    const send = (good: string): void => socket.send(`SEND\ndestination:/topic/seen\ngood:${good}\n\n${good}\0`);
+    socket.send(hello);
+    for (const good of ['yes', 'no', 'yes']) send(good);
+    socket.close(1000);
+    await closed;
+    while (stats().open > 0) await later(undefined);
+    expect(sent).toEqual(['yes']);
+    expect(stats().faults).toEqual({ forbidden: 1 });
   });
 
   test('[STOMP-14] text and binary messages, cut anywhere, also inside a character', async () => {

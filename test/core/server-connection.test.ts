@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ConnectionEnd } from '../../src/core/connection.ts';
 import { ProtocolError } from '../../src/core/fault.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../../src/core/limits.ts';
@@ -307,6 +307,80 @@ test('[CONN-13] a release inside the call that held is heard when the call is ov
   };
   connection.received('b');
   expect(session.log.slice(2)).toEqual(['receive b', 'released', 'released', 'released']);
+});
+
+describe('[CONN-14] the transport ends while the outcome of something is awaited', () => {
+  function gone(setup: Setup = {}) {
+    const scene = open(setup);
+    const { connection, session, socket } = scene;
+    session.awaiting = true;
+    connection.hold();
+    connection.received('a');
+    connection.received('b');
+    socket.hangUp(1000, 'bye');
+    return scene;
+  }
+
+  test('what it brought is processed in order, nothing is sent, then it is over', () => {
+    const { clock, connection, session, socket, ends, send } = gone();
+    expect([session.log, ends, connection.saturated]).toEqual([[], [], true]);
+    session.on.receive = () => send('an answer');
+    connection.release();
+    expect(session.log).toEqual(['released', 'receive a', 'released', 'receive b', 'released', 'end 1000 bye']);
+    expect(ends).toEqual([{ code: 1000, reason: 'bye', fault: undefined }]);
+    clock.flushTurn();
+    expect(socket.sent).toEqual([]);
+    expect(clock.armed).toBe(0);
+  });
+
+  test('a deadline for something to be sent passes once, not for ever', () => {
+    const { clock, connection, session } = gone();
+    session.sendBy = 1_500;
+    session.on.tick = () => {
+      connection.send({ head: 'beat', binary: false });
+      session.sendBy = connection.now + 500;
+    };
+    connection.touch();
+    clock.advance(1_100);
+    expect(session.log).toEqual(['tick', 'tick']);
+  });
+
+  test('the first fault ends it, and so does being dropped', () => {
+    for (const end of ['close', 'terminate'] as const) {
+      const { connection, session, ends } = gone();
+      if (end === 'close') connection.close('forbidden');
+      else connection.terminate();
+      connection.release();
+      expect(session.log).toEqual([...(end === 'close' ? ['fail forbidden'] : []), 'end 1000 bye']);
+      expect(ends).toHaveLength(1);
+    }
+  });
+
+  test('input that is held back for anything else is dropped, also if that comes up later', () => {
+    const { connection, session } = gone();
+    session.on.receive = () => {
+      connection.hold();
+      session.awaiting = false;
+    };
+    connection.release();
+    expect(session.log).toEqual(['released', 'receive a', 'end 1000 bye']);
+    const other = open();
+    other.session.awaiting = false;
+    other.connection.hold();
+    other.connection.received('a');
+    other.socket.hangUp();
+    expect(other.session.log).toEqual(['end 1006']);
+  });
+
+  test('input over its rate is processed as its tokens come', () => {
+    const { clock, connection, session, socket } = open({ limits: { messageRate: 2 } });
+    session.awaiting = false;
+    for (const each of ['a', 'b', 'c']) connection.received(each);
+    socket.hangUp(1000, 'bye');
+    expect(session.log).toEqual(['receive a', 'receive b']);
+    clock.advance(600);
+    expect(session.log.slice(2)).toEqual(['released', 'receive c', 'released', 'end 1000 bye']);
+  });
 });
 
 test('[CONN-13] after the end held input is dropped', () => {

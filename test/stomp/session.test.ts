@@ -905,6 +905,33 @@ describe('receipts and the end', () => {
     expect(broker.stats().queued).toBe(1);
   });
 
+  test('[STOMP-62] [STOMP-77] also while the application thinks, for hookTimeout at most; the queue gives nothing to who is gone', async () => {
+    const gate = createGate();
+    const pending = gate.opened.then(() => true);
+    const desk = await connected('1.2', {
+      authorize: ({ headers }) => (headers.has('slow') ? pending : headers.has('stuck') ? new Promise(() => {}) : true),
+      connection: { pingInterval: Number.POSITIVE_INFINITY },
+    });
+    const { broker, bus, clock, peer } = desk;
+    const got = recordTopic(bus, 'a');
+    peer.put('SUBSCRIBE', { id: '0', destination: '/queue/a', ack: 'client' });
+    peer.put('SEND', { destination: '/topic/a', slow: 'yes' }, '1');
+    peer.put('SEND', { destination: '/queue/a' }, '2');
+    peer.put('SEND', { destination: '/topic/a', stuck: 'yes' }, '3');
+    peer.put('SEND', { destination: '/topic/a' }, '4');
+    peer.socket.hangUp();
+    await broker.send('/queue/a', '0');
+    expect([got, broker.stats().queued, peer.take()]).toEqual([[], 1, []]);
+    gate.open();
+    await clock.settle();
+    expect([got, broker.stats().queued]).toEqual([['1'], 2]);
+    clock.advance(30_010);
+    expect([got, peer.take()]).toEqual([['1'], []]);
+    const other = await desk.open().connect();
+    await other.send('SUBSCRIBE', { id: '0', destination: '/queue/a' });
+    expect(other.brief()).toEqual(['MESSAGE 0', 'MESSAGE 2']);
+  });
+
   test('DISCONNECT without a receipt just ends it', async () => {
     const { peer } = await connected();
     await peer.send('DISCONNECT');

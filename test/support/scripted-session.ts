@@ -30,6 +30,7 @@ type Call = keyof Session & string;
 export class ScriptedSession implements Session {
   deadline: number = Number.POSITIVE_INFINITY;
   sendBy: number | undefined;
+  awaiting: boolean | undefined;
   idle = true;
   readonly connection: Connection;
   /** Every call, such as `receive hello`, `fail malformed`, `end 1000 bye`. */
