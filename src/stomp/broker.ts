@@ -149,6 +149,13 @@ export class Broker {
     };
   }
 
+  /** Throws a {@link ProtocolError} if it is known beforehand that not all of these can be carried out. */
+  check(messages: readonly Outgoing[]): void {
+    const { state } = this.#parts.bus.backbone;
+    if (state !== 'up' && messages.some(({ route }) => route.kind === 'topic')) unavailable(undefined);
+    this.queues.checkRoom(messages);
+  }
+
   /**
    * Carry out a SEND. Undefined: it is done; a promise: it is done when this resolves. Throws, or rejects with, a
    * {@link ProtocolError} if a queue has no room.

@@ -61,7 +61,7 @@ export class StompSession extends FrontSession implements BrokerClient {
   }
 
   get idle(): boolean {
-    return this.#receipts.pending === 0;
+    return this.#receipts.pending === 0 && !this.awaiting;
   }
 
   // ── the beginning ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -86,7 +86,7 @@ export class StompSession extends FrontSession implements BrokerClient {
       case 'SUBSCRIBE':
         return this.#subscribe(frame);
       case 'COMMIT':
-        return this.#carryOut(frame, this.#openTransactions(frame).commit(required(frame, 'transaction')));
+        return this.#commit(frame);
       case 'DISCONNECT':
         return this.#disconnect(receipt);
       case 'UNSUBSCRIBE':
@@ -168,6 +168,12 @@ export class StompSession extends FrontSession implements BrokerClient {
     required(frame, 'transaction');
     if (!this.#transactions) throw malformed('a transaction that is not open');
     return this.#transactions;
+  }
+
+  /** The frames that follow wait, so that they come after all of it. */
+  #commit(frame: Frame): void {
+    const outcome = this.#openTransactions(frame).commit(required(frame, 'transaction'));
+    this.settle(frame, outcome, () => this.#processed(frame.headers.get('receipt')));
   }
 
   // ── outcomes ───────────────────────────────────────────────────────────────────────────────────────────────────

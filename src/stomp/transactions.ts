@@ -65,31 +65,39 @@ export class Transactions {
   }
 
   /**
-   * Do all of it, in order, or nothing ([STOMP-58]): what can fail here is looked at before anything is done. Undefined:
-   * it is done; a promise: it is done when this resolves.
+   * Do all of it, or nothing ([STOMP-58]): what can fail here is looked at before anything is done. What leaves this
+   * broker, to the bus or to the application, cannot be called back: it goes first and one by one, and where one fails,
+   * nothing follows. Undefined: it is done; a promise: it is done when this resolves.
    */
-  commit(id: string): Promise<unknown> | undefined {
+  commit(id: string): Promise<void> | undefined {
     const { steps } = this.#find(id);
     const sends: Outgoing[] = [];
     for (const step of steps) if (step.kind === 'send') sends.push(step.message);
-    this.#broker.queues.checkRoom(sends);
+    this.#broker.check(sends);
     this.#close(id);
-    const outcomes: Promise<unknown>[] = [];
-    let done = 0;
+    const leaving = sends.filter(({ route }) => route.kind !== 'queue');
+    if (leaving.length > 0) return this.#commitBehind(leaving, steps);
+    this.#carryOut(steps);
+    return undefined;
+  }
+
+  async #commitBehind(leaving: readonly Outgoing[], steps: readonly Step[]): Promise<void> {
+    const kept = steps.filter((step) => step.kind === 'settle' || step.message.route.kind === 'queue');
     try {
-      for (const step of steps) {
-        done++;
-        if (step.kind === 'settle') step.subscription.settle(step.deliveries, step.consumed);
-        else {
-          const outcome = this.#broker.send(this.#client, step.message);
-          if (outcome) outcomes.push(outcome);
-        }
-      }
-    } finally {
-      // A NACK may fill the dead-letter queue before its turn: what was claimed further on must not get lost.
-      undo(steps.slice(done));
+      for (const message of leaving) await this.#broker.send(this.#client, message);
+      // Others may have filled the queues meanwhile.
+      this.#broker.check(kept.flatMap((step) => (step.kind === 'send' ? step.message : [])));
+    } catch (error) {
+      undo(steps);
+      throw error;
     }
-    return outcomes.length === 0 ? undefined : Promise.all(outcomes);
+    this.#carryOut(kept);
+  }
+
+  /** A NACK may fill the dead-letter queue: messages, whose room was looked at, come before it. */
+  #carryOut(steps: readonly Step[]): void {
+    for (const step of steps) if (step.kind === 'send') this.#broker.send(this.#client, step.message);
+    for (const step of steps) if (step.kind === 'settle') step.subscription.settle(step.deliveries, step.consumed);
   }
 
   abort(id: string): void {

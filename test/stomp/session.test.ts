@@ -3,6 +3,7 @@ import type { Bus } from '../../src/bus/bus.ts';
 import { encodeUtf8 } from '../../src/core/wire.ts';
 import type { StompSession } from '../../src/stomp/session.ts';
 import { type Version, versions } from '../../src/stomp/versions.ts';
+import { createGate } from '../support/gate.ts';
 import { createStompDesk, type StompDeskOptions, type StompPeer } from '../support/stomp-desk.ts';
 
 const escaping = ['1.1', '1.2'] as const;
@@ -18,15 +19,6 @@ const subscribing = (version: Version, destination: string, more: Record<string,
   ...(version === '1.0' ? {} : { id: '0' }),
   ...more,
 });
-
-/** Something that is awaited until a test opens it. */
-function createGate() {
-  let open = (): void => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open: () => open() };
-}
 
 /** What arrives on a topic of the bus, as text. */
 function recordTopic(bus: Bus, topic: string): string[] {
