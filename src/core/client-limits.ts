@@ -4,9 +4,9 @@ import { must } from './options.ts';
 /** The limits of a client; each may be left out, `Infinity` switches one off. */
 export type ClientLimitOptions = { readonly [Name in keyof ClientLimits]?: number | undefined };
 
-/** A client protects itself from its server with the numbers that a server has for its clients. */
+/** The numbers of a server; only that a server is trusted with more memory than a stranger: results may be large. */
 const defaults: ClientLimits = {
-  maxPayload: 1_048_576,
+  maxPayload: 16_777_216,
   highWaterMark: 1_048_576,
   pongTimeout: 10_000,
   closeTimeout: 10_000,

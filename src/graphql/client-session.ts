@@ -146,6 +146,8 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
     },
 
     receive(data, now) {
+      // [CONN-40] Its transport has taken it already.
+      if (data.length > connection.limits.maxPayload) throw new ProtocolError('tooLarge', 'Message too large');
       const message = readServerMessage(data, host.options.jsonMessageReviver);
       emit('message', message);
       // A listener may have ended it.

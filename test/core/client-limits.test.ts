@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { resolveClientLimits } from '../../src/core/client-limits.ts';
 import { connectionLimits, resolveLimits } from '../../src/core/limits.ts';
 
-test('[CONN-10] a client has the numbers of a server, unless it is given others', () => {
+test('[CONN-10] a client has the numbers of a server but for large messages, unless it is given others', () => {
   const limits = resolveClientLimits();
-  expect(resolveLimits(connectionLimits)).toMatchObject(limits);
+  expect({ ...resolveLimits(connectionLimits), maxPayload: 16_777_216 }).toMatchObject(limits);
   expect(
     resolveClientLimits({ maxPayload: 5, pongTimeout: Number.POSITIVE_INFINITY, closeTimeout: undefined }),
   ).toEqual({ ...limits, maxPayload: 5, pongTimeout: Number.POSITIVE_INFINITY });

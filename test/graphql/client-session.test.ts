@@ -207,6 +207,13 @@ describe('operations', () => {
     expect(told).toEqual([]);
   });
 
+  test('[CONN-40] a message over maxPayload is not read', () => {
+    connection.limits = { ...connection.limits, maxPayload: 19 };
+    say(session, { type: 'ping' });
+    expect(fault(() => say(session, { type: 'ping', payload: {} }))).toEqual(['tooLarge', 'Message too large']);
+    expect(news()).toHaveLength(2);
+  });
+
   test('messages pass the reviver', () => {
     session = open({ jsonMessageReviver: (_key, value) => (value === 'one' ? 1 : value) });
     acknowledge(session);

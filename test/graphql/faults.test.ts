@@ -44,5 +44,11 @@ test('[GQL-19] the reason of a duplicate id fits, however long the id is', () =>
 });
 
 test('a client blames what is the other side’s, and itself, with codes of its own', () => {
-  expect(graphqlClientFaults).toEqual({ malformed: 4004, initTimeout: 4504, heartbeat: 4000, internal: 4005 });
+  expect(graphqlClientFaults).toEqual({
+    malformed: 4004,
+    initTimeout: 4504,
+    heartbeat: 4000,
+    tooLarge: 1009,
+    internal: 4005,
+  });
 });
