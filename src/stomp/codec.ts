@@ -162,7 +162,10 @@ export class Decoder {
       // Lines are short: a loop is faster than a call of indexOf.
       while (lineEnd < end && buffer[lineEnd] !== lineFeed) lineEnd++;
       const length = lineEnd - this.#lineStart;
-      if (length > maxHeaderLine + 1) throw tooLarge(`a header line of more than ${maxHeaderLine} bytes`);
+      // A CR before the LF is none of the line.
+      if (length > maxHeaderLine && (length > maxHeaderLine + 1 || buffer[lineEnd - 1] !== carriageReturn)) {
+        throw tooLarge(`a header line of more than ${maxHeaderLine} bytes`);
+      }
       if (lineEnd - this.#start > maxHeaderBytes + 2) throw tooLarge(`headers of more than ${maxHeaderBytes} bytes`);
       if (lineEnd === end) {
         this.#scanned = end;
