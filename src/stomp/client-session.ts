@@ -203,6 +203,12 @@ export class ClientSession implements BaseSession {
     this.#host.error(error, this.#state === 'connected');
     // [STOMP-63] Brokers that leave the connection open after an ERROR are not listened to any longer either.
     this.#connection.finish();
+    this.#leave();
+  }
+
+  /** No RECEIPT comes any more: whoever leaves need not wait for the close handshake as well. */
+  fail(_error: ProtocolError): void {
+    this.#leave();
   }
 
   #leave(): void {

@@ -51,7 +51,7 @@ class UpstreamSession extends ClientSession implements Session {
 
   drain(): void {}
 
-  fail(error: ProtocolError): void {
+  override fail(error: ProtocolError): void {
     this.#failed(error);
     this.#connection.afterTurn(() => this.#connection.terminate());
   }

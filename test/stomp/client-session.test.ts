@@ -348,6 +348,18 @@ describe('leaving', () => {
     expect(socket.closing).toBeUndefined();
   });
 
+  test.each([
+    ['an ERROR', 'ERROR\n\n\0'],
+    ['what is no STOMP', 'FROB\n\n\0'],
+  ])('[STOMP-67] %s in answer ends the wait, though the server takes part in no close handshake', (_, answer) => {
+    const { connection, session, socket } = open({ answer: connected(), alive: false });
+    let left = 0;
+    session.leave(5_000, () => left++);
+    connection.received(answer);
+    expect([left, socket.terminated]).toEqual([1, false]);
+    expect(socket.closing).toBeDefined();
+  });
+
   test('[STOMP-33] a link that breaks while leaving ends the wait', () => {
     const { session, socket } = open({ answer: connected() });
     let left = 0;
