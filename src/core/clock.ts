@@ -6,6 +6,8 @@ export interface Timed {
   readonly deadline: number;
   /** Does waiting for it keep the process alive? Back-off does, heart-beats do not. */
   readonly keepsAlive?: boolean;
+  /** Where the clock has it. The clock's alone: a table from things to slots would cost each of them more. */
+  slot?: number | undefined;
   tick(now: number): void;
 }
 
@@ -58,7 +60,7 @@ const ascending = (one: number, other: number): number => one - other;
 export function createClock(host: ClockHost): Clock {
   const slots = new Map<number, Set<Timed>>();
   const heap: number[] = [];
-  const slotOf = new Map<Timed, number>();
+  let watched = 0;
   let waiting: (EndOfTurn | (() => void))[] = [];
   let timer: unknown;
   let timerSlot = Number.POSITIVE_INFINITY;
@@ -104,7 +106,7 @@ export function createClock(host: ClockHost): Clock {
       const due = slots.get(slot);
       slots.delete(slot);
       for (const timed of due ?? []) {
-        if (slotOf.get(timed) !== slot) continue;
+        if (timed.slot !== slot) continue;
         drop(timed, slot);
         ticking = timed;
         if (timed.deadline <= now) attempt(() => timed.tick(now));
@@ -127,7 +129,8 @@ export function createClock(host: ClockHost): Clock {
   }
 
   function drop(timed: Timed, slot: number): void {
-    slotOf.delete(timed);
+    timed.slot = undefined;
+    watched--;
     if (timed.keepsAlive) keepingAlive--;
     const set = slots.get(slot);
     if (set?.delete(timed) && set.size === 0) slots.delete(slot);
@@ -135,7 +138,7 @@ export function createClock(host: ClockHost): Clock {
 
   function watch(timed: Timed): void {
     const { deadline } = timed;
-    const current = slotOf.get(timed);
+    const current = timed.slot;
     // A deadline that is no number would break the order of the heap, for everybody.
     if (!(deadline < Number.POSITIVE_INFINITY)) return;
     const slot = Math.max(firstSlot, Math.ceil(deadline / resolution));
@@ -143,7 +146,8 @@ export function createClock(host: ClockHost): Clock {
       if (current <= slot) return;
       drop(timed, current);
     }
-    slotOf.set(timed, slot);
+    timed.slot = slot;
+    watched++;
     if (timed.keepsAlive) keepingAlive++;
     const set = slots.get(slot);
     if (set) set.add(timed);
@@ -162,10 +166,10 @@ export function createClock(host: ClockHost): Clock {
     watch,
     forget(timed) {
       if (ticking === timed) ticking = undefined;
-      const slot = slotOf.get(timed);
+      const { slot } = timed;
       if (slot === undefined) return;
       drop(timed, slot);
-      if (timed.keepsAlive || slotOf.size === 0) arm();
+      if (timed.keepsAlive || watched === 0) arm();
     },
     afterTurn(one) {
       if (waiting.push(one) > 1) return;

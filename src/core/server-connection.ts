@@ -41,6 +41,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   declare protected readonly options: ServerConnectionOptions;
   readonly handshake: Handshake;
   principal: Principal | undefined;
+  slot: number | undefined;
 
   #queue: Wire[] | undefined;
   #queuedBytes = 0;
