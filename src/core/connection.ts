@@ -45,8 +45,8 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   protected state: 'open' | 'closing' | 'ended' = 'open';
   protected fault: Fault | undefined;
   #awaited = false;
-  #drainAt = never;
-  #closeBy = never;
+  /** When to look whether the transport takes more; once closing, when to drop it. */
+  #lookAt = never;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.socket = socket;
@@ -86,8 +86,9 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   #await(ms: number): void {
+    if (this.closing) return;
     this.#awaited = true;
-    this.#drainAt = Math.min(this.#drainAt, this.now + ms);
+    this.#lookAt = Math.min(this.#lookAt, this.now + ms);
     this.touch();
   }
 
@@ -152,13 +153,13 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   get deadline(): number {
-    return this.closing ? this.#closeBy : Math.min(this.sessionDeadline, this.#drainAt);
+    return this.closing ? this.#lookAt : Math.min(this.sessionDeadline, this.#lookAt);
   }
 
   tick(now: number): void {
-    if (this.closing) return now >= this.#closeBy ? this.terminate() : undefined;
-    if (now >= this.#drainAt) {
-      this.#drainAt = never;
+    if (this.closing) return now >= this.#lookAt ? this.terminate() : undefined;
+    if (now >= this.#lookAt) {
+      this.#lookAt = never;
       if (this.buffered > 0) this.#await(drainPoll);
       else this.drained();
     }
@@ -171,9 +172,10 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   drained(): void {
+    if (this.closing) return;
     this.#awaited = false;
-    this.#drainAt = never;
-    if (!this.closing) this.enter(() => this.session?.drained(this.now));
+    this.#lookAt = never;
+    this.enter(() => this.session?.drained(this.now));
   }
 
   probe(): void {
@@ -209,7 +211,7 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   /** From here on nothing is sent and nothing is read; the peer has so long to agree. */
   protected beginClose(): void {
     this.state = 'closing';
-    this.#closeBy = this.now + this.limits.closeTimeout;
+    this.#lookAt = this.now + this.limits.closeTimeout;
     this.touch();
   }
 
@@ -228,14 +230,14 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   terminate(): void {
     if (this.state === 'ended') return;
     this.state = 'closing';
-    this.#closeBy = never;
+    this.#lookAt = never;
     this.socket.terminate();
   }
 
   closed(code: number, reason: string): void {
     if (this.state === 'ended') return;
     this.state = 'ended';
-    this.#closeBy = never;
+    this.#lookAt = never;
     this.options.clock.forget(this);
     this.#guard(() => this.session?.end(code, reason));
     this.options.ended?.(this, { code, reason, fault: this.fault });
