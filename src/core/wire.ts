@@ -27,6 +27,12 @@ export const decodeUtf8 = (bytes: Uint8Array): string => strict.decode(bytes);
 /** Text of UTF-8 bytes, a BOM kept; what is not UTF-8 becomes U+FFFD. Never throws. */
 export const decodeUtf8Lossy = (bytes: Uint8Array): string => lenient.decode(bytes);
 
+/**
+ * A copy that keeps nothing else in memory: a part of a text refers to all of it, and a text that was put together
+ * refers to its parts. For what is cut out of a message and kept.
+ */
+export const detached = (text: string): string => decodeUtf8Lossy(encodeUtf8(text));
+
 /** Length of a string in UTF-8, in bytes. */
 export function utf8Length(text: string): number {
   // Node counts without encoding.

@@ -5,6 +5,7 @@ type DocumentError = GraphQLError | FormattedError;
 
 /** What became of a text: its syntax tree, or the error of its syntax, and what each schema says of it. */
 export interface ParsedDocument {
+  readonly text: string;
   readonly document: DocumentNode | undefined;
   readonly syntaxError: DocumentError | undefined;
   /** A schema that is gone takes its verdict along. */
@@ -52,6 +53,11 @@ export class DocumentCache {
     return parsed;
   }
 
+  /** The same text; of one that is kept, the copy that is here, so that its next thousand senders cost no memory. */
+  known(text: string): string {
+    return this.#documents.get(text)?.text ?? text;
+  }
+
   #shrink(maxLength: number): void {
     for (const [text, document] of this.#documents) {
       if (this.#length <= maxLength) return;
@@ -67,9 +73,9 @@ export class DocumentCache {
   #parse(text: string): ParsedDocument {
     const verdicts = new WeakMap<GraphQLSchema, readonly DocumentError[]>();
     try {
-      return { document: this.#options.parse(text), syntaxError: undefined, verdicts, used: false };
+      return { text, document: this.#options.parse(text), syntaxError: undefined, verdicts, used: false };
     } catch (error) {
-      return { document: undefined, syntaxError: documentError(error), verdicts, used: false };
+      return { text, document: undefined, syntaxError: documentError(error), verdicts, used: false };
     }
   }
 

@@ -189,6 +189,8 @@ export class ConnectionHost implements SessionHandler, OperationHost {
   }
 
   operation({ id, payload }: SubscribeMessage): Operation {
+    // `Reflect`, since a reviver may have frozen it: then it stays as it is.
+    Reflect.set(payload, 'query', this.engine.documents.known(payload.query));
     return new Operation(this, id, payload);
   }
 

@@ -183,6 +183,8 @@ export class Operation implements RunningOperation, Reader, Sharer {
 
   #settled(outcome: Outcome): void {
     if (outcome instanceof EventStream) this.#execute = outcome.execute;
+    // Only a hook asks for them again, and thousands of idle operations have none.
+    if (!this.host.engine.options.onNext) this.#args = undefined;
     if (this.#opened) return this.#read(this.#opened);
     this.#result = outcome as ExecutionResult;
     this.goOn();

@@ -163,6 +163,8 @@ export abstract class FrontSession implements Session {
     const { send, expect } = negotiateHeartBeat(this.#heartBeat, this.#theirs);
     if (send > 0) this.#sendEvery = Math.max(1, Math.floor(send * early));
     if (expect > 0) this.#expectWithin = expect * tolerance;
+    // Thousands of connections need not remember it.
+    this.#theirs = silent;
     this.#state = 'connected';
     this.version = this.#decoder.version = this.#agreed;
     this.#decoderLimits.maxBody = this.#limits.maxBody;

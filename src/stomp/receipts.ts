@@ -4,13 +4,17 @@ export interface PendingReceipt {
   done: boolean;
 }
 
+export interface ReceiptSender {
+  sendReceipt(receipt: string): void;
+}
+
 /** RECEIPTs leave in the order of their frames, each once its frame was processed ([STOMP-61]). */
 export class Receipts {
-  readonly #send: (receipt: string) => void;
+  readonly #sender: ReceiptSender;
   #waiting: PendingReceipt[] = [];
 
-  constructor(send: (receipt: string) => void) {
-    this.#send = send;
+  constructor(sender: ReceiptSender) {
+    this.#sender = sender;
   }
 
   /** Frames whose outcome is awaited, and those whose RECEIPT waits for them. */
@@ -21,7 +25,7 @@ export class Receipts {
   /** A frame was processed at once. */
   processed(receipt: string | undefined): void {
     if (receipt === undefined) return;
-    if (this.#waiting.length === 0) this.#send(receipt);
+    if (this.#waiting.length === 0) this.#sender.sendReceipt(receipt);
     else this.#waiting.push({ receipt, done: true });
   }
 
@@ -38,7 +42,7 @@ export class Receipts {
     for (const { receipt, done } of this.#waiting) {
       if (!done) break;
       settled++;
-      if (receipt !== undefined) this.#send(receipt);
+      if (receipt !== undefined) this.#sender.sendReceipt(receipt);
     }
     if (settled > 0) this.#waiting.splice(0, settled);
   }

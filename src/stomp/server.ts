@@ -91,16 +91,15 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
     deadLetter,
     epoch: crypto.randomUUID().slice(0, 8),
   });
-  const heartbeat = { outgoing, incoming };
   const knowsHost = (host: string): boolean =>
     hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host));
+  const sessionOptions = { broker, server, heartbeat: { outgoing, incoming }, slow, knowsHost };
 
   return {
     names: ['v12.stomp', 'v11.stomp', 'v10.stomp', 'stomp'],
     faults: stompFaults,
     acceptsUnnamed: true,
-    open: (connection) =>
-      new StompSession({ connection, broker, session: crypto.randomUUID(), server, heartbeat, slow, knowsHost }),
+    open: (connection) => new StompSession(connection, crypto.randomUUID(), sessionOptions),
     async send(destination, body, { contentType, headers = {} } = {}) {
       await broker.route(destinations.toSend(destination), {
         destination,

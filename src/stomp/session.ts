@@ -1,24 +1,22 @@
 import { ProtocolError } from '../core/fault.ts';
 import type { Connection } from '../core/subprotocol.ts';
+import { detached } from '../core/wire.ts';
 import { weightOf } from './allowance.ts';
 import type { Broker, BrokerClient } from './broker.ts';
 import type { Frame, Headers } from './codec.ts';
 import type { Route } from './destinations.ts';
 import { ackModeOf, echoed, malformed, prefetchOf, required, shorten } from './frame-fields.ts';
 import { FrontSession } from './front.ts';
-import { Receipts } from './receipts.ts';
+import { type ReceiptSender, Receipts } from './receipts.ts';
 import type { BrokerLimits } from './server-limits.ts';
 import type { SlowPolicy } from './subscription.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { Transactions } from './transactions.ts';
 import type { HeartBeat } from './versions.ts';
 
-/** What a session is told by the server it belongs to. */
+/** What all sessions of a server have in common. */
 export interface SessionOptions {
-  readonly connection: Connection;
   readonly broker: Broker;
-  /** The `session` header of CONNECTED. */
-  readonly session: string;
   /** The `server` header of CONNECTED. */
   readonly server: string;
   readonly heartbeat: HeartBeat;
@@ -31,8 +29,9 @@ export interface SessionOptions {
  * A client of the embedded broker: its frames are checked against the agreed version and do what they say, in their
  * order. Everything that fails leaves by one path: ERROR, then the close.
  */
-export class StompSession extends FrontSession implements BrokerClient {
+export class StompSession extends FrontSession implements BrokerClient, ReceiptSender {
   readonly limits: BrokerLimits;
+  /** The `session` header of CONNECTED. */
   readonly session: string;
   unacknowledged = 0;
   leaving = false;
@@ -44,14 +43,14 @@ export class StompSession extends FrontSession implements BrokerClient {
   #transactions: Transactions | undefined;
   #crowded = false;
 
-  constructor(options: SessionOptions) {
-    const { connection, broker, session, heartbeat, slow } = options;
+  constructor(connection: Connection, session: string, options: SessionOptions) {
+    const { broker, heartbeat, slow } = options;
     super(connection, broker.limits, heartbeat);
     this.#options = options;
     this.#broker = broker;
     this.limits = broker.limits;
     this.session = session;
-    this.#receipts = new Receipts((receipt) => this.send('RECEIPT', { 'receipt-id': receipt }));
+    this.#receipts = new Receipts(this);
     this.#subscriptions = new Subscriptions(this, slow, broker.forms);
   }
 
@@ -67,7 +66,8 @@ export class StompSession extends FrontSession implements BrokerClient {
   // ── the beginning ──────────────────────────────────────────────────────────────────────────────────────────────
 
   protected admitted(headers: Headers): void {
-    const { knowsHost, session, server } = this.#options;
+    const { session } = this;
+    const { knowsHost, server } = this.#options;
     const host = headers.get('host');
     if (host !== undefined && !knowsHost(host)) {
       throw new ProtocolError('unauthorized', `no virtual host "${shorten(host)}" here`);
@@ -139,9 +139,9 @@ export class StompSession extends FrontSession implements BrokerClient {
 
   #subscribe(frame: Frame): void {
     const { version } = this;
-    const destination = required(frame, 'destination');
+    const destination = detached(required(frame, 'destination'));
     const id = version === '1.0' ? echoed(frame, 'id', version) : required(frame, 'id');
-    const plan = { id, destination, mode: ackModeOf(frame, version), prefetch: prefetchOf(frame) };
+    const plan = { id: id && detached(id), destination, mode: ackModeOf(frame, version), prefetch: prefetchOf(frame) };
     const route = this.#broker.destinations.toSubscribe(destination, this);
     this.#permitted(frame, 'SUBSCRIBE', destination, route, () => {
       const subscription = this.#subscriptions.add(plan);
@@ -201,6 +201,10 @@ export class StompSession extends FrontSession implements BrokerClient {
       },
       (error) => this.failed(frame, error),
     );
+  }
+
+  sendReceipt(receipt: string): void {
+    this.send('RECEIPT', { 'receipt-id': receipt });
   }
 
   /** Its RECEIPT may have to wait for those before it. */

@@ -2,6 +2,7 @@ import type { Listening } from '../bus/fan-out.ts';
 import type { Form, Message } from '../bus/message.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { Connection } from '../core/subprotocol.ts';
+import { detached } from '../core/wire.ts';
 import { weightOf } from './allowance.ts';
 import { encodeHead } from './codec.ts';
 import type { MessageForms, SharedTail } from './message-forms.ts';
@@ -37,7 +38,7 @@ export interface SubscriptionOptions {
   readonly serial: number;
   readonly destination: string;
   readonly mode: AckMode;
-  readonly prefetch: number;
+  readonly prefetch: number | undefined;
   readonly slow: SlowPolicy;
   readonly forms: MessageForms;
 }
@@ -63,7 +64,8 @@ export class Subscription implements Consumer {
   readonly #form: Form<SharedTail>;
   readonly #head: string;
   readonly #slow: SlowPolicy;
-  readonly #prefetch: number;
+  // Absent: as the limit says, which need not be a whole number and would then take memory of its own.
+  readonly #prefetch: number | undefined;
   // Where it comes from: a queue, or a topic.
   #queue: Queue | undefined;
   #listening: Listening | undefined;
@@ -86,7 +88,7 @@ export class Subscription implements Consumer {
     this.#subscriber = subscriber;
     this.#forms = forms;
     this.#form = version === '1.0' && mode !== 'auto' ? forms.tailWithoutId : forms.tail[version];
-    this.#head = encodeHead(version, 'MESSAGE', id === undefined ? {} : { subscription: id });
+    this.#head = detached(encodeHead(version, 'MESSAGE', id === undefined ? {} : { subscription: id }));
     this.#slow = slow;
     this.#prefetch = prefetch;
   }
@@ -172,7 +174,7 @@ export class Subscription implements Consumer {
   get #mayDeliver(): boolean {
     const { unacknowledged, limits } = this.#subscriber;
     const own = this.#claimed + (this.#unacknowledged?.size ?? 0);
-    return own < this.#prefetch && unacknowledged < limits.maxUnacknowledged;
+    return own < (this.#prefetch ?? limits.prefetch) && unacknowledged < limits.maxUnacknowledged;
   }
 
   #deliver(message: Message, item: QueueItem | undefined): void {

@@ -48,7 +48,7 @@ export class Subscriptions {
       id,
       destination,
       mode,
-      prefetch: prefetch ?? limits.prefetch,
+      prefetch,
       slow: this.#slow,
       forms: this.#forms,
     });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { decodeUtf8, decodeUtf8Lossy, encodeUtf8, utf8Length, wireLength } from '../../src/core/wire.ts';
+import { decodeUtf8, decodeUtf8Lossy, detached, encodeUtf8, utf8Length, wireLength } from '../../src/core/wire.ts';
 
 const anyText = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), fc.string());
 const anyUnits = fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units));
@@ -50,4 +50,8 @@ test('the length of a wire counts head and tail in bytes', () => {
   expect(wireLength({ head: 'é', binary: false })).toBe(2);
   expect(wireLength({ head: new Uint8Array(3), tail: new Uint8Array(4), binary: true })).toBe(7);
   expect(wireLength({ head: '', tail: undefined, binary: true })).toBe(0);
+});
+
+test('a detached text is the same text', () => {
+  fc.assert(fc.property(fc.string({ unit: 'grapheme' }), (text) => detached(text) === text));
 });

@@ -22,6 +22,14 @@ test('[GQL-37] a text is parsed once, and validated once per schema', () => {
   expect(validator).toHaveBeenCalledTimes(2);
 });
 
+test('of a text that is kept there is one copy, whoever sends it; another one stays as it is', () => {
+  const { cache } = createCache(5);
+  const { text } = cache.parse('{ a }');
+  expect([cache.known('{ a }'), text]).toEqual(['{ a }', '{ a }']);
+  cache.parse('{ a, b }');
+  expect(cache.known('{ a, b }')).toBe('{ a, b }');
+});
+
 test('a syntax error is remembered like a document', () => {
   const { cache, parser } = createCache();
   const { document, syntaxError } = cache.parse('{');

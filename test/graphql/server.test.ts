@@ -528,6 +528,14 @@ describe('hooks', () => {
     peer.subscribe('1', 'query ($n: Int!) { big(n: $n) }', { variables: { n: '7' } });
     expect((await peer.take())[0]).toEqual(data('1', { big: '7!' }));
   });
+
+  test('a reviver may freeze what it reads', async () => {
+    const { schema } = createTestSchema();
+    const peer = serveGraphql({ schema, jsonMessageReviver: (_, value) => Object.freeze(value) }).connect();
+    for (const id of ['1', '2']) peer.subscribe(id, '{ hello }');
+    const world = { hello: 'world' };
+    expect(await peer.take()).toEqual(expect.arrayContaining([data('1', world), data('2', world)]));
+  });
 });
 
 describe('whatever comes in', () => {
