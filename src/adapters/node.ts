@@ -91,13 +91,8 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
       if (request.httpVersion === '1.0') return refuse(endpoint, socket, 400, 'WebSocket needs HTTP/1.1');
       const handshake = new KeptHandshake(request);
       try {
-        if (!allows(handshake))
-          return refuse(
-            endpoint,
-            socket,
-            403,
-            `Origin ${handshake.headers['origin'] ?? 'missing'} is not allowed here`,
-          );
+        if (!allows(request.headers, handshake))
+          return refuse(endpoint, socket, 403, `Origin ${request.headers.origin ?? 'missing'} is not allowed here`);
       } catch (error) {
         endpoint.report(error);
         return refuse(endpoint, socket, 500, 'The origin could not be checked');
@@ -116,8 +111,8 @@ function listen(server: HttpServer): Attached[] {
   const registry: Attached[] = [];
   registries.set(server, registry);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const path = (request.url ?? '').split('?', 1)[0];
-    const attached = registry.find((each) => each.path === path);
+    const { url = '' } = request;
+    const attached = registry.find(({ path }) => url === path || url.startsWith(`${path}?`));
     if (attached) attached.upgrade(request, socket, head);
     else if (server.listenerCount('upgrade') === 1) answer(socket, 404, 'No WebSocket endpoint here');
   });

@@ -7,6 +7,13 @@ export type OriginRule =
   | readonly string[]
   | ((origin: string | undefined, handshake: Handshake) => boolean);
 
+/** The headers of a request that are looked at. */
+export interface RequestHeaders {
+  readonly host?: string | undefined;
+  readonly origin?: string | undefined;
+  readonly 'sec-fetch-site'?: string | undefined;
+}
+
 /**
  * The check of an origin rule (RFC 6455 10.2). Browsers always send Origin; a request without one comes from a
  * program, which could write there what it likes, and is let in, unless it carries the fetch metadata of a browser.
@@ -16,16 +23,16 @@ export type OriginRule =
  * @example
  * originCheck(['https://app.example']);
  */
-export function originCheck(rule: OriginRule): (handshake: Handshake) => boolean {
+export function originCheck(rule: OriginRule): (headers: RequestHeaders, handshake: Handshake) => boolean {
   if (rule === '*') return () => true;
   // Nothing but `true` lets in: a promise, say, would be truthy whatever becomes of it.
-  if (typeof rule === 'function') return (handshake) => rule(handshake.headers['origin'], handshake) === true;
-  let allows: (origin: string, headers: Handshake['headers']) => boolean;
+  if (typeof rule === 'function') return ({ origin }, handshake) => rule(origin, handshake) === true;
+  let allows: (origin: string, headers: RequestHeaders) => boolean;
   if (rule === 'same') {
     // The scheme is not compared: a proxy may have ended TLS.
     allows = (origin, headers) => {
       const host = hostOf(origin);
-      return host !== undefined && host === headers['host']?.toLowerCase();
+      return host !== undefined && host === headers.host?.toLowerCase();
     };
   } else if (Array.isArray(rule)) {
     const listed = new Set((rule as readonly string[]).map(normalised));
@@ -33,7 +40,7 @@ export function originCheck(rule: OriginRule): (handshake: Handshake) => boolean
   } else {
     throw new TypeError(`origin must be 'same', '*', a list of origins or a function; got ${String(rule)}`);
   }
-  return ({ headers }) => {
+  return (headers) => {
     const { origin } = headers;
     if (origin !== undefined) return allows(origin, headers);
     return headers['sec-fetch-site'] === undefined;

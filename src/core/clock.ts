@@ -210,7 +210,8 @@ function pop(heap: number[]): void {
 
 /** The clock of this process: one timer for all connections, one flush per turn of the event loop. */
 export const systemClock: Clock = /* @__PURE__ */ createClock({
-  now: () => performance.now(),
+  // Whole ms: a number with a fraction is an object of its own wherever it is kept.
+  now: () => Math.floor(performance.now()),
   wall: () => Date.now(),
   setTimer(run, ms, keepsAlive) {
     const timer: { unref?(): unknown } | number = setTimeout(run, ms);

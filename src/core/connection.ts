@@ -46,13 +46,14 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   protected fault: Fault | undefined;
   #awaited = false;
   /** When to look whether the transport takes more; once closing, when to drop it. */
-  #lookAt = never;
+  #lookAt: number;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.socket = socket;
     this.options = options;
     this.limits = options.limits;
     this.sentAt = this.receivedAt = this.now;
+    this.#lookAt = never;
   }
 
   /** Open the session. It may send, hold or close while it is made. */

@@ -51,10 +51,10 @@ export abstract class FrontSession implements Session {
   // The frame that the application is asked about.
   #awaited: Frame | undefined;
   #connectBy: number;
-  #outcomeBy = never;
-  #frameBy = never;
-  #sendEvery = never;
-  #expectWithin = never;
+  #outcomeBy: number;
+  #frameBy: number;
+  #sendEvery: number;
+  #expectWithin: number;
 
   constructor(connection: Connection, limits: FrontLimits, heartBeat: HeartBeat) {
     this.connection = connection;
@@ -64,6 +64,8 @@ export abstract class FrontSession implements Session {
     this.#decoderLimits = { maxHeaders, maxHeaderLine, maxHeaderBytes, maxBody: Math.min(maxBody, strangersBody) };
     this.#decoder = new Decoder(this.#decoderLimits);
     this.#connectBy = connection.now + limits.connectTimeout;
+    // Here, not where they are declared: there each would be a box for a number, thousands of times.
+    this.#outcomeBy = this.#frameBy = this.#sendEvery = this.#expectWithin = never;
   }
 
   /** The client is let in; its input stays on hold until {@link connected} is called. */

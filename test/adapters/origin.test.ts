@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type OriginRule, originCheck } from '../../src/adapters/origin.ts';
 
 const check = (rule: OriginRule, headers: Record<string, string>): boolean =>
-  originCheck(rule)({ url: '/ws', headers, remoteAddress: '', secure: false });
+  originCheck(rule)(headers, { url: '/ws', headers, remoteAddress: '', secure: false });
 
 test.each([
   ['same', { host: 'app.example', origin: 'https://app.example' }, true],
