@@ -199,11 +199,12 @@ test('the handshake tells path, headers, address and whether it was secure, and 
       tls: secure,
       path: '/ws?room=1',
       protocols: ['v12.stomp'],
-      headers: { cookie: 'a=b' },
+      headers: { cookie: 'a=b', 'x-empty': '' },
     });
     const { handshake: kept } = protocol.sessions[0]?.connection ?? {};
     expect(kept).toMatchObject({ url: '/ws?room=1', remoteAddress: '127.0.0.1', secure });
-    expect(Object.keys(kept?.headers ?? {}).sort()).toEqual(['cookie', 'host', 'sec-websocket-protocol']);
+    expect(kept?.headers).toMatchObject({ cookie: 'a=b', 'x-empty': '' });
+    expect(Object.keys(kept?.headers ?? {}).sort()).toEqual(['cookie', 'host', 'sec-websocket-protocol', 'x-empty']);
     raw.destroy();
   }
 });

@@ -109,6 +109,26 @@ test('the same function may listen twice; each listening is its own', () => {
   expect(heard).toBe(3);
 });
 
+test('a listener may be an object, which hears as itself', () => {
+  const bus = createBus();
+  const listener = {
+    heard: [] as string[],
+    receive({ topic: name }: { readonly topic: string }) {
+      this.heard.push(name);
+    },
+  };
+  const exact = bus.listen('a', listener);
+  const pattern = bus.listen('*', listener);
+  void bus.publish('a', encodeUtf8(''));
+  exact.stop();
+  void bus.publish('a', encodeUtf8(''));
+  pattern.stop();
+  pattern.stop();
+  void bus.publish('a', encodeUtf8(''));
+  expect(listener.heard).toEqual(['a', 'a', 'a']);
+  expect(bus.stats().listeners).toBe(0);
+});
+
 test('a filter passes only what it wants; one that throws ends that subscription', async () => {
   const bus = createBus();
   const wanted = bus.subscribe(prices, { filter: ({ symbol }) => symbol === 'b' });

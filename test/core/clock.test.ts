@@ -219,8 +219,9 @@ test('[CONN-25] a tick that throws stops nobody else; a flush neither', () => {
     throw bug;
   });
   clock.afterTurn(() => flushed.push('other'));
+  clock.afterTurn({ turnEnded: () => flushed.push('an object') });
   for (const turn of turns) turn();
-  expect(flushed).toEqual(['other']);
+  expect(flushed).toEqual(['other', 'an object']);
   expect(failures.at(-1)).toBe(bug);
 });
 
