@@ -205,16 +205,13 @@ export const encodeHead = (id: string, type: 'subscribe' | 'error'): string =>
   `{"id":${JSON.stringify(id)},"type":"${type}","payload":`;
 
 /**
- * The part of a `next` message that belongs to one operation. As short as can be, since it is kept and written per
- * subscriber; {@link encodeNextRest} follows.
+ * The part of a `next` message that belongs to one operation; the rest is a tail that others may share. As short as can
+ * be, since it is kept and written per subscriber.
  *
  * @example
  * encodeNextHead('7'); // '{"id":"7",'
  */
 export const encodeNextHead = (id: string): string => `{"id":${JSON.stringify(id)},`;
-
-/** The part of a `next` message that all receivers of a result share; `payload` is JSON. */
-export const encodeNextRest = (payload: string): string => `"type":"next","payload":${payload}}`;
 
 /** A `complete` message. */
 export const encodeComplete = (id: string): string => `{"id":${JSON.stringify(id)},"type":"complete"}`;

@@ -6,7 +6,6 @@ import {
   encodeControl,
   encodeHead,
   encodeNextHead,
-  encodeNextRest,
   encodePayload,
   isObject,
   type SubscribePayload,
@@ -35,6 +34,7 @@ import { prepare } from './prepare.ts';
 import type { GraphqlSession, RunningOperation } from './session.ts';
 import type { SharedResult, ShareGroup, Sharer } from './share.ts';
 import { isPushed, PulledSource, PushedSource, type Reader, returnSource, type Source } from './source.ts';
+import { encodeTail } from './tail.ts';
 
 type Outcome = ExecutionResult | AsyncIterable<ExecutionResult> | EventStream;
 
@@ -296,11 +296,8 @@ export class Operation implements RunningOperation, Reader, Sharer {
   #send(result: ExecutionResult, shared?: SharedResult): boolean {
     this.#nextHead ??= encodeNextHead(this.id);
     try {
-      this.connection.send(
-        shared
-          ? { head: this.#nextHead, tail: shared.tail(this.#encode), binary: false }
-          : { head: `${this.#nextHead}${encodeNextRest(this.#encode(result))}`, binary: false },
-      );
+      const tail = shared ? shared.tail(this.#encode) : encodeTail(this.#encode(result));
+      this.connection.send({ head: this.#nextHead, tail, binary: false });
       return true;
     } catch (error) {
       // Not JSON: a BigInt, a circle.

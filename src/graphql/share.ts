@@ -1,7 +1,6 @@
 import type { ExecutionResult } from 'graphql';
-import { encodeUtf8 } from '../core/wire.ts';
-import { encodeNextRest } from './codec.ts';
 import { type Encode, type ExecuteEvent, isPromise } from './execute.ts';
+import { encodeTail } from './tail.ts';
 
 /** What `share` may return: who has the same key sees the same results. `undefined`: nobody shares with this one. */
 export type ShareKey = string | number | boolean | object | undefined;
@@ -30,7 +29,7 @@ export class SharedResult {
 
   /** The end of a `next` message with this result: the same bytes for all. Throws what `encode` throws. */
   tail(encode: Encode): Uint8Array {
-    this.#tail ??= encodeUtf8(encodeNextRest(encode(this.result as ExecutionResult)));
+    this.#tail ??= encodeTail(encode(this.result as ExecutionResult));
     return this.#tail;
   }
 
