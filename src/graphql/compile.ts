@@ -32,7 +32,7 @@ export interface CompiledOperation {
  * What was compiled of each document, by schema and operation name: once, and for as long as document and schema live.
  *
  * @example
- * const compiled = new CompiledDocuments((schema, document) => compileQuery(schema, document), encode);
+ * const compiled = new CompiledDocuments((schema, document) => compileQuery(schema, document), encode, true);
  * const result = compiled.of(args)?.executor(args)(args.rootValue);
  */
 export class CompiledDocuments {
@@ -41,8 +41,8 @@ export class CompiledDocuments {
   readonly #stringifies: boolean;
   readonly #documents = new WeakMap<DocumentNode, WeakMap<GraphQLSchema, Map<string, CompiledOperation | undefined>>>();
 
-  /** `encode` takes what a compiled serialiser cannot, or everything if it is not to be trusted. */
-  constructor(compile: Compile, encode: Encode, stringifies = true) {
+  /** `encode` makes JSON of everything, unless it `stringifies`: then only of what a compiled serialiser does not know. */
+  constructor(compile: Compile, encode: Encode, stringifies: boolean) {
     this.#compile = compile;
     this.#encode = encode;
     this.#stringifies = stringifies;

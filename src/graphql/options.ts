@@ -82,13 +82,15 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
     | undefined;
   readonly subscribe?: ((args: ExecutionArgs) => OperationResult) | undefined;
   /**
-   * In place of `execute` and `subscribe`: a compiler such as graphql-jit, for queries, mutations and the events of
-   * subscriptions. Asked once per document, schema and operation name; what it returns is kept as long as the document.
-   * Where that is `undefined` or a result with errors, the `graphql` package executes. Subscriptions are opened by their
-   * resolvers; a `subscribe` of the compiled document is not called. Its `stringify` makes the JSON of results without
-   * errors, unless there is `jsonMessageReplacer`, `onNext` or `onOperation`, which may have put in what it does not know.
+   * Instead of `execute` and `subscribe`: a compiler such as graphql-jit, for queries, mutations and the events of
+   * subscriptions. It is asked once per document, schema and operation name. Where it answers with `undefined` or with
+   * errors, the `graphql` package executes the document. Sources of subscriptions are opened by their resolvers.
    *
-   * Compiling is dear, and of deep documents very: where strangers write them, compile those that you know.
+   * `stringify` of what it returns makes JSON of results without errors; `JSON.stringify` does where there is
+   * `jsonMessageReplacer`, `onNext` or `onOperation`, which may change what a serialiser of the document can know.
+   *
+   * Compiling takes 0.1 ms for a few fields, and more than 100 ms for some that are 200 levels deep: where documents are
+   * written by strangers, compile those that you know.
    *
    * @example
    * import { compileQuery } from 'graphql-jit';

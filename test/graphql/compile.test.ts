@@ -211,7 +211,7 @@ describe('[GQL-45] a compiler', () => {
 
   test('gets the operation name, or undefined', () => {
     const compile = vi.fn(() => undefined);
-    const compiled = new CompiledDocuments(compile, JSON.stringify);
+    const compiled = new CompiledDocuments(compile, JSON.stringify, true);
     const document = parse('{ hello }');
     const schemas = [{}, {}] as GraphQLSchema[];
     for (const schema of schemas) {

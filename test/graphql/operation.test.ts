@@ -190,6 +190,17 @@ describe('an executor', () => {
     ]);
   });
 
+  test('[GQL-21] executes queries and mutations; the events of subscriptions are not its', async () => {
+    const { schema, bus, counts } = createTestSchema();
+    const peer = serveGraphql({ schema, execute: () => ({ data: { hello: 'executed' } }) }).connect();
+    peer.subscribe('1', '{ hello }');
+    expect(await peer.take()).toEqual([data('1', { hello: 'executed' }), complete('1')]);
+    peer.subscribe('2', 'subscription { count }');
+    await peer.take();
+    void bus.publish(counts, 7);
+    expect(await peer.take()).toEqual([data('2', { count: 7 })]);
+  });
+
   test.each([
     ['undefined', undefined],
     ['null', null],

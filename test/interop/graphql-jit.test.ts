@@ -102,6 +102,14 @@ describe('[GQL-45] graphql-jit', () => {
     expect(compiled).toEqual([]);
   });
 
+  test('is handed in as it is, where its serialiser is not wanted', async () => {
+    const peer = serveGraphql({ schema: serve().schema, compile: compileQuery }).connect();
+    peer.subscribe('1', '{ time fail }');
+    const message = 'failed';
+    const errors = [{ message, locations: [expect.anything()], path: ['fail'], extensions: { code: 'FAILED' } }];
+    expect(await peer.take()).toEqual([next('1', { data: { time: 'noon', fail: null }, errors }), complete('1')]);
+  });
+
   test('executes the events of subscriptions, for each user alone, with the errors of each', async () => {
     const { connect, clock, bus, prices, compiled } = serve();
     const query = 'subscription ($s: String) { price(symbol: $s) { symbol price user } }';
