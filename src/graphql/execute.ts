@@ -197,10 +197,17 @@ function open17(
 ): PromiseOr<Opened17 | { readonly errors: readonly GraphQLError[] }> {
   const validated = graphql.validateSubscriptionArgs(args);
   if (!('schema' in validated)) return { errors: validated };
-  // An abort while a source is being opened would drop the source unseen: then nobody could give it back.
-  return chain(graphql.createSourceEventStream({ ...validated, externalAbortSignal: undefined }), (events) =>
-    isAsyncIterable(events) ? { events, validated } : { errors: events.errors ?? [] },
-  );
+  const { externalAbortSignal } = validated;
+  // An abort while a source is being opened would drop the source unseen: then nobody could give it back. So its
+  // resolver sees a signal of its own, which follows once the source is there.
+  const own = new AbortController();
+  return chain(graphql.createSourceEventStream({ ...validated, externalAbortSignal: own.signal }), (events) => {
+    if (!isAsyncIterable(events)) return { errors: events.errors ?? [] };
+    const follow = (): void => own.abort(externalAbortSignal?.reason);
+    if (externalAbortSignal?.aborted) follow();
+    else externalAbortSignal?.addEventListener('abort', follow);
+    return { events, validated };
+  });
 }
 
 const isIncremental = (result: unknown): result is IncrementalResults => isObject(result) && 'initialResult' in result;

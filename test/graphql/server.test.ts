@@ -1,10 +1,11 @@
+import { makeExecutableSchema } from '@graphql-tools/schema';
 import fc from 'fast-check';
-import { GraphQLError, parse } from 'graphql';
+import { GraphQLError, parse, versionInfo } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
 import { graphql } from '../../src/graphql/index.ts';
 import type { Context } from '../../src/graphql/options.ts';
 import { serveGraphql } from '../support/graphql-peer.ts';
-import { createTestSchema } from '../support/graphql-schema.ts';
+import { createTestSchema, ManualSource } from '../support/graphql-schema.ts';
 
 const data = (id: string, value: unknown) => ({ id, type: 'next', payload: { data: value } });
 const complete = (id: string) => ({ id, type: 'complete' });
@@ -254,6 +255,37 @@ describe('operations', () => {
     peer.complete('1');
     expect(kept?.abortSignal.aborted).toBe(true);
   });
+
+  test.each([
+    ['at once', (source: ManualSource) => source],
+    ['late', (source: ManualSource) => new Promise((resolve) => setImmediate(() => resolve(source)))],
+  ])(
+    '[GQL-39] [GQL-29] where graphql has a signal for resolvers, that of a source which opens %s is aborted too',
+    async (_, open) => {
+      for (const more of [{}, { onOperation: () => undefined }, { share: () => 'all' }]) {
+        for (const early of [false, true]) {
+          const source = new ManualSource();
+          let signal: AbortSignal | undefined;
+          const subscribe = (_: unknown, __: unknown, ___: unknown, info: object) => {
+            signal = (info as { getAbortSignal?(): AbortSignal }).getAbortSignal?.();
+            return open(source);
+          };
+          const schema = makeExecutableSchema({
+            typeDefs: 'type Query { a: Int } type Subscription { tick: Int }',
+            resolvers: { Subscription: { tick: { subscribe } } },
+          });
+          const peer = serveGraphql({ schema, ...more }).connect();
+          peer.subscribe('1', 'subscription { tick }');
+          if (!early) await peer.take();
+          expect(signal?.aborted).toBe(versionInfo.major < 17 ? undefined : false);
+          peer.complete('1');
+          await peer.take();
+          expect(signal?.aborted).toBe(versionInfo.major < 17 ? undefined : true);
+          expect(source.returned).toBe(1);
+        }
+      }
+    },
+  );
 
   test('[GQL-33] at most maxOperations run at a time', async () => {
     const { schema } = createTestSchema();
