@@ -68,8 +68,11 @@ async function speak(...messages: readonly unknown[]) {
   const received: Message[] = [];
   let code: number | undefined;
   socket.on('message', (data) => received.push(JSON.parse(String(data)) as Message));
-  socket.on('close', (closed) => {
-    code = closed;
+  const closed = new Promise<string>((resolve) => {
+    socket.on('close', (closedBy, reason) => {
+      code = closedBy;
+      resolve(String(reason));
+    });
   });
   await once(socket, 'open');
   endings.push(() => socket.terminate());
@@ -87,6 +90,8 @@ async function speak(...messages: readonly unknown[]) {
         return code ?? answers;
       }),
     received,
+    /** The reason of the close. */
+    closed,
   };
 }
 
@@ -151,6 +156,45 @@ describe('servers', () => {
       expect(await answer()).toEqual(expected);
     },
   );
+
+  test.each(eachOf('not now', 'Internal server error'))(
+    'what hooks throw that is no error: %s',
+    async (_name, names, expected) => {
+      serve(names, {
+        onSubscribe() {
+          throw 'not now';
+        },
+      });
+      const { closed } = await speak(ask('1', '{ hello }'));
+      expect(await closed).toBe(expected);
+    },
+  );
+
+  test.each(eachOf(true, false))('what a replacer sees of a message: all of it: %s', async (_name, names, expected) => {
+    const keys = new Set<string>();
+    serve(names, {
+      jsonMessageReplacer(key, value) {
+        keys.add(key);
+        return value;
+      },
+    });
+    const { received } = await speak(ask('1', '{ hello }'));
+    await vi.waitFor(() => expect(received).toHaveLength(3));
+    expect(keys.has('hello')).toBe(true);
+    expect(keys.has('type')).toBe(expected);
+  });
+
+  test.each(eachOf(0, 1))('onComplete for a source that is not a generator: %s', async (_name, names, expected) => {
+    const onComplete = vi.fn();
+    const onClose = vi.fn();
+    serve(names, { onComplete, onClose });
+    const { send, received } = await speak(ask('1', 'subscription { never }'));
+    send({ type: 'ping' });
+    await vi.waitFor(() => expect(received.at(-1)).toEqual({ type: 'pong' }));
+    await endings.pop()?.();
+    await vi.waitFor(() => expect(onClose).toHaveBeenCalled());
+    expect(onComplete).toHaveBeenCalledTimes(expected);
+  });
 
   test.each(eachOf(101, 100))('operations of one connection: %s', async (_name, names, expected) => {
     serve(names);
@@ -249,6 +293,56 @@ describe('clients', () => {
       client.subscribe({ query: '{ hello }' }, { next, error() {}, complete() {} });
     });
     expect(code).toBe(expected);
+  });
+
+  test.each(eachOf(4004, 1000))('a listener that throws: %s', async (_name, names, expected) => {
+    serve(names);
+    const code = await new Promise((resolve) => {
+      const closed = (event: unknown): void => resolve((event as CloseEvent).code);
+      const connected = (): never => {
+        throw new Error('of the application');
+      };
+      const client = connect(names, { onError: () => {}, on: { closed, connected } });
+      client.subscribe({ query: '{ hello }' }, { next() {}, error() {}, complete() {} });
+    });
+    expect(code).toBe(expected);
+  });
+
+  test.each(eachOf(4499, 1006))('what the server sees of terminate(): %s', async (_name, names, expected) => {
+    const { wsServer } = serve(names);
+    const code = new Promise((resolve) => wsServer.once('connection', (socket) => socket.once('close', resolve)));
+    const client = connect(names, { on: { connected: () => setImmediate(() => client.terminate()) } });
+    client.subscribe({ query: 'subscription { never }' }, { next() {}, error() {}, complete() {} });
+    expect(await code).toBe(expected);
+  });
+
+  test('url that throws: ours says so', async () => {
+    const thrown = new Error('no address');
+    const client = connect(own, {
+      url: () => {
+        throw thrown;
+      },
+    });
+    const heard = new Promise((resolve) => {
+      client.subscribe({ query: '{ hello }' }, { next() {}, error: resolve, complete() {} });
+    });
+    expect(await heard).toBe(thrown);
+  });
+
+  test.each(eachOf('runs on', 'fails'))('1000 before the acknowledgement: %s', async (_name, names, expected) => {
+    let connections = 0;
+    const wsServer = new WebSocketServer({ server: http, path: '/graphql' });
+    wsServer.on('connection', (socket) => {
+      connections++;
+      socket.close(1000);
+    });
+    endings.push(() => wsServer.close());
+    const outcome = await new Promise((resolve) => {
+      const client = connect(names, { retryAttempts: 1, retryWait: async () => {} });
+      client.on('closed', () => connections > 5 && resolve('runs on'));
+      client.subscribe({ query: '{ hello }' }, { next() {}, error: () => resolve('fails'), complete() {} });
+    });
+    expect(outcome).toBe(expected);
   });
 
   test.each(eachOf(/^[0-9a-f-]{36}$/, /^[\w+/]{12}$/))('ids: %s', async (_name, names, expected) => {
