@@ -14,6 +14,8 @@ import { root } from '../support/project-files.ts';
 
 /** Both packages are asked the same here: what differs stands in spec-notes/migration.md, row by row. */
 type Names = Pick<typeof own, 'createClient' | 'makeServer' | 'useServer'>;
+/** Real sockets on a machine that others use as well. */
+const eventually = <T>(check: () => T): Promise<T> => vi.waitFor(check, { timeout: 10_000 });
 type Message = { readonly id?: string; readonly type: string; readonly payload?: unknown };
 
 const theirs = { ...reference, useServer: useReferenceServer } as unknown as Names;
@@ -78,13 +80,13 @@ async function speak(...messages: readonly unknown[]) {
   endings.push(() => socket.terminate());
   const send = (message: unknown): void => socket.send(JSON.stringify(message));
   send({ type: 'connection_init' });
-  await vi.waitFor(() => expect(received).toEqual([{ type: 'connection_ack' }]));
+  await eventually(() => expect(received).toEqual([{ type: 'connection_ack' }]));
   for (const message of messages) send(message);
   return {
     send,
     /** What came, or the code of the close that came: the first of both that is there. */
     answer: () =>
-      vi.waitFor(() => {
+      eventually(() => {
         const answers = received.slice(1);
         if (code === undefined && answers.length === 0) throw new Error('no answer yet');
         return code ?? answers;
@@ -143,7 +145,7 @@ describe('servers', () => {
     const parser = vi.fn(parse);
     serve(names, { parse: parser as typeof parse });
     const { received } = await speak(ask('1', '{ hello }'), ask('2', '{ hello }'), ask('3', '{ hello }'));
-    await vi.waitFor(() => expect(received).toHaveLength(7));
+    await eventually(() => expect(received).toHaveLength(7));
     expect(parser).toHaveBeenCalledTimes(expected);
   });
 
@@ -152,7 +154,7 @@ describe('servers', () => {
     async (_name, names, expected) => {
       serve(names, { execute: () => ({ errors: [{ message: 'elsewhere' }] }) as unknown as ExecutionResult });
       const { answer, received } = await speak(ask('1', '{ hello }'));
-      if (typeof expected === 'object') await vi.waitFor(() => expect(received).toHaveLength(3));
+      if (typeof expected === 'object') await eventually(() => expect(received).toHaveLength(3));
       expect(await answer()).toEqual(expected);
     },
   );
@@ -179,7 +181,7 @@ describe('servers', () => {
       },
     });
     const { received } = await speak(ask('1', '{ hello }'));
-    await vi.waitFor(() => expect(received).toHaveLength(3));
+    await eventually(() => expect(received).toHaveLength(3));
     expect(keys.has('hello')).toBe(true);
     expect(keys.has('type')).toBe(expected);
   });
@@ -190,9 +192,9 @@ describe('servers', () => {
     serve(names, { onComplete, onClose });
     const { send, received } = await speak(ask('1', 'subscription { never }'));
     send({ type: 'ping' });
-    await vi.waitFor(() => expect(received.at(-1)).toEqual({ type: 'pong' }));
+    await eventually(() => expect(received.at(-1)).toEqual({ type: 'pong' }));
     await endings.pop()?.();
-    await vi.waitFor(() => expect(onClose).toHaveBeenCalled());
+    await eventually(() => expect(onClose).toHaveBeenCalled());
     expect(onComplete).toHaveBeenCalledTimes(expected);
   });
 
@@ -202,7 +204,7 @@ describe('servers', () => {
     const ids = Array.from({ length: 101 }, (_each, index) => String(index));
     const { send, received } = await speak(...ids.map((id) => ask(id, 'subscription { never }')));
     send({ type: 'ping' });
-    await vi.waitFor(() => expect(received.at(-1)).toEqual({ type: 'pong' }));
+    await eventually(() => expect(received.at(-1)).toEqual({ type: 'pong' }));
     open = 101 - received.filter(({ type }) => type === 'error').length;
     expect(open).toBe(expected);
   });
