@@ -27,7 +27,7 @@ export interface StompClientOptions {
   readonly heartbeatOutgoing?: number | undefined;
   /** How often the server shall send, in ms; 0: no matter. The link counts as dead after 2.1 times that. Default 10,000. */
   readonly heartbeatIncoming?: number | undefined;
-  /** Until the socket is open, and again until CONNECTED, in ms. Default 10,000. */
+  /** Until the socket is open, again until CONNECTED, and for the headers of a subscription, in ms. Default 10,000. */
   readonly connectionTimeout?: number | undefined;
   /** Until the RECEIPT of a frame, in ms. Default 30,000. */
   readonly receiptTimeout?: number | undefined;

@@ -17,8 +17,13 @@ interface Subscriber {
   farewell?: HeaderInput | undefined;
 }
 
+/** The longest that a timer waits, in ms. */
+const longest = 0x7fffffff;
+
 /** What the subscriptions of a client want of it. */
 export interface SubscriptionsHost {
+  /** How long the headers of a subscription may be awaited, in ms. */
+  readonly timeout: number;
   /** Every subscription is known to the server now: what was published may leave. */
   restored(): void;
   /** A message of no subscription. */
@@ -35,7 +40,7 @@ export class ClientSubscriptions {
   readonly #subscribers = new Map<string, Subscriber>();
   #session: ClientSession | undefined;
   // SUBSCRIBEs whose headers are awaited.
-  #pending = 0;
+  #pending = new Set<Subscriber>();
   #count = 0;
 
   constructor(host: SubscriptionsHost) {
@@ -44,7 +49,7 @@ export class ClientSubscriptions {
 
   /** Is every subscription known to the server? */
   get restored(): boolean {
-    return this.#pending === 0;
+    return this.#pending.size === 0;
   }
 
   /** Throws a `TypeError` if the destination is none, or if the id in `headers` is in use. */
@@ -77,6 +82,7 @@ export class ClientSubscriptions {
   #close(subscriber: Subscriber): void {
     const { id, destination, session, farewell = [] } = subscriber;
     this.#subscribers.delete(id);
+    this.#settled(this.#pending, subscriber);
     if (!session?.connected) return;
     // [STOMP-49] Some 1.0 servers know a subscription by its destination only.
     const names = Object.entries(session.version === '1.0' ? { id, destination } : { id });
@@ -92,7 +98,7 @@ export class ClientSubscriptions {
   /** A new connection is there: subscribe again to all. */
   restore(session: ClientSession): void {
     this.#session = session;
-    this.#pending = 0;
+    this.#pending = new Set();
     for (const subscriber of this.#subscribers.values()) this.#announce(subscriber, session);
   }
 
@@ -105,6 +111,8 @@ export class ClientSubscriptions {
       subscriber.session = session;
     };
     const failed = (error: unknown): void => {
+      // The next connection asks anew.
+      if (!session.connected) return;
       this.#host.failed(error);
       sink.error(error);
     };
@@ -116,13 +124,19 @@ export class ClientSubscriptions {
       }
       return;
     }
-    this.#pending++;
-    Promise.resolve(ask(headers))
+    const pending = this.#pending.add(subscriber);
+    const limit = AbortSignal.timeout(Math.ceil(Math.min(this.#host.timeout, longest)));
+    Promise.race([
+      ask(headers),
+      new Promise<never>((_, reject) => limit.addEventListener('abort', () => reject(limit.reason))),
+    ])
       .then(tell)
       .catch(failed)
-      .then(() => {
-        if (session === this.#session && --this.#pending === 0) this.#host.restored();
-      });
+      .then(() => this.#settled(pending, subscriber));
+  }
+
+  #settled(pending: Set<Subscriber>, subscriber: Subscriber): void {
+    if (pending.delete(subscriber) && pending === this.#pending && this.restored) this.#host.restored();
   }
 
   /** A MESSAGE came. */

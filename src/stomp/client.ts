@@ -170,6 +170,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
 
   const subscriptions = new ClientSubscriptions({
+    timeout: connectionTimeout,
     restored: flush,
     unhandled: (message) => emit('unhandled', message),
     failed: (error) => emit('error', error),

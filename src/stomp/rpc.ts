@@ -24,6 +24,9 @@ export interface Rpc {
   dispose(): void;
 }
 
+/** The longest that a timer waits, in ms. */
+const longest = 0x7fffffff;
+
 interface Waiting {
   resolve(message: ReceivedMessage): void;
   reject(error: unknown): void;
@@ -52,7 +55,7 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
   return {
     request(parameters) {
       const { signal: given, headers = [] } = parameters;
-      const limit = AbortSignal.timeout(timeout);
+      const limit = AbortSignal.timeout(Math.ceil(Math.min(timeout, longest)));
       const signal = given ? AbortSignal.any([given, limit]) : limit;
       const id = `request-${count++}`;
       return new Promise<ReceivedMessage>((resolve, reject) => {

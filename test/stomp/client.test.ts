@@ -560,6 +560,42 @@ describe('subscribing', () => {
     expect(peer.take().map(bodyOf)).toEqual(['goes on']);
   });
 
+  test('[STOMP-74] subscription headers that never come hold nobody up for ever, and nobody once it is ended', async () => {
+    const { client, clock, online } = setup({ connectionTimeout: 19.5 });
+    const peer = await online();
+    const never = (): Promise<never> => new Promise(() => {});
+    const ended = client.subscribe('/a', () => {}, never);
+    const first = client.publish({ destination: '/a', body: 'first' });
+    ended.unsubscribe();
+    await first;
+    const hanging = caught(client.subscribe('/b', undefined, never).next());
+    const second = client.publish({ destination: '/a', body: 'second' });
+    await clock.settle();
+    expect(peer.take().map(bodyOf)).toEqual(['first']);
+    expect(await hanging).toMatchObject({ name: 'TimeoutError' });
+    await second;
+    expect(peer.take().map(bodyOf)).toEqual(['second']);
+  });
+
+  test('headers that fail after their connection went end nothing', async () => {
+    const { client, clock, online, back } = setup();
+    let peer = await online();
+    const asked: { resolve(headers: Record<string, string>): void; reject(error: Error): void }[] = [];
+    const subscription = client.subscribe(
+      '/a',
+      () => {},
+      () => new Promise((resolve, reject) => asked.push({ resolve, reject })),
+    );
+    await clock.settle();
+    peer.socket.hangUp();
+    peer = await back();
+    asked[0]?.reject(new Error('old'));
+    await clock.settle();
+    asked[1]?.resolve({});
+    await clock.settle();
+    expect(peer.lines()).toEqual([`SUBSCRIBE id:${subscription.id} destination:/a`]);
+  });
+
   test('headers that come after their connection went are not used', async () => {
     const { client, clock, online, back } = setup();
     let peer = await online();

@@ -37,7 +37,7 @@ describe('requests', () => {
   test('replies to a subscription that the broker made by itself are taken', async () => {
     const { client, online } = setup();
     const peer = await online();
-    const rpc = createRpc(client, { subscribe: false });
+    const rpc = createRpc(client, { subscribe: false, timeout: Number.POSITIVE_INFINITY });
     const reply = rpc.request({ destination: '/queue/time' });
     const [sent] = peer.take();
     expect(sent?.command).toBe('SEND');
