@@ -169,10 +169,11 @@ function bindStream(
   });
   raw.on('data', (data: Buffer) => receiver.received(data));
   raw.on('drain', () => receiver.drained());
-  /** The peer said everything. What it asked in this turn is still answered; more is not waited for. */
+  /** The peer said everything. What it asked in this turn is answered first, and whatever the protocol still owes it. */
   function finish(): void {
     systemClock.afterTurn(() => {
       if (code === CloseCode.abnormal) code = CloseCode.normal;
+      if (receiver.ended) return receiver.ended();
       receiver.flush();
       raw.end();
     });

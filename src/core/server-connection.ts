@@ -351,6 +351,12 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     this.shut(restart ? CloseCode.serviceRestart : code, `${reason}${hint}`);
   }
 
+  ended(): void {
+    const { session } = this;
+    if (!session?.peerEnded) this.finish();
+    else if (!this.closing) this.enter(() => session.peerEnded?.(this.now));
+  }
+
   refused(code: number): string {
     const error = new ProtocolError(code === CloseCode.tooLarge ? 'tooLarge' : 'malformed');
     return this.lastWords(error) ? closeReason(this.verdict(error)[1]) : '';

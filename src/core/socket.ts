@@ -31,6 +31,8 @@ export interface SocketReceiver {
   flush(): void;
   /** The transport takes more: what was buffered is gone. */
   drained(): void;
+  /** The peer of a byte stream closed its half: it says no more, and still reads. Absent: then we close as well. */
+  ended?(): void;
   closed(code: number, reason: string): void;
 }
 

@@ -82,6 +82,8 @@ export interface Session extends BaseSession {
   released(now: number): void;
   /** The server is leaving: finish what runs, start nothing new. */
   drain(now: number): void;
+  /** The peer says no more and still reads: answer what it asked, then finish. Absent: the connection is finished at once. */
+  peerEnded?(now: number): void;
   fail(error: ProtocolError): void;
 }
 

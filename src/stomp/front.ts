@@ -72,6 +72,8 @@ export abstract class FrontSession implements Session {
   protected abstract admitted(headers: Headers): void;
   /** A frame of a connected client. What it throws is its last. */
   protected abstract process(frame: Frame): void;
+  /** A connected client closed its half without a DISCONNECT. */
+  protected abstract parted(): void;
   abstract drained(now: number): void;
   abstract end(code: number, reason: string): void;
 
@@ -252,6 +254,11 @@ export abstract class FrontSession implements Session {
   }
 
   drain(_now: number): void {}
+
+  peerEnded(): void {
+    if (this.#state === 'connected') this.parted();
+    else if (this.#state !== 'leaving') this.connection.finish();
+  }
 
   fail(error: ProtocolError): void {
     this.connection.send(lastWords(error, this.#frame, this.version));

@@ -52,7 +52,7 @@ export class RelaySession extends FrontSession {
   #pending = 0;
   #waitsForBroker = false;
   #brokerWaits = false;
-  #leaving: Frame | undefined;
+  #leaving: { readonly receipt: string | undefined } | undefined;
   #leaveBy = never;
   #forwardsError = false;
   #over = false;
@@ -66,7 +66,7 @@ export class RelaySession extends FrontSession {
   }
 
   get idle(): boolean {
-    return this.#pending === 0 && this.#transactions.size === 0;
+    return this.#pending === 0 && this.#transactions.size === 0 && !this.#leaving;
   }
 
   override get deadline(): number {
@@ -103,7 +103,7 @@ export class RelaySession extends FrontSession {
       case 'ABORT':
         return this.#endTransaction(frame);
       case 'DISCONNECT':
-        return this.#disconnect(frame);
+        return this.#disconnect(frame.headers.get('receipt'));
       default:
         throw malformed(`the command ${shorten(frame.command)} is none of STOMP ${this.version}`);
     }
@@ -218,20 +218,23 @@ export class RelaySession extends FrontSession {
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #disconnect(frame: Frame): void {
+  protected parted(): void {
+    this.#disconnect(undefined);
+  }
+
+  #disconnect(receipt: string | undefined): void {
     this.leave();
-    this.#leaving = frame;
+    this.#leaving = { receipt };
     this.#leaveBy = this.connection.now + this.#limits.disconnectTimeout;
     if (this.#brokerWaits) this.#link?.release();
     this.#brokerWaits = false;
-    if (this.#pending === 0) this.#disconnectBroker(frame);
+    if (this.#pending === 0) this.#disconnectBroker(receipt);
   }
 
   /** RabbitMQ forgets the receipts that it owes when it reads DISCONNECT: they are waited for ([RELAY-13]). */
-  #disconnectBroker(frame: Frame): void {
+  #disconnectBroker(receipt: string | undefined): void {
     this.#link?.disconnect((processed) => {
       if (!processed) return this.brokerLost('The broker went away');
-      const receipt = frame.headers.get('receipt');
       if (receipt !== undefined) this.#sendReceipt(receipt);
       this.connection.finish();
     });
@@ -331,7 +334,7 @@ export class RelaySession extends FrontSession {
     this.#pending--;
     this.#sendReceipt(receipt);
     if (!this.#leaving) this.#paceClient();
-    else if (this.#pending === 0) this.#disconnectBroker(this.#leaving);
+    else if (this.#pending === 0) this.#disconnectBroker(this.#leaving.receipt);
   }
 
   #sendReceipt(receipt: string): void {

@@ -235,9 +235,17 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #disconnect(receipt: string | undefined): void {
-    this.leave();
-    this.#letGo(false);
     this.#receipts.processed(receipt);
+    this.#part(false);
+  }
+
+  protected parted(): void {
+    this.#part(true);
+  }
+
+  #part(failed: boolean): void {
+    this.leave();
+    this.#letGo(failed);
     this.expectOutcome();
     this.#settled();
   }

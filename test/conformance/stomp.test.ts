@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { attach } from '../../src/adapters/node.ts';
 import { listenTcp } from '../../src/adapters/tcp.ts';
 import { createBus } from '../../src/bus/bus.ts';
+import { ProtocolError } from '../../src/core/fault.ts';
 import type { Authenticate } from '../../src/core/subprotocol.ts';
 import { type StompBrokerOptions, stompBroker } from '../../src/stomp/server.ts';
 
@@ -108,6 +109,35 @@ describe('over TCP', () => {
     await ended;
     expect(sent).toEqual(['one']);
     expect(heard()).toMatch(/\0RECEIPT\nreceipt-id:bye\n\n\0$/);
+  });
+
+  test.each([
+    ['with', 'DISCONNECT\nreceipt:2\n\n\0', /\0RECEIPT\nreceipt-id:1\n\n\0RECEIPT\nreceipt-id:2\n\n\0$/],
+    ['without', '', /\0RECEIPT\nreceipt-id:1\n\n\0$/],
+  ])(
+    '[STOMP-61] [STOMP-62] who closes its half %s a DISCONNECT gets what it is owed, though that comes later',
+    async (_, end, receipts) => {
+      const { socket, heard, ended } = await overTcp({ onSend: () => later(undefined) });
+      socket.end(`${hello}SEND\ndestination:/app/x\nreceipt:1\n\none\0${end}`);
+      await ended;
+      expect(heard()).toMatch(receipts);
+    },
+  );
+
+  test('[STOMP-63] who closed its half is told of a failure, too', async () => {
+    const { socket, heard, ended } = await overTcp({
+      onSend: () => later(undefined).then(() => Promise.reject(new ProtocolError('forbidden', 'not you'))),
+    });
+    socket.end(`${hello}SEND\ndestination:/app/x\nreceipt:1\n\none\0`);
+    await ended;
+    expect(heard()).toMatch(/\0ERROR\nmessage:Forbidden\\c not you\n[\s\S]*\nreceipt-id:1\n/);
+  });
+
+  test('[STOMP-33] who closes its half before CONNECT is left alone', async () => {
+    const { socket, heard, ended } = await overTcp();
+    socket.end('\n');
+    await ended;
+    expect(heard()).toBe('');
   });
 
   test('[STOMP-33] [STOMP-62] what came before a reset is processed as far as it was read', async () => {

@@ -41,6 +41,10 @@ class Notes extends FrontSession {
     });
   }
 
+  protected parted(): void {
+    this.leave();
+  }
+
   drained(): void {}
   end(): void {}
 }

@@ -304,6 +304,19 @@ test('[RELAY-13] a broker that closes instead of giving the RECEIPT of DISCONNEC
   expect(client.socket.closing?.code).toBe(1000);
 });
 
+test('[RELAY-13] a client that closes its half gets what the broker owes it', () => {
+  const { client, broker } = scene();
+  client.say('SEND\ndestination:/queue/a\nreceipt:a\n\n\0');
+  client.socket.receiver?.ended?.();
+  expect(broker.heard()).toHaveLength(1);
+  broker.say('RECEIPT\nreceipt-id:1\n\n\0');
+  expect(broker.heard()).toEqual(['DISCONNECT\nreceipt:2\n\n\0']);
+  expect(client.socket.closing).toBeUndefined();
+  broker.say('RECEIPT\nreceipt-id:2\n\n\0');
+  expect(client.heard()).toEqual(['RECEIPT\nreceipt-id:a\n\n\0']);
+  expect(client.socket.closing).toEqual({ code: 1000, reason: '' });
+});
+
 test('[RELAY-13] a DISCONNECT without receipt is not answered', () => {
   const { client, broker } = scene();
   client.say('DISCONNECT\n\n\0');

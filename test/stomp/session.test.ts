@@ -924,6 +924,34 @@ describe('receipts and the end', () => {
     expect(other.brief()).toEqual(['MESSAGE 0', 'MESSAGE 2']);
   });
 
+  test('[STOMP-53] a client that closes its half counts as lost: what it had was delivered to it', async () => {
+    const { broker, open, peer } = await connected('1.2', { limits: { maxDeliveries: 1 }, deadLetter: '/queue/dead' });
+    await peer.send('SUBSCRIBE', { id: '0', destination: '/queue/a', ack: 'client' });
+    await broker.send('/queue/a', 'poison');
+    await peer.raw('\n');
+    peer.connection.ended();
+    peer.connection.ended();
+    expect(peer.closed).toEqual({ code: 1000, reason: '' });
+    const heir = await open().connect();
+    await heir.send('SUBSCRIBE', { id: '0', destination: '/queue/dead' });
+    expect(heir.brief()).toEqual(['MESSAGE poison']);
+  });
+
+  test('a client that closes its half before CONNECT, or behind DISCONNECT, is asked for nothing', async () => {
+    const gate = createGate();
+    const { open, peer } = await connected('1.2', { onSend: () => gate.opened });
+    const stranger = open();
+    stranger.connection.ended();
+    expect(stranger.closed?.code).toBe(1000);
+    peer.put('SEND', { destination: '/app/x' });
+    peer.put('DISCONNECT', { receipt: 'bye' });
+    peer.connection.ended();
+    expect(peer.closed).toBeUndefined();
+    gate.open();
+    await peer.raw('\n');
+    expect(peer.brief()).toEqual(['RECEIPT bye']);
+  });
+
   test('DISCONNECT without a receipt just ends it', async () => {
     const { peer } = await connected();
     await peer.send('DISCONNECT');
