@@ -12,6 +12,9 @@ import type { HeartBeat } from './versions.ts';
 
 const never = Number.POSITIVE_INFINITY;
 
+/** Headers of a MESSAGE that are said anew, or that are none of it: RabbitMQ repeats the receipt of the SEND ([STOMP-44]). */
+const ownOfMessage = ['ack', 'subscription', 'receipt', 'transaction'];
+
 /** The broker, as the session of a client sees it: a connection that is this client's alone. */
 export interface BrokerLink {
   /** It takes less than comes: the client is not read on until {@link RelaySession.brokerDrained}. */
@@ -317,8 +320,7 @@ export class RelaySession extends FrontSession {
     // [RELAY-11] It was under way when UNSUBSCRIBE was sent. RabbitMQ subscribes by itself to a queue for replies.
     if (!subscription && !brokerId.startsWith('/temp-queue/')) return;
     const all = new Map(headers);
-    all.delete('ack');
-    all.delete('subscription');
+    for (const name of ownOfMessage) all.delete(name);
     const own: [string, string][] = [];
     const id = subscription ? subscription.id : brokerId;
     if (id !== undefined) own.push(['subscription', id]);

@@ -21,11 +21,11 @@ test('[RELAY-15] a SEND goes on as it is, its receipt under another name', () =>
   expect(client.heard()).toEqual(['RECEIPT\nreceipt-id:r\\c1\n\n\0']);
 });
 
-test('[RELAY-15] a MESSAGE goes on with the headers that the broker gave it', () => {
+test('[RELAY-15] [STOMP-44] a MESSAGE goes on with the headers that the broker gave it, but for those of its SEND', () => {
   const { client, broker } = scene();
   client.say(subscribe('7'));
   expect(broker.heard()).toEqual(['SUBSCRIBE\nid:7\ndestination:/queue/a\n\n\0']);
-  broker.say(message('7', 'm', 'redelivered:false\nack:unasked\n'));
+  broker.say(message('7', 'm', 'redelivered:false\nack:unasked\nreceipt:2\ntransaction:t\n'));
   expect(client.heard()).toEqual([
     'MESSAGE\nsubscription:7\nmessage-id:m\ndestination:/queue/a\nredelivered:false\n\nbody\0',
   ]);
