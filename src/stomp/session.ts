@@ -173,7 +173,11 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
   /** The frames that follow wait, so that they come after all of it. */
   #commit(frame: Frame): void {
     const outcome = this.#openTransactions(frame).commit(required(frame, 'transaction'));
-    this.settle(frame, outcome, () => this.#processed(frame.headers.get('receipt')));
+    this.settle(frame, outcome, () => {
+      this.#processed(frame.headers.get('receipt'));
+      // Its ACKs made room for all.
+      this.#subscriptions.pump();
+    });
   }
 
   // ── outcomes ───────────────────────────────────────────────────────────────────────────────────────────────────

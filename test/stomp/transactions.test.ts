@@ -103,3 +103,17 @@ describe('[STOMP-58] a COMMIT, where the bus or the application fails', () => {
     expect(peer.connection.session.idle).toBe(true);
   });
 });
+
+test('[STOMP-56] ACKs that a COMMIT carries out make room for the other subscriptions of the connection', async () => {
+  const { broker, open } = createStompDesk({ limits: { maxUnacknowledged: 1 } });
+  const peer = await open().connect();
+  for (const id of ['a', 'b']) await peer.send('SUBSCRIBE', { id, destination: `/queue/${id}`, ack: 'client' });
+  for (const name of ['a', 'b']) await broker.send(`/queue/${name}`, name);
+  await peer.raw('\n');
+  const [message] = peer.take();
+  await peer.send('BEGIN', { transaction: 't' });
+  await peer.send('ACK', { id: message!.headers['ack']!, transaction: 't' });
+  expect(peer.take()).toEqual([]);
+  await peer.send('COMMIT', { transaction: 't', receipt: 'c' });
+  expect(peer.brief().sort()).toEqual(['MESSAGE b', 'RECEIPT c']);
+});
