@@ -2,7 +2,7 @@ import { clock as hostClock, onWake, webSocket } from '#socket';
 import type { BackoffOptions } from '../core/backoff.ts';
 import { type ClientLimitOptions, resolveClientLimits } from '../core/client-limits.ts';
 import type { Timers } from '../core/clock.ts';
-import { type Address, Dial, type DialEnd, type DialState } from '../core/dial.ts';
+import { type Address, createDial, type Dial, type DialEnd, type DialState } from '../core/dial.ts';
 import { must, mustBeNumbers } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { ClientProtocol } from '../core/subprotocol.ts';
@@ -45,7 +45,7 @@ export function connect(url: Address, options: ConnectOptions): Dial {
   must(!webSocketImpl || typeof webSocketImpl === 'function', 'webSocketImpl', 'a WebSocket class', webSocketImpl);
   mustBeNumbers(options, ['openTimeout'], 1);
   let forget: (() => void) | undefined;
-  const dial: Dial = new Dial({
+  const dial: Dial = createDial({
     url,
     protocols,
     transport: options.connect ?? webSocket(webSocketImpl as WebSocketConstructor | undefined),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Dial, type DialEnd, type DialOptions, type DialState } from '../../src/core/dial.ts';
+import { createDial, type Dial, type DialEnd, type DialOptions, type DialState } from '../../src/core/dial.ts';
 import { connectionLimits, resolveLimits } from '../../src/core/limits.ts';
 import type { Attempt } from '../../src/core/socket.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -22,7 +22,7 @@ function client(options: Partial<DialOptions> = {}) {
   const errors: unknown[] = [];
   const listeners: ((state: DialState) => void)[] = [];
   const plain = scriptedClient(['plain', 'plain2']);
-  const dial: Dial = new Dial({
+  const dial: Dial = createDial({
     url: 'ws://a',
     protocols: [plain],
     clock,
