@@ -97,7 +97,6 @@ function handOver(
     receiver: {
       // A server of these protocols does not speak first: before the socket was taken there is nothing to be lost.
       received: (data) => taker?.received(data),
-      flush: () => taker?.flush(),
       drained: () => taker?.drained(),
       closed(code, reason) {
         free = false;

@@ -173,7 +173,7 @@ function bindStream(
   function finish(): void {
     systemClock.afterTurn(() => {
       if (code === CloseCode.abnormal) code = CloseCode.normal;
-      receiver.flush();
+      receiver.flush?.();
       raw.end();
     });
   }

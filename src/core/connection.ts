@@ -42,9 +42,8 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   protected readonly options: ConnectionOptions;
   protected state: 'open' | 'closing' | 'ended' = 'open';
   protected fault: Fault | undefined;
-  #awaited = false;
-  #drainAt = never;
-  #closeBy = never;
+  /** When the transport is asked whether it takes more; once closing, when it is dropped. */
+  protected wakeAt = never;
 
   constructor(options: ConnectionOptions) {
     this.options = options;
@@ -78,30 +77,20 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   get saturated(): boolean {
     const saturated = this.buffered > this.limits.highWaterMark / 2;
     // Whoever is told so waits for `drained`, and not every transport tells when it takes more again.
-    if (saturated) this.#await(drainPoll);
+    if (saturated) this.wakeIn(drainPoll);
     return saturated;
   }
 
-  #await(ms: number): void {
-    this.#awaited = true;
-    this.#drainAt = Math.min(this.#drainAt, this.now + ms);
+  protected wakeIn(ms: number): void {
+    this.wakeAt = Math.min(this.wakeAt, this.now + ms);
     this.touch();
   }
 
   send(wire: Wire): void {
-    if (!this.closing) this.write([wire]);
-  }
-
-  protected write(wires: readonly Wire[]): void {
-    const { socket } = this.options;
-    socket.write(wires);
+    if (this.closing) return;
+    this.options.socket.write([wire]);
     this.sentAt = this.now;
-    // All of it left at once: no transport tells that. Told by `tick`, since this may be inside a call of the session.
-    if (this.#awaited && socket.bufferedAmount === 0) this.#await(0);
   }
-
-  /** Nothing waits for the end of a turn here. */
-  flush(): void {}
 
   received(data: string | Uint8Array): void {
     if (this.closing) return;
@@ -149,14 +138,14 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   get deadline(): number {
-    return this.closing ? this.#closeBy : Math.min(this.sessionDeadline, this.#drainAt);
+    return this.closing ? this.wakeAt : Math.min(this.sessionDeadline, this.wakeAt);
   }
 
   tick(now: number): void {
-    if (this.closing) return now >= this.#closeBy ? this.terminate() : undefined;
-    if (now >= this.#drainAt) {
-      this.#drainAt = never;
-      if (this.buffered > 0) this.#await(drainPoll);
+    if (now >= this.wakeAt) {
+      this.wakeAt = never;
+      if (this.closing) return this.terminate();
+      if (this.buffered > 0) this.wakeIn(drainPoll);
       else this.drained();
     }
     if (!this.closing && now >= this.sessionDeadline) this.enter(() => this.session?.tick(now));
@@ -164,13 +153,13 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
 
   /** Re-read the deadlines. Cheap when nothing moved forward. */
   touch(): void {
-    if (this.state !== 'ended') this.options.clock.watch(this);
+    this.options.clock.watch(this);
   }
 
   drained(): void {
-    this.#awaited = false;
-    this.#drainAt = never;
-    if (!this.closing) this.enter(() => this.session?.drained(this.now));
+    if (this.closing) return;
+    this.wakeAt = never;
+    this.enter(() => this.session?.drained(this.now));
   }
 
   probe(): void {
@@ -184,12 +173,7 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   protected fail(error: ProtocolError): void {
-    if (this.lastWords(error)) this.shut(...this.verdict(error));
-  }
-
-  /** Close code and reason of a fault. */
-  protected verdict({ fault, message }: ProtocolError): [code: number, reason: string] {
-    return [this.options.faults[fault] ?? 1011, message];
+    if (this.lastWords(error)) this.shut(this.options.faults[error.fault] ?? 1011, error.message);
   }
 
   /** False if there were last words already, or if the session dropped the transport instead. */
@@ -197,24 +181,11 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
     if (this.closing || this.fault) return false;
     this.fault = error.fault;
     this.#guard(() => this.session?.fail?.(error));
-    if (this.closing) return false;
-    this.beginClose();
-    this.flush();
-    return true;
-  }
-
-  /** From here on nothing is sent and nothing is read; the peer has so long to agree. */
-  protected beginClose(): void {
-    this.state = 'closing';
-    this.#closeBy = this.now + this.limits.closeTimeout;
-    this.touch();
+    return !this.closing;
   }
 
   finish(code = 1000, reason = ''): void {
-    if (this.closing || this.fault) return;
-    this.flush();
-    // The flush may have found that nobody reads: then that was the end.
-    if (!this.closing) this.shut(code, reason);
+    if (!this.closing && !this.fault) this.shut(code, reason);
   }
 
   protected shut(code: number, reason: string): void {
@@ -222,17 +193,24 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
     this.options.socket.close(code, closeReason(reason));
   }
 
+  /** From here on nothing is sent and nothing is read; the peer has so long to agree. */
+  protected beginClose(): void {
+    this.state = 'closing';
+    this.wakeAt = this.now + this.limits.closeTimeout;
+    this.touch();
+  }
+
   terminate(): void {
     if (this.state === 'ended') return;
     this.state = 'closing';
-    this.#closeBy = never;
+    this.wakeAt = never;
     this.options.socket.terminate();
   }
 
   closed(code: number, reason: string): void {
     if (this.state === 'ended') return;
     this.state = 'ended';
-    this.#closeBy = never;
+    this.wakeAt = never;
     this.options.clock.forget(this);
     this.#guard(() => this.session?.end(code, reason));
     this.options.ended?.(this, { code, reason, fault: this.fault });

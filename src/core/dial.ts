@@ -65,7 +65,7 @@ export interface Dial extends Timed {
 }
 
 /** Hears a socket that nobody wants. */
-export const nobody: SocketReceiver = { received() {}, flush() {}, drained() {}, closed() {} };
+export const nobody: SocketReceiver = { received() {}, drained() {}, closed() {} };
 
 /** Idle until `start()` is called. */
 export function createDial(options: DialOptions): Dial {

@@ -91,7 +91,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     this.flush();
   };
 
-  override flush(): void {
+  flush(): void {
     const wires = this.#queue;
     if (!wires || this.state === 'ended') return;
     // Looked at before the write, so that one message larger than the mark can still leave.
@@ -101,7 +101,11 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     this.#queuedBytes = 0;
     if (slow && this.fault === undefined) return this.fail(new ProtocolError('tooSlow'));
     if (bytes > this.limits.highWaterMark) this.#largest = bytes;
-    this.write(wires);
+    const { socket } = this.#options;
+    socket.write(wires);
+    this.sentAt = this.now;
+    // All of it left at once: no transport tells that. Told by `tick`, since this may be inside a call of the session.
+    if (this.wakeAt !== never && !this.closing && socket.bufferedAmount === 0) this.wakeIn(0);
   }
 
   get #slow(): boolean {
@@ -313,8 +317,12 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  protected override fail(error: ProtocolError): void {
+    if (this.lastWords(error)) this.shut(...this.#verdict(error));
+  }
+
   /** What the table of the protocol says. A hole in it is a bug, but no reason to leave the connection open. */
-  protected override verdict({ fault, detail }: ProtocolError): [code: number, reason: string] {
+  #verdict({ fault, detail }: ProtocolError): [code: number, reason: string] {
     try {
       const { code, reason } = this.#options.faults[fault];
       return [code, reason(detail)];
@@ -333,16 +341,22 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   leave(hint: string, restart: boolean): void {
     const error = new ProtocolError('goingAway');
     if (!this.lastWords(error)) return;
-    const [code, reason] = this.verdict(error);
+    const [code, reason] = this.#verdict(error);
     this.shut(restart ? CloseCode.serviceRestart : code, `${reason}${hint}`);
   }
 
   refused(code: number): string {
     const error = new ProtocolError(code === CloseCode.tooLarge ? 'tooLarge' : 'malformed');
-    return this.lastWords(error) ? closeReason(this.verdict(error)[1]) : '';
+    if (!this.lastWords(error)) return '';
+    this.flush();
+    this.beginClose();
+    return closeReason(this.#verdict(error)[1]);
   }
 
   protected override shut(code: number, reason: string): void {
+    this.flush();
+    // The flush may have found that nobody reads: then that was the end.
+    if (this.closing) return;
     this.#heldInput = undefined;
     // The peer's close frame has to be read.
     this.#options.socket.resume();

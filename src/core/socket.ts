@@ -28,7 +28,7 @@ export interface SocketReceiver {
   /** A whole message of a WebSocket, or any piece of a byte stream. The bytes may be reused after the call. */
   received(data: string | Uint8Array): void;
   /** The peer closes and is about to be answered: what waits for the end of the turn leaves now, or never. */
-  flush(): void;
+  flush?(): void;
   /** The transport takes more: what was buffered is gone. */
   drained(): void;
   closed(code: number, reason: string): void;
@@ -36,6 +36,7 @@ export interface SocketReceiver {
 
 /** What a server's transport tells besides. */
 export interface ServerReceiver extends SocketReceiver {
+  flush(): void;
   /** A WebSocket ping came and was answered, or a pong came: the peer lives. */
   pinged(): void;
   ponged(): void;
