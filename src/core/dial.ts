@@ -50,8 +50,8 @@ export interface DialOptions {
 export interface Dial extends Timed {
   readonly state: DialState;
   readonly connection: LiveConnection | undefined;
-  /** How often the connection was lost, or could not be made, since it was last ready. */
-  readonly attempt: number;
+  /** How often the connection was lost, or could not be made, since it was last ready; a `retry` that starts to count anew sets it to 0. */
+  attempt: number;
   /** Want a connection: begins an attempt, or cuts a wait short. Nothing happens if there is one already. */
   start(): void;
   /** The protocol is ready: the next loss counts from the start. */
