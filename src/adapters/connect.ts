@@ -36,33 +36,40 @@ export interface ConnectOptions {
  * Throws a `TypeError` that names the option when one is wrong.
  */
 export function connect(url: Address, options: ConnectOptions): Dial {
-  const { protocols, webSocketImpl, backoff, openTimeout = 10_000, retry = () => true } = options;
-  const { changed, onError: report = (error) => console.error('subwire:', error), clock = hostClock } = options;
-  const [first] = [url].flat();
-  const addressed = first && (typeof first === 'string' || typeof first === 'function');
-  must(addressed, 'url', 'an address such as "wss://host/ws", a list of them, or a function', url);
+  const { protocols, openTimeout = 10_000, retry = () => true, changed = () => {} } = options;
+  const { onError = (error) => console.error('subwire:', error) } = options;
   must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
-  must(!webSocketImpl || typeof webSocketImpl === 'function', 'webSocketImpl', 'a WebSocket class', webSocketImpl);
   mustBeNumbers(options, ['openTimeout'], 1);
+  return dialServer(url, { ...options, openTimeout, retry, changed, onError });
+}
+
+type Needed = 'openTimeout' | 'retry' | 'changed' | 'onError';
+
+/** The same for clients, which say by themselves what has a default in {@link connect}. */
+export function dialServer(
+  url: Address,
+  options: ConnectOptions & { readonly [Name in Needed]: NonNullable<ConnectOptions[Name]> },
+): Dial {
+  const { webSocketImpl, clock = hostClock, changed } = options;
+  const [first] = [url].flat();
+  must(first && (typeof first === 'string' || typeof first === 'function'), 'url', 'a URL, some, or a function', url);
+  must(!webSocketImpl || typeof webSocketImpl === 'function', 'webSocketImpl', 'a WebSocket class', webSocketImpl);
   let forget: (() => void) | undefined;
   const dial: Dial = createDial({
+    ...options,
     url,
-    protocols,
     transport: options.connect ?? webSocket(webSocketImpl as WebSocketConstructor | undefined),
     clock,
-    openTimeout,
-    retry,
     limits: resolveClientLimits(options.limits),
-    backoff,
-    report,
+    report: options.onError,
     changed(state, end) {
       // Wake-ups are heard only while something is wanted: an idle client leaves nothing behind.
-      if (state !== 'idle') forget ??= onWake(() => dial.wake());
+      if (state !== 'idle') forget ??= onWake(dial.wake);
       else {
         forget?.();
         forget = undefined;
       }
-      changed?.(state, end);
+      changed(state, end);
     },
   });
   return dial;

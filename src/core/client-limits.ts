@@ -14,13 +14,11 @@ const defaults: ClientLimits = {
 
 /** Fill in the defaults. Throws a `TypeError` that names the limit which is none, or is not above 0. */
 export function resolveClientLimits(options: ClientLimitOptions = {}): ClientLimits {
-  const limits: { -readonly [Name in keyof ClientLimits]: number } = { ...defaults };
-  for (const name in options) {
-    const limit = name as keyof ClientLimits;
-    const value = options[limit] ?? defaults[limit];
+  const limits: Record<string, unknown> = { ...defaults };
+  for (const [name, value = limits[name]] of Object.entries(options)) {
     const right = Object.hasOwn(defaults, name) && typeof value === 'number' && value > 0;
     must(right, `limits.${name}`, `above 0, and one of ${Object.keys(defaults)}`, value);
-    limits[limit] = value;
+    limits[name] = value;
   }
-  return limits;
+  return limits as unknown as ClientLimits;
 }

@@ -50,7 +50,7 @@ export interface DialOptions {
 export interface Dial extends Timed {
   readonly state: DialState;
   readonly connection: LiveConnection | undefined;
-  /** How often the connection was lost, or could not be made, since it was last ready; a `retry` that starts to count anew sets it to 0. */
+  /** How often the connection was lost, or could not be made, since it was last ready. `retry` may count anew: 0. */
   attempt: number;
   /** Want a connection: begins an attempt, or cuts a wait short. Nothing happens if there is one already. */
   start(): void;

@@ -160,7 +160,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   #pause(): void {
     if (this.#paused || this.state !== 'open') return;
     this.#paused = true;
-    this.#options.socket.pause();
+    this.#options.socket.pause?.();
   }
 
   hold(): void {
@@ -208,7 +208,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     // While we did not read, silence was our own doing.
     this.#heard();
     this.receivedAt = this.now;
-    this.#options.socket.resume();
+    this.#options.socket.resume?.();
   }
 
   override resume<T>(
@@ -359,7 +359,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     if (this.closing) return;
     this.#heldInput = undefined;
     // The peer's close frame has to be read.
-    this.#options.socket.resume();
+    this.#options.socket.resume?.();
     super.shut(isSendableCode(code) ? code : CloseCode.internalError, reason);
   }
 

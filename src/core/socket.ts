@@ -8,16 +8,16 @@ export interface Socket {
   readonly bufferedAmount: number;
   /** Bytes received so far, parts of unfinished messages included; absent where the transport does not tell. */
   readonly bytesReceived?: number | undefined;
-  /** Should messages wait for the end of the turn, to leave together? False where writes are merged anyway. */
-  readonly batches: boolean;
+  /** Should messages wait for the end of the turn, to leave together? Absent where writes are merged anyway. */
+  readonly batches?: boolean | undefined;
   /** Put messages out, in order, in as few writes as the transport can. Not called after `close`. */
   write(wires: readonly Wire[]): void;
-  /** Stop and go on reading, where the transport can. */
-  pause(): void;
-  resume(): void;
+  /** Stop and go on reading; absent where the transport cannot. */
+  pause?(): void;
+  resume?(): void;
   /** A WebSocket ping (RFC 6455 5.5.2); absent where the transport has none. */
   ping?(): void;
-  /** Begin the close handshake. `code` is sendable and `reason` has at most 123 bytes. */
+  /** Begin the close handshake, once. `code` is sendable and `reason` has at most 123 bytes. */
   close(code: number, reason: string): void;
   /** Drop the connection at once. */
   terminate(): void;

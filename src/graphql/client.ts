@@ -1,5 +1,5 @@
 import { clock as hostClock } from '#socket';
-import { connect } from '../adapters/connect.ts';
+import { dialServer } from '../adapters/connect.ts';
 import { asyncDispose, createSubscription } from '../bus/subscription.ts';
 import { never } from '../core/clock.ts';
 import { messageOf } from '../core/dial.ts';
@@ -52,8 +52,10 @@ export function createClient(options: ClientOptions): Client {
     emit('state');
   }
 
-  const dial = connect(options.url, {
+  const dial = dialServer(options.url, {
     ...options,
+    clock,
+    openTimeout: 10_000,
     onError: report,
     protocols: [
       {

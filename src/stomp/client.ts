@@ -1,4 +1,4 @@
-import { connect } from '../adapters/connect.ts';
+import { dialServer } from '../adapters/connect.ts';
 import type { Fault } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
 import type {
@@ -189,7 +189,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   // ── the connection ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  const dial = connect(brokerURL ?? 'stomp:', {
+  const dial = dialServer(brokerURL ?? 'stomp:', {
     ...options,
     openTimeout: connectionTimeout,
     onError: report,

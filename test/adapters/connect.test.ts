@@ -8,9 +8,9 @@ import { echo, scriptedClient } from '../support/scripted-session.ts';
 const nowhere: Transport = () => () => {};
 
 test.each([
-  ['', {}, /^url must be an address/],
-  [[], {}, /^url must be an address/],
-  [5, {}, /^url must be an address/],
+  ['', {}, /^url must be a URL/],
+  [[], {}, /^url must be a URL/],
+  [5, {}, /^url must be a URL/],
   ['ws://x', { protocols: [] }, /^protocols must be a list/],
   ['ws://x', { protocols: undefined }, /^protocols must be a list/],
   ['ws://x', { openTimeout: 0 }, /^openTimeout must be a number from 1 up/],
@@ -105,7 +105,7 @@ test('[CONN-37] wake-ups are heard only while something is wanted', () => {
   expect(states).toEqual(['connecting', 'waiting', 'connecting']);
   dial.stop();
   const options = added.mock.calls.map((call) => call[2] as AddEventListenerOptions);
-  expect(options.map(({ signal }) => signal?.aborted)).toEqual([true, true]);
+  expect(options.map(({ signal }) => signal?.aborted)).toEqual([true, true, true]);
   target.dispatchEvent(new Event('online'));
   expect(states.at(-1)).toBe('idle');
   vi.unstubAllGlobals();

@@ -490,7 +490,7 @@ describe('coming back', () => {
       target.dispatchEvent(new Event('pageshow'));
       expect(server.dials).toHaveLength(2);
       client.dispose();
-      expect(signals.map((signal) => signal?.aborted)).toEqual([true, true]);
+      expect(signals.map((signal) => signal?.aborted)).toEqual([true, true, true]);
     } finally {
       vi.unstubAllGlobals();
     }
