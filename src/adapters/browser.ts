@@ -1,6 +1,6 @@
 import { must } from '../core/options.ts';
 import type { Attempt, Socket, SocketReceiver, Transport } from '../core/socket.ts';
-import { decodeUtf8Lossy, encodeUtf8, type Wire } from '../core/wire.ts';
+import type { Wire } from '../core/wire.ts';
 
 export { timers as clock } from '../core/timers.ts';
 
@@ -88,12 +88,12 @@ function openWith(socket: WebSocketLike, attempt: Attempt): () => void {
 
 function join({ head, tail, binary }: Wire): string | Uint8Array<ArrayBuffer> {
   if (!binary && !tail && typeof head === 'string') return head;
-  const start = typeof head === 'string' ? encodeUtf8(head) : head;
+  const start = typeof head === 'string' ? new TextEncoder().encode(head) : head;
   const bytes = new Uint8Array(start.length + (tail?.length ?? 0));
   bytes.set(start);
   bytes.set(tail ?? [], start.length);
   // Text has to be handed over as text: bytes would go out as a binary message.
-  return binary ? bytes : decodeUtf8Lossy(bytes);
+  return binary ? bytes : new TextDecoder().decode(bytes);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { BackoffOptions } from '../core/backoff.ts';
 import { type ClientLimitOptions, resolveClientLimits } from '../core/client-limits.ts';
 import type { Timers } from '../core/clock.ts';
 import { type Address, createDial, type Dial, type DialEnd, type DialState } from '../core/dial.ts';
-import { must, mustBeNumbers } from '../core/options.ts';
+import { must, numbers } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { ClientProtocol } from '../core/subprotocol.ts';
 import type { WebSocketConstructor } from './browser.ts';
@@ -36,10 +36,10 @@ export interface ConnectOptions {
  * Throws a `TypeError` that names the option when one is wrong.
  */
 export function connect(url: Address, options: ConnectOptions): Dial {
-  const { protocols, openTimeout = 10_000, retry = () => true, changed = () => {} } = options;
+  const { protocols, retry = () => true, changed = () => {} } = options;
   const { onError = (error) => console.error('subwire:', error) } = options;
   must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
-  mustBeNumbers(options, ['openTimeout'], 1);
+  const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
   return dialServer(url, { ...options, openTimeout, retry, changed, onError });
 }
 

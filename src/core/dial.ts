@@ -171,7 +171,7 @@ export function createDial(options: DialOptions): Dial {
     const spoken = chosen(protocol, protocols);
     abandon = undefined;
     if (!spoken) {
-      const reason = `Server chose ${protocol ? `"${protocol}"` : 'none'} of the offered subprotocols`;
+      const reason = `Subprotocol "${protocol}" was not offered`;
       socket.close(4406, reason);
       lost({ code: 4406, reason, fault: 'unacceptable' });
       return nobody;
@@ -200,7 +200,8 @@ export function createDial(options: DialOptions): Dial {
     let answer: boolean | number = false;
     try {
       answer = retry(end, dial.attempt++);
-      must(typeof answer === 'boolean' || answer >= 0, 'retry()', 'a boolean, or a number of ms', answer);
+      // As a number, `false` is 0 and `true` is 1.
+      must((answer as number) >= 0, 'retry()', 'a boolean, or a number of ms', answer);
     } catch (error) {
       answer = false;
       report(error);

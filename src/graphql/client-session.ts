@@ -1,14 +1,7 @@
 import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { BaseConnection, BaseSession } from '../core/subprotocol.ts';
-import {
-  encodeComplete,
-  encodeControl,
-  type FormattedExecutionResult,
-  type JSONMessageReplacer,
-  type JSONMessageReviver,
-  type Message,
-} from './codec.ts';
+import type { FormattedExecutionResult, JSONMessageReplacer, JSONMessageReviver, Message } from './codec.ts';
 import { readServerMessage } from './server-message.ts';
 
 /**
@@ -40,7 +33,7 @@ export interface ClientSessionOptions {
   readonly connectionAckWaitTimeout?: number | undefined;
   /** Leave pings unanswered; the application answers them. */
   readonly disablePong?: boolean | undefined;
-  /** Second argument of `JSON.parse` for messages, and of `JSON.stringify` for payloads. */
+  /** Second argument of `JSON.parse` and of `JSON.stringify`, for whole messages. */
   readonly jsonMessageReviver?: JSONMessageReviver | undefined;
   readonly jsonMessageReplacer?: JSONMessageReplacer | undefined;
 }
@@ -83,13 +76,14 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
   let pingedAt = 0;
   let pongBy = never;
 
-  const send = (head: string): void => connection.send({ head, binary: false });
+  const sendText = (head: string): void => connection.send({ head, binary: false });
+  const send = (message: Message): void => sendText(JSON.stringify(message, replacer));
 
   function sendUnsent(): void {
     for (const operation of unsent ?? []) {
       if (connection.saturated) return;
       unsent?.delete(operation);
-      send(operation.message);
+      sendText(operation.message);
     }
   }
 
@@ -104,7 +98,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
     },
 
     start(params, now) {
-      send(encodeControl('connection_init', params, replacer));
+      send({ type: 'connection_init', payload: params });
       ackBy = now + (connectionAckWaitTimeout || never);
       alive(now);
     },
@@ -115,7 +109,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
     },
 
     cancel(operation) {
-      if (unsent && !unsent.delete(operation)) send(encodeComplete(operation.id));
+      if (unsent && !unsent.delete(operation)) send({ id: operation.id, type: 'complete' });
     },
 
     ping(payload, now) {
@@ -124,7 +118,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
         pingedAt = now;
         pongBy = now + connection.limits.pongTimeout;
       }
-      send(encodeControl('ping', payload, replacer));
+      send({ type: 'ping', payload });
       connection.touch();
       emit('ping', false, payload);
     },
@@ -136,7 +130,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
         const { payload } = message;
         emit('ping', true, payload);
         if (!disablePong) {
-          send(encodeControl('pong', payload, replacer));
+          send({ type: 'pong', payload });
           emit('pong', false, payload);
         }
         const { live } = (payload?.['subwire'] ?? {}) as { readonly live?: string };

@@ -5,17 +5,18 @@ import { never } from '../core/clock.ts';
 import { messageOf } from '../core/dial.ts';
 import { closeReason, ProtocolError } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
-import { mustBeNumbers } from '../core/options.ts';
+import { numbers } from '../core/options.ts';
 import { graphqlClientFaults } from './client-faults.ts';
 import { type ClientOperation, type ClientSession, openClientSession } from './client-session.ts';
 import type { Client, ClientEvents, ClientOptions, ClientState, OperationSink } from './client-types.ts';
 import { ConnectionClosed, isFinal } from './closed.ts';
-import { encodeHead, encodePayload, GRAPHQL_TRANSPORT_WS_PROTOCOL, type SubscribePayload } from './codec.ts';
+import { GRAPHQL_TRANSPORT_WS_PROTOCOL, type SubscribePayload } from './codec.ts';
 
 export type * from './client-types.ts';
 export { ConnectionClosed } from './closed.ts';
 export type { FormattedError, FormattedExecutionResult, Message, SubscribePayload } from './codec.ts';
 
+const defaults = { keepAlive: 0, connectionAckWaitTimeout: 0, lazyCloseTimeout: 0, retryAttempts: never };
 const randomId = (): string => Math.random().toString(36).slice(2);
 
 /**
@@ -28,10 +29,10 @@ const randomId = (): string => Math.random().toString(36).slice(2);
  * const client = createClient({ url: 'wss://host/graphql', connectionParams: async () => ({ token: await token() }) });
  */
 export function createClient(options: ClientOptions): Client {
-  const { connectionParams, lazy = true, lazyCloseTimeout = 0, retryAttempts = never, retryWait } = options;
+  const { connectionParams, lazy = true, retryWait } = options;
   const { shouldRetry = (problem: unknown) => problem instanceof ConnectionClosed, clock = hostClock } = options;
   const { onNonLazyError = console.error, onError = console.error, generateID = randomId } = options;
-  mustBeNumbers(options, ['lazyCloseTimeout', 'keepAlive', 'connectionAckWaitTimeout', 'retryAttempts'], 0);
+  const { lazyCloseTimeout, retryAttempts } = numbers(options, defaults, 0);
 
   const operations = new Map<string, ClientOperation>();
   // Absent while there is no connection, and from when it was stopped on purpose: its socket closes later.
@@ -187,10 +188,10 @@ export function createClient(options: ClientOptions): Client {
     const id = generateID(payload);
     let message: string;
     try {
-      if (disposed) throw new Error('The client is disposed: create another one');
-      if (operations.has(id)) throw new Error(`An operation with the id "${id}" is running already`);
-      const wanted = encodePayload(sink.onLive ? confirmed(payload) : payload, options.jsonMessageReplacer);
-      message = `${encodeHead(id, 'subscribe')}${wanted}}`;
+      if (disposed) throw new Error('The client is disposed');
+      if (operations.has(id)) throw new Error(`Operation "${id}" is running already`);
+      const wanted = sink.onLive ? confirmed(payload) : payload;
+      message = JSON.stringify({ id, type: 'subscribe', payload: wanted }, options.jsonMessageReplacer);
     } catch (error) {
       guard(() => sink.error(error));
       return () => {};
