@@ -18,23 +18,34 @@ export interface WebSocketLike {
 }
 export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike;
 
+type Message = string | Uint8Array<ArrayBuffer>;
+
 /**
  * A client transport over a WHATWG WebSocket. The rules of that interface are obeyed here, once for all clients:
  * binary messages come as buffers, nothing is sent unless the state is OPEN, an error and the close after it are told
  * once, and a close code that scripts may not send (all but 1000 and 3000 to 4999) is replaced.
  *
+ * Throws a `TypeError` if it is given something else than a class.
+ *
  * @example
  * const transport = webSocket(); // globalThis.WebSocket
  */
-export function webSocket(constructor?: WebSocketConstructor): Transport {
+export const webSocket = (constructor?: unknown): Transport => over(constructor, join);
+
+/** The same for protocols whose messages are text, each a head without a tail. */
+export const textWebSocket = (constructor?: unknown): Transport => over(constructor, ({ head }) => head as string);
+
+function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transport {
+  const check = (valid: unknown): void => must(valid, 'webSocketImpl', 'a WebSocket class', constructor);
+  check(!constructor || typeof constructor === 'function');
   return (url, protocols, attempt) => {
-    const Constructor = constructor ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
-    must(Constructor, 'webSocketImpl', 'a WebSocket class', Constructor);
-    return openWith(new (Constructor as WebSocketConstructor)(url, protocols as string[]), attempt);
+    const Constructor = (constructor ?? globalThis.WebSocket) as WebSocketConstructor | undefined;
+    check(Constructor);
+    return openWith(new (Constructor as WebSocketConstructor)(url, protocols as string[]), messageOf, attempt);
   };
 }
 
-function openWith(socket: WebSocketLike, attempt: Attempt): () => void {
+function openWith(socket: WebSocketLike, messageOf: (wire: Wire) => Message, attempt: Attempt): () => void {
   let receiver: SocketReceiver | undefined;
   let told = false;
   let problem: unknown;
@@ -55,7 +66,7 @@ function openWith(socket: WebSocketLike, attempt: Attempt): () => void {
       return socket.bufferedAmount;
     },
     write(wires) {
-      if (socket.readyState === 1) for (const wire of wires) socket.send(join(wire));
+      if (socket.readyState === 1) for (const wire of wires) socket.send(messageOf(wire));
     },
     close(code, reason) {
       socket.close(code === 1000 || (code >= 3000 && code < 5000) ? code : 4500, reason);
@@ -86,7 +97,7 @@ function openWith(socket: WebSocketLike, attempt: Attempt): () => void {
   };
 }
 
-function join({ head, tail, binary }: Wire): string | Uint8Array<ArrayBuffer> {
+function join({ head, tail, binary }: Wire): Message {
   if (!binary && !tail && typeof head === 'string') return head;
   const start = typeof head === 'string' ? new TextEncoder().encode(head) : head;
   const bytes = new Uint8Array(start.length + (tail?.length ?? 0));

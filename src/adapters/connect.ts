@@ -6,7 +6,6 @@ import { type Address, createDial, type Dial, type DialEnd, type DialState } fro
 import { must, numbers } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { ClientProtocol } from '../core/subprotocol.ts';
-import type { WebSocketConstructor } from './browser.ts';
 
 export interface ConnectOptions {
   /** What is offered, by preference; the one that the server chooses is spoken. */
@@ -40,25 +39,25 @@ export function connect(url: Address, options: ConnectOptions): Dial {
   const { onError = (error) => console.error('subwire:', error) } = options;
   must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
   const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
-  return dialServer(url, { ...options, openTimeout, retry, changed, onError });
+  const { connect: transport = webSocket(options.webSocketImpl) } = options;
+  return dialServer(url, { ...options, connect: transport, openTimeout, retry, changed, onError });
 }
 
-type Needed = 'openTimeout' | 'retry' | 'changed' | 'onError';
+type Needed = 'connect' | 'openTimeout' | 'retry' | 'changed' | 'onError';
 
 /** The same for clients, which say by themselves what has a default in {@link connect}. */
 export function dialServer(
   url: Address,
   options: ConnectOptions & { readonly [Name in Needed]: NonNullable<ConnectOptions[Name]> },
 ): Dial {
-  const { webSocketImpl, clock = hostClock, changed } = options;
+  const { clock = hostClock, changed } = options;
   const [first] = [url].flat();
   must(first && (typeof first === 'string' || typeof first === 'function'), 'url', 'a URL, some, or a function', url);
-  must(!webSocketImpl || typeof webSocketImpl === 'function', 'webSocketImpl', 'a WebSocket class', webSocketImpl);
   let forget: (() => void) | undefined;
   const dial: Dial = createDial({
     ...options,
     url,
-    transport: options.connect ?? webSocket(webSocketImpl as WebSocketConstructor | undefined),
+    transport: options.connect,
     clock,
     limits: resolveClientLimits(options.limits),
     report: options.onError,

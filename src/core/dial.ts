@@ -69,7 +69,7 @@ export const nobody: SocketReceiver = { received() {}, drained() {}, closed() {}
 
 /** Idle until `start()` is called. */
 export function createDial(options: DialOptions): Dial {
-  const { url, protocols, transport, clock, limits, openTimeout, retry, changed, report } = options;
+  const { url, protocols, clock, report } = options;
   const { connection: connect = (made) => new LiveConnection(made) } = options;
   let nextUrl = 0;
   // Which step this is: what an attempt of an earlier one still tells is not heard.
@@ -132,7 +132,7 @@ export function createDial(options: DialOptions): Dial {
     if (state === 'idle' || state === 'connected') dial.attempt = 0;
     wait(deadline);
     try {
-      changed(state, end);
+      options.changed(state, end);
     } catch (error) {
       report(error);
     }
@@ -140,7 +140,7 @@ export function createDial(options: DialOptions): Dial {
   }
 
   async function begin(): Promise<void> {
-    const own = enter('connecting', clock.now() + openTimeout);
+    const own = enter('connecting', clock.now() + options.openTimeout);
     if (step !== own) return; // a listener stopped it
     const failed: Attempt['failed'] = (code, reason, error) => {
       if (step === own) lost({ code, reason, error });
@@ -149,7 +149,7 @@ export function createDial(options: DialOptions): Dial {
       const addresses = typeof url === 'function' ? [await url()] : [url].flat();
       const address = addresses[nextUrl++ % addresses.length] as string;
       if (step !== own) return;
-      const giveUp = transport(address, offer(protocols), {
+      const giveUp = options.transport(address, offer(protocols), {
         opened(socket) {
           if (step === own) return opened(socket, address);
           // It was given up and opened nevertheless.
@@ -178,10 +178,8 @@ export function createDial(options: DialOptions): Dial {
     }
     wait(never);
     const connection = connect({
+      ...options,
       socket,
-      clock,
-      limits,
-      report,
       faults: spoken.faults,
       ended(ended, end) {
         if (dial.connection === ended) lost(end);
@@ -199,7 +197,7 @@ export function createDial(options: DialOptions): Dial {
     dial.connection = undefined;
     let answer: boolean | number = false;
     try {
-      answer = retry(end, dial.attempt++);
+      answer = options.retry(end, dial.attempt++);
       // As a number, `false` is 0 and `true` is 1.
       must((answer as number) >= 0, 'retry()', 'a boolean, or a number of ms', answer);
     } catch (error) {

@@ -51,9 +51,13 @@ export function createListeners<Events extends Named<Events>>(
       };
     },
     emit(event, ...details) {
-      const heard = listeners.filter(([name]) => name === event);
-      for (const [, listener] of heard) guard(() => listener?.(...(details as never[])));
-      return heard.length > 0;
+      let heard = false;
+      for (const [name, listener] of listeners) {
+        if (name !== event) continue;
+        heard = true;
+        guard(() => listener?.(...(details as never[])));
+      }
+      return heard;
     },
   };
 }

@@ -140,7 +140,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
         alive(now);
         emit('pong', true, message.payload);
       } else if (message.type !== 'connection_ack') {
-        if (!unsent) throw new ProtocolError('malformed', `First message cannot be of type ${message.type}`);
+        if (!unsent) throw new ProtocolError('malformed', `${message.type} before connection_ack`);
         // [GQL-65] What belongs to no operation, or to one that is over, was under way when we cancelled.
         operations.get(message.id)?.[message.type]((message as { payload?: never }).payload as never);
       } else if (!unsent) {

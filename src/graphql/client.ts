@@ -1,4 +1,4 @@
-import { clock as hostClock } from '#socket';
+import { clock as hostClock, textWebSocket } from '#socket';
 import { dialServer } from '../adapters/connect.ts';
 import { asyncDispose, createSubscription } from '../bus/subscription.ts';
 import { never } from '../core/clock.ts';
@@ -56,6 +56,7 @@ export function createClient(options: ClientOptions): Client {
   const dial = dialServer(options.url, {
     ...options,
     clock,
+    connect: options.connect ?? textWebSocket(options.webSocketImpl),
     openTimeout: 10_000,
     onError: report,
     protocols: [

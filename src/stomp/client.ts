@@ -1,3 +1,4 @@
+import { webSocket } from '#socket';
 import { dialServer } from '../adapters/connect.ts';
 import type { Fault } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
@@ -191,6 +192,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   const dial = dialServer(brokerURL ?? 'stomp:', {
     ...options,
+    connect: options.connect ?? webSocket(options.webSocketImpl),
     openTimeout: connectionTimeout,
     onError: report,
     protocols: [

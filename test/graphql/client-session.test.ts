@@ -107,7 +107,7 @@ describe('handshake', () => {
     const payload = type === 'error' ? [{ message: 'x' }] : { query: '' };
     expect(fault(() => say(session, { id: '1', type, payload }))).toEqual([
       'malformed',
-      `First message cannot be of type ${type}`,
+      `${type} before connection_ack`,
     ]);
   });
 

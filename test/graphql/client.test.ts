@@ -515,7 +515,7 @@ describe('coming back', () => {
     await clock.settle();
     say(socket, { id: '1', type: 'complete' });
     socket.hangUp(1006);
-    expect(sink.told).toEqual([['error', closedEvent(4004, 'First message cannot be of type complete')]]);
+    expect(sink.told).toEqual([['error', closedEvent(4004, 'complete before connection_ack')]]);
   });
 });
 
