@@ -180,7 +180,7 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   protected lastWords(error: ProtocolError): boolean {
     if (this.closing || this.fault) return false;
     this.fault = error.fault;
-    this.#guard(() => this.session?.fail?.(error));
+    this.enter(() => this.session?.fail?.(error));
     return !this.closing;
   }
 
@@ -212,16 +212,8 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
     this.state = 'ended';
     this.wakeAt = never;
     this.options.clock.forget(this);
-    this.#guard(() => this.session?.end(code, reason));
+    this.enter(() => this.session?.end(code, reason));
     this.options.ended?.(this, { code, reason, fault: this.fault });
-  }
-
-  #guard(run: () => void): void {
-    try {
-      run();
-    } catch (bug) {
-      this.report(bug);
-    }
   }
 
   report(error: unknown): void {
