@@ -102,7 +102,7 @@ export interface ClientOptions extends ClientSessionOptions {
   readonly on?: { readonly [Event in keyof ClientEvents]?: ClientEvents[Event] | undefined } | undefined;
   /** A `WebSocket` class. Default: the browser's; in Node that of the installed `ws`. */
   readonly webSocketImpl?: unknown;
-  /** Names an operation; no two that run may have the same. Default: some 50 random bits. */
+  /** Names an operation; no two that run may have the same. Default: 72 random bits. */
   readonly generateID?: ((payload: SubscribePayload) => string) | undefined;
   /** Full-jitter back-off, in ms. Default: base 4,000, cap 30,000; after 1001, 1012 and 1013 the server's own hint. */
   readonly backoff?: BackoffOptions | undefined;

@@ -17,7 +17,7 @@ export { ConnectionClosed } from './closed.ts';
 export type { FormattedError, FormattedExecutionResult, Message, SubscribePayload } from './codec.ts';
 
 const defaults = { keepAlive: 0, connectionAckWaitTimeout: 0, lazyCloseTimeout: 0, retryAttempts: never };
-const randomId = (): string => Math.random().toString(36).slice(2);
+const randomId = (): string => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(9))));
 
 /**
  * A client of graphql-transport-ws, in the shape of graphql-ws's: Apollo's `GraphQLWsLink`, urql and Relay take it.
