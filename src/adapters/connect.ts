@@ -2,7 +2,7 @@ import { clock as hostClock, onWake, webSocket } from '#socket';
 import type { BackoffOptions } from '../core/backoff.ts';
 import { type ClientLimitOptions, resolveClientLimits } from '../core/client-limits.ts';
 import type { Timers } from '../core/clock.ts';
-import { type Address, createDial, type Dial, type DialEnd, type DialState } from '../core/dial.ts';
+import { type Address, createDial, type Dial, type DialEnd, type DialOptions, type DialState } from '../core/dial.ts';
 import { must, numbers } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { ClientProtocol } from '../core/subprotocol.ts';
@@ -35,32 +35,33 @@ export interface ConnectOptions {
  * Throws a `TypeError` that names the option when one is wrong.
  */
 export function connect(url: Address, options: ConnectOptions): Dial {
-  const { protocols, retry = () => true, changed = () => {} } = options;
-  const { onError = (error) => console.error('subwire:', error) } = options;
-  must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
+  const {
+    protocols,
+    retry = () => true,
+    changed = () => {},
+    connect: transport = webSocket(options.webSocketImpl),
+  } = options;
+  const { onError: report = (error) => console.error('subwire:', error) } = options;
   const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
-  const { connect: transport = webSocket(options.webSocketImpl) } = options;
-  return dialServer(url, { ...options, connect: transport, openTimeout, retry, changed, onError });
+  must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
+  return dialServer({ ...options, url, transport, openTimeout, retry, changed, report });
 }
 
-type Needed = 'connect' | 'openTimeout' | 'retry' | 'changed' | 'onError';
+export interface DialServerOptions extends Omit<DialOptions, 'clock' | 'limits'> {
+  readonly clock?: Timers | undefined;
+  readonly limits?: ClientLimitOptions | undefined;
+}
 
-/** The same for clients, which say by themselves what has a default in {@link connect}. */
-export function dialServer(
-  url: Address,
-  options: ConnectOptions & { readonly [Name in Needed]: NonNullable<ConnectOptions[Name]> },
-): Dial {
-  const { clock = hostClock, changed } = options;
+/** The same for clients, which know their protocols. */
+export function dialServer(options: DialServerOptions): Dial {
+  const { url, clock = hostClock, changed } = options;
   const [first] = [url].flat();
   must(first && (typeof first === 'string' || typeof first === 'function'), 'url', 'a URL, some, or a function', url);
   let forget: (() => void) | undefined;
-  const dial: Dial = createDial({
+  const dial = createDial({
     ...options,
-    url,
-    transport: options.connect,
     clock,
     limits: resolveClientLimits(options.limits),
-    report: options.onError,
     changed(state, end) {
       // Wake-ups are heard only while something is wanted: an idle client leaves nothing behind.
       if (state !== 'idle') forget ??= onWake(dial.wake);

@@ -119,8 +119,8 @@ export function createDial(options: DialOptions): Dial {
 
   function wait(deadline: number): void {
     dial.deadline = deadline;
-    if (deadline === never) clock.forget(dial);
-    else clock.watch(dial);
+    clock.forget(dial);
+    clock.watch(dial);
   }
 
   /** Give up what was under way, and begin another step: its number is returned. */

@@ -2,7 +2,7 @@ import { clock as hostClock, textWebSocket } from '#socket';
 import { dialServer } from '../adapters/connect.ts';
 import { asyncDispose, createSubscription } from '../bus/subscription.ts';
 import { never } from '../core/clock.ts';
-import { messageOf } from '../core/dial.ts';
+import { type Dial, messageOf } from '../core/dial.ts';
 import { closeReason, ProtocolError } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
 import { numbers } from '../core/options.ts';
@@ -53,12 +53,12 @@ export function createClient(options: ClientOptions): Client {
     emit('state');
   }
 
-  const dial = dialServer(options.url, {
+  const dial: Dial = dialServer({
     ...options,
     clock,
-    connect: options.connect ?? textWebSocket(options.webSocketImpl),
+    transport: options.connect ?? textWebSocket(options.webSocketImpl),
     openTimeout: 10_000,
-    onError: report,
+    report,
     protocols: [
       {
         names: [GRAPHQL_TRANSPORT_WS_PROTOCOL],

@@ -190,11 +190,12 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   // ── the connection ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  const dial = dialServer(brokerURL ?? 'stomp:', {
+  const dial = dialServer({
     ...options,
-    connect: options.connect ?? webSocket(options.webSocketImpl),
+    url: brokerURL ?? 'stomp:',
+    transport: options.connect ?? webSocket(options.webSocketImpl),
     openTimeout: connectionTimeout,
-    onError: report,
+    report,
     protocols: [
       {
         names: brokerURL === undefined ? [] : [...versions.map(subprotocolOf), 'stomp'],
