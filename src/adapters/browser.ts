@@ -36,11 +36,10 @@ export const webSocket = (constructor?: unknown): Transport => over(constructor,
 export const textWebSocket = (constructor?: unknown): Transport => over(constructor, ({ head }) => head as string);
 
 function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transport {
-  const check = (valid: unknown): void => must(valid, 'webSocketImpl', 'a WebSocket class', constructor);
-  check(!constructor || typeof constructor === 'function');
+  must(!constructor || typeof constructor === 'function', 'webSocketImpl', 'a WebSocket class', constructor);
   return (url, protocols, attempt) => {
     const Constructor = (constructor ?? globalThis.WebSocket) as WebSocketConstructor | undefined;
-    check(Constructor);
+    must(Constructor, 'webSocketImpl', 'a WebSocket class', constructor);
     return openWith(new (Constructor as WebSocketConstructor)(url, protocols as string[]), messageOf, attempt);
   };
 }

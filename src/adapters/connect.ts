@@ -3,6 +3,7 @@ import type { BackoffOptions } from '../core/backoff.ts';
 import { type ClientLimitOptions, resolveClientLimits } from '../core/client-limits.ts';
 import type { Timers } from '../core/clock.ts';
 import { type Address, createDial, type Dial, type DialEnd, type DialOptions, type DialState } from '../core/dial.ts';
+import { createListeners } from '../core/listeners.ts';
 import { must, numbers } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { ClientProtocol } from '../core/subprotocol.ts';
@@ -41,7 +42,8 @@ export function connect(url: Address, options: ConnectOptions): Dial {
     changed = () => {},
     connect: transport = webSocket(options.webSocketImpl),
   } = options;
-  const { onError: report = (error) => console.error('subwire:', error) } = options;
+  const { onError = (error: unknown) => console.error('subwire:', error) } = options;
+  const { report } = createListeners(onError);
   const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
   must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
   return dialServer({ ...options, url, transport, openTimeout, retry, changed, report });

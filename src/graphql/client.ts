@@ -128,7 +128,7 @@ export function createClient(options: ClientOptions): Client {
       if (!retryWait) return true;
       const loss = closed;
       const waits = (): boolean => closed === loss && dial.state === 'waiting';
-      new Promise<void>((resolve) => resolve(retryWait(attempt))).then(
+      (async () => retryWait(attempt))().then(
         () => waits() && dial.start(),
         (error) => {
           if (!waits()) return;

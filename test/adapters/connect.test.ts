@@ -111,7 +111,7 @@ test('[CONN-37] wake-ups are heard only while something is wanted', () => {
   vi.unstubAllGlobals();
 });
 
-test('[CONN-25] errors of hooks go to onError, or to console.error', () => {
+test('[CONN-25] errors of hooks go to onError, or to console.error; one that throws ends nothing', () => {
   const heard = vi.spyOn(console, 'error').mockImplementation(() => {});
   const bug = new Error('hook');
   const changed = (): never => {
@@ -120,4 +120,13 @@ test('[CONN-25] errors of hooks go to onError, or to console.error', () => {
   connect('ws://x', { protocols: [scriptedClient()], connect: nowhere, clock: createFakeClock(), changed }).start();
   expect(heard).toHaveBeenCalledWith('subwire:', bug);
   heard.mockRestore();
+  const onError = vi.fn(changed);
+  connect('ws://x', {
+    protocols: [scriptedClient()],
+    connect: nowhere,
+    clock: createFakeClock(),
+    changed,
+    onError,
+  }).start();
+  expect(onError).toHaveBeenCalledTimes(1);
 });
