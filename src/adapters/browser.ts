@@ -1,5 +1,6 @@
+import { must } from '../core/options.ts';
 import type { Attempt, Socket, SocketReceiver, Transport } from '../core/socket.ts';
-import { decodeUtf8Lossy, encodeUtf8, type Wire } from '../core/wire.ts';
+import type { Wire } from '../core/wire.ts';
 
 export { timers as clock } from '../core/timers.ts';
 
@@ -17,26 +18,33 @@ export interface WebSocketLike {
 }
 export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike;
 
-const opened = 1;
-const closed = 3;
+type Message = string | Uint8Array<ArrayBuffer>;
 
 /**
  * A client transport over a WHATWG WebSocket. The rules of that interface are obeyed here, once for all clients:
  * binary messages come as buffers, nothing is sent unless the state is OPEN, an error and the close after it are told
  * once, and a close code that scripts may not send (all but 1000 and 3000 to 4999) is replaced.
  *
+ * Throws a `TypeError` if it is given something else than a class.
+ *
  * @example
  * const transport = webSocket(); // globalThis.WebSocket
  */
-export function webSocket(constructor?: WebSocketConstructor): Transport {
+export const webSocket = (constructor?: unknown): Transport => over(constructor, join);
+
+/** The same for protocols whose messages are text, each a head without a tail. */
+export const textWebSocket = (constructor?: unknown): Transport => over(constructor, ({ head }) => head as string);
+
+function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transport {
+  must(!constructor || typeof constructor === 'function', 'webSocketImpl', 'a WebSocket class', constructor);
   return (url, protocols, attempt) => {
-    const Constructor = constructor ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
-    if (!Constructor) throw new TypeError('There is no WebSocket here: pass one as webSocketImpl');
-    return openWith(new Constructor(url, [...protocols]), attempt);
+    const Constructor = (constructor ?? globalThis.WebSocket) as WebSocketConstructor | undefined;
+    must(Constructor, 'webSocketImpl', 'a WebSocket class', constructor);
+    return openWith(new (Constructor as WebSocketConstructor)(url, protocols as string[]), messageOf, attempt);
   };
 }
 
-function openWith(socket: WebSocketLike, attempt: Attempt): () => void {
+function openWith(socket: WebSocketLike, messageOf: (wire: Wire) => Message, attempt: Attempt): () => void {
   let receiver: SocketReceiver | undefined;
   let told = false;
   let problem: unknown;
@@ -56,19 +64,15 @@ function openWith(socket: WebSocketLike, attempt: Attempt): () => void {
     get bufferedAmount() {
       return socket.bufferedAmount;
     },
-    batches: false,
     write(wires) {
-      if (socket.readyState !== opened) return;
-      for (const wire of wires) socket.send(join(wire));
+      if (socket.readyState === 1) for (const wire of wires) socket.send(messageOf(wire));
     },
-    pause() {},
-    resume() {},
     close(code, reason) {
-      if (socket.readyState < 2) socket.close(code === 1000 || (code >= 3000 && code < 5000) ? code : 4500, reason);
+      socket.close(code === 1000 || (code >= 3000 && code < 5000) ? code : 4500, reason);
     },
     terminate() {
       if (socket.terminate) socket.terminate();
-      else if (socket.readyState < 2) socket.close();
+      else socket.close();
       // A dead peer answers no close frame, and the browser would wait for it.
       end(1006, '');
     },
@@ -87,40 +91,34 @@ function openWith(socket: WebSocketLike, attempt: Attempt): () => void {
   });
   socket.addEventListener('close', ({ code, reason }: { code: number; reason: string }) => end(code, reason));
   return () => {
-    if (told) return;
     told = true;
-    if (socket.readyState < closed) socket.close();
+    socket.close();
   };
 }
 
-function join({ head, tail, binary }: Wire): string | Uint8Array<ArrayBuffer> {
-  // Text has to be handed over as text: bytes would go out as a binary message.
-  if (!binary) return textOf(head) + (tail ? textOf(tail) : '');
-  const start = typeof head === 'string' ? encodeUtf8(head) : head;
+function join({ head, tail, binary }: Wire): Message {
+  if (!binary && !tail && typeof head === 'string') return head;
+  const start = typeof head === 'string' ? new TextEncoder().encode(head) : head;
   const bytes = new Uint8Array(start.length + (tail?.length ?? 0));
   bytes.set(start);
-  if (tail) bytes.set(tail, start.length);
-  return bytes;
+  bytes.set(tail ?? [], start.length);
+  // Text has to be handed over as text: bytes would go out as a binary message.
+  return binary ? bytes : new TextDecoder().decode(bytes);
 }
-
-const textOf = (part: string | Uint8Array): string => (typeof part === 'string' ? part : decodeUtf8Lossy(part));
 
 /**
  * Call back when the network or the tab comes back. `offline` is not believed: an open socket may survive it.
  * Returns how to stop.
  */
 export function onWake(wake: () => void): () => void {
-  const { addEventListener: listen, document } = globalThis as Partial<typeof globalThis>;
-  const stop = new AbortController();
-  const { signal } = stop;
-  listen?.('online', wake, { signal });
-  listen?.('pageshow', wake, { signal });
-  document?.addEventListener(
-    'visibilitychange',
-    () => {
-      if (document.visibilityState === 'visible') wake();
-    },
-    { signal },
-  );
-  return () => stop.abort();
+  const listening = new AbortController();
+  const { signal } = listening;
+  for (const event of ['online', 'pageshow', 'visibilitychange']) {
+    const heard = (): void => {
+      // It is told of a tab that hides as well.
+      if (event !== 'visibilitychange' || !document.hidden) wake();
+    };
+    globalThis.addEventListener?.(event, heard, { signal });
+  }
+  return () => listening.abort();
 }

@@ -2,11 +2,11 @@ import { clock as hostClock, onWake, webSocket } from '#socket';
 import type { BackoffOptions } from '../core/backoff.ts';
 import { type ClientLimitOptions, resolveClientLimits } from '../core/client-limits.ts';
 import type { Timers } from '../core/clock.ts';
-import { type Address, Dial, type DialEnd, type DialState } from '../core/dial.ts';
-import { must, mustBeNumbers } from '../core/options.ts';
+import { type Address, createDial, type Dial, type DialEnd, type DialOptions, type DialState } from '../core/dial.ts';
+import { createListeners } from '../core/listeners.ts';
+import { must, numbers } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { ClientProtocol } from '../core/subprotocol.ts';
-import type { WebSocketConstructor } from './browser.ts';
 
 export interface ConnectOptions {
   /** What is offered, by preference; the one that the server chooses is spoken. */
@@ -36,33 +36,42 @@ export interface ConnectOptions {
  * Throws a `TypeError` that names the option when one is wrong.
  */
 export function connect(url: Address, options: ConnectOptions): Dial {
-  const { protocols, webSocketImpl, backoff, openTimeout = 10_000, retry = () => true } = options;
-  const { changed, onError: report = (error) => console.error('subwire:', error), clock = hostClock } = options;
-  const [first] = [url].flat();
-  const addressed = first && (typeof first === 'string' || typeof first === 'function');
-  must(addressed, 'url', 'an address such as "wss://host/ws", a list of them, or a function', url);
-  must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
-  must(!webSocketImpl || typeof webSocketImpl === 'function', 'webSocketImpl', 'a WebSocket class', webSocketImpl);
-  mustBeNumbers(options, ['openTimeout'], 1);
-  let forget: (() => void) | undefined;
-  const dial: Dial = new Dial({
-    url,
+  const {
     protocols,
-    transport: options.connect ?? webSocket(webSocketImpl as WebSocketConstructor | undefined),
+    retry = () => true,
+    changed = () => {},
+    connect: transport = webSocket(options.webSocketImpl),
+  } = options;
+  const { onError = (error: unknown) => console.error('subwire:', error) } = options;
+  const { report } = createListeners(onError);
+  const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
+  must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
+  return dialServer({ ...options, url, transport, openTimeout, retry, changed, report });
+}
+
+export interface DialServerOptions extends Omit<DialOptions, 'clock' | 'limits'> {
+  readonly clock?: Timers | undefined;
+  readonly limits?: ClientLimitOptions | undefined;
+}
+
+/** The same for clients, which know their protocols. */
+export function dialServer(options: DialServerOptions): Dial {
+  const { url, clock = hostClock, changed } = options;
+  const [first] = [url].flat();
+  must(first && (typeof first === 'string' || typeof first === 'function'), 'url', 'a URL, some, or a function', url);
+  let forget: (() => void) | undefined;
+  const dial = createDial({
+    ...options,
     clock,
-    openTimeout,
-    retry,
     limits: resolveClientLimits(options.limits),
-    backoff,
-    report,
     changed(state, end) {
       // Wake-ups are heard only while something is wanted: an idle client leaves nothing behind.
-      if (state !== 'idle') forget ??= onWake(() => dial.wake());
+      if (state !== 'idle') forget ??= onWake(dial.wake);
       else {
         forget?.();
         forget = undefined;
       }
-      changed?.(state, end);
+      changed(state, end);
     },
   });
   return dial;

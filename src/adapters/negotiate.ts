@@ -1,7 +1,7 @@
 import { clock, webSocket } from '#socket';
 import { never } from '../core/clock.ts';
 import { nobody } from '../core/dial.ts';
-import { must, mustBeNumbers } from '../core/options.ts';
+import { must, numbers } from '../core/options.ts';
 import type { Socket, SocketReceiver, Transport } from '../core/socket.ts';
 
 export interface NegotiateOptions {
@@ -29,10 +29,10 @@ export function negotiate<Client>(
   clients: Readonly<Record<string, (connect: Transport) => Client>>,
   options: NegotiateOptions = {},
 ): Promise<Client> {
-  const { connect = webSocket(), openTimeout = 10_000 } = options;
+  const { connect = webSocket() } = options;
+  const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
   const offered = Object.keys(clients);
   must(offered.length > 0, 'clients', 'an object from tokens to functions that make clients', clients);
-  mustBeNumbers(options, ['openTimeout'], 1);
 
   return new Promise((resolve, reject) => {
     let abandon = (): void => {};
@@ -97,7 +97,6 @@ function handOver(
     receiver: {
       // A server of these protocols does not speak first: before the socket was taken there is nothing to be lost.
       received: (data) => taker?.received(data),
-      flush: () => taker?.flush(),
       drained: () => taker?.drained(),
       closed(code, reason) {
         free = false;

@@ -174,7 +174,7 @@ function bindStream(
     systemClock.afterTurn(() => {
       if (code === CloseCode.abnormal) code = CloseCode.normal;
       if (receiver.ended) return receiver.ended();
-      receiver.flush();
+      receiver.flush?.();
       raw.end();
     });
   }

@@ -24,12 +24,17 @@ export interface Subscription<T> extends AsyncIterableIterator<T, undefined>, As
 /** The values that wait for a reader of an iterator are this many at the most, unless said otherwise. */
 export const defaultBuffer = 1_000;
 
-// Browsers of 2023 do not have the symbol yet.
-const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
+/** Browsers of 2023 do not have the symbol yet. */
+export const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
-interface Reader<T> {
-  resolve(result: IteratorResult<T, undefined>): void;
-  reject(error: unknown): void;
+interface Failure {
+  readonly error: unknown;
+}
+
+/** The last result of an iteration. */
+async function ending(failure?: Failure): Promise<IteratorReturnResult<undefined>> {
+  if (failure) throw failure.error;
+  return { done: true, value: undefined };
 }
 
 /** A source that was started. */
@@ -41,9 +46,9 @@ export interface Stoppable {
 class Feed<T> implements Sink<T> {
   sink: Sink<T> | undefined;
   waiting: T[] | undefined;
-  readers: Reader<T>[] | undefined;
+  readers: ((result: IteratorResult<T, undefined> | Promise<IteratorResult<T, undefined>>) => void)[] | undefined;
   ended = false;
-  failure: { readonly error: unknown } | undefined;
+  failure: Failure | undefined;
   source: Stoppable | undefined;
   readonly #buffer: number;
 
@@ -55,37 +60,32 @@ class Feed<T> implements Sink<T> {
     if (this.ended) return;
     if (this.sink) return this.sink.next(value);
     const reader = this.readers?.shift();
-    if (reader) return reader.resolve({ done: false, value });
+    if (reader) return reader({ done: false, value });
     this.waiting ??= [];
     if (this.waiting.length < this.#buffer) return void this.waiting.push(value);
     this.waiting = undefined;
-    this.error(new Error(`A subscription was not read: more than ${this.#buffer} values were waiting`));
+    this.error(new Error(`A subscription is not read: more than ${this.#buffer} values wait`));
   }
 
   error(error: unknown): void {
-    if (this.ended) return;
-    this.end({ error });
-    this.sink?.error(error);
+    if (this.end({ error })) this.sink?.error(error);
   }
 
   complete(): void {
-    if (this.ended) return;
-    this.end();
-    this.sink?.complete();
+    if (this.end()) this.sink?.complete();
   }
 
-  end(failure?: { readonly error: unknown }): void {
-    if (this.ended) return;
+  /** False: it had ended already. */
+  end(failure?: Failure): boolean {
+    if (this.ended) return false;
     const { readers } = this;
     this.ended = true;
     this.readers = undefined;
     this.source?.stop();
     // Told to whoever waits, else kept for the next who asks.
     if (!readers?.length) this.failure = failure;
-    for (const reader of readers ?? []) {
-      if (failure) reader.reject(failure.error);
-      else reader.resolve({ done: true, value: undefined });
-    }
+    for (const reader of readers ?? []) reader(ending(failure));
+    return true;
   }
 }
 
@@ -99,22 +99,21 @@ class FeedSubscription<T> implements Subscription<T> {
   async next(): Promise<IteratorResult<T, undefined>> {
     const feed = this.#feed;
     if (feed.waiting?.length) return { done: false, value: feed.waiting.shift() as T };
-    if (feed.failure) {
-      const { error } = feed.failure;
+    if (feed.ended) {
+      const { failure } = feed;
       feed.failure = undefined;
-      throw error;
+      return ending(failure);
     }
-    if (feed.ended) return { done: true, value: undefined };
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       feed.readers ??= [];
-      feed.readers.push({ resolve, reject });
+      feed.readers.push(resolve);
     });
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
     this.#feed.waiting = undefined;
     this.#feed.complete();
-    return { done: true, value: undefined };
+    return ending();
   }
 
   [Symbol.asyncIterator](): this {

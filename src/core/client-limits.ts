@@ -1,5 +1,5 @@
 import type { ClientLimits } from './limits.ts';
-import { must } from './options.ts';
+import { must, numbers } from './options.ts';
 
 /** The limits of a client; each may be left out, `Infinity` switches one off. */
 export type ClientLimitOptions = { readonly [Name in keyof ClientLimits]?: number | undefined };
@@ -12,15 +12,9 @@ const defaults: ClientLimits = {
   closeTimeout: 10_000,
 };
 
-/** Fill in the defaults. Throws a `TypeError` that names the limit which is none, or is not above 0. */
+/** Fill in the defaults. Throws a `TypeError` that names the limit which is none, or is less than 1. */
 export function resolveClientLimits(options: ClientLimitOptions = {}): ClientLimits {
-  const limits: { -readonly [Name in keyof ClientLimits]: number } = { ...defaults };
-  for (const name in options) {
-    const limit = name as keyof ClientLimits;
-    const value = options[limit] ?? defaults[limit];
-    const right = Object.hasOwn(defaults, name) && typeof value === 'number' && value > 0;
-    must(right, `limits.${name}`, `above 0, and one of ${Object.keys(defaults)}`, value);
-    limits[limit] = value;
-  }
-  return limits;
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(defaults, name));
+  must(!unknown, 'limits', `some of ${Object.keys(defaults)}`, unknown);
+  return numbers(options, defaults, 1, 'limits.');
 }

@@ -44,16 +44,15 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   protected readonly options: ConnectionOptions;
   protected state: 'open' | 'closing' | 'ended' = 'open';
   protected fault: Fault | undefined;
-  #awaited = false;
   /** When to look whether the transport takes more; once closing, when to drop it. */
-  #lookAt: number;
+  protected wakeAt: number;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.socket = socket;
     this.options = options;
     this.limits = options.limits;
     this.sentAt = this.receivedAt = this.now;
-    this.#lookAt = never;
+    this.wakeAt = never;
   }
 
   /** Open the session. It may send, hold or close while it is made. */
@@ -82,31 +81,21 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   get saturated(): boolean {
     const saturated = this.buffered > this.limits.highWaterMark / 2;
     // Whoever is told so waits for `drained`, and not every transport tells when it takes more again.
-    if (saturated) this.#await(drainPoll);
+    if (saturated) this.wakeIn(drainPoll);
     return saturated;
   }
 
-  #await(ms: number): void {
+  protected wakeIn(ms: number): void {
     if (this.closing) return;
-    this.#awaited = true;
-    this.#lookAt = Math.min(this.#lookAt, this.now + ms);
+    this.wakeAt = Math.min(this.wakeAt, this.now + ms);
     this.touch();
   }
 
   send(wire: Wire): void {
-    if (!this.closing) this.write([wire]);
-  }
-
-  protected write(wires: readonly Wire[]): void {
-    const { socket } = this;
-    socket.write(wires);
+    if (this.closing) return;
+    this.socket.write([wire]);
     this.sentAt = this.now;
-    // All of it left at once: no transport tells that. Told by `tick`, since this may be inside a call of the session.
-    if (this.#awaited && socket.bufferedAmount === 0) this.#await(0);
   }
-
-  /** Nothing waits for the end of a turn here. */
-  flush(): void {}
 
   received(data: string | Uint8Array): void {
     if (this.closing) return;
@@ -154,14 +143,14 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   get deadline(): number {
-    return this.closing ? this.#lookAt : Math.min(this.sessionDeadline, this.#lookAt);
+    return this.closing ? this.wakeAt : Math.min(this.sessionDeadline, this.wakeAt);
   }
 
   tick(now: number): void {
-    if (this.closing) return now >= this.#lookAt ? this.terminate() : undefined;
-    if (now >= this.#lookAt) {
-      this.#lookAt = never;
-      if (this.buffered > 0) this.#await(drainPoll);
+    if (now >= this.wakeAt) {
+      this.wakeAt = never;
+      if (this.closing) return this.terminate();
+      if (this.buffered > 0) this.wakeIn(drainPoll);
       else this.drained();
     }
     if (!this.closing && now >= this.sessionDeadline) this.enter(() => this.session?.tick(now));
@@ -169,13 +158,12 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
 
   /** Re-read the deadlines. Cheap when nothing moved forward. */
   touch(): void {
-    if (this.state !== 'ended') this.options.clock.watch(this);
+    this.options.clock.watch(this);
   }
 
   drained(): void {
     if (this.closing) return;
-    this.#awaited = false;
-    this.#lookAt = never;
+    this.wakeAt = never;
     this.enter(() => this.session?.drained(this.now));
   }
 
@@ -190,37 +178,19 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
   }
 
   protected fail(error: ProtocolError): void {
-    if (this.lastWords(error)) this.shut(...this.verdict(error));
-  }
-
-  /** Close code and reason of a fault. */
-  protected verdict({ fault, message }: ProtocolError): [code: number, reason: string] {
-    return [this.options.faults?.[fault] ?? 1011, message];
+    if (this.lastWords(error)) this.shut(this.options.faults?.[error.fault] ?? 1011, error.message);
   }
 
   /** False if there were last words already, or if the session dropped the transport instead. */
   protected lastWords(error: ProtocolError): boolean {
     if (this.closing || this.fault) return false;
     this.fault = error.fault;
-    this.#guard(() => this.session?.fail?.(error));
-    if (this.closing) return false;
-    this.beginClose();
-    this.flush();
-    return true;
-  }
-
-  /** From here on nothing is sent and nothing is read; the peer has so long to agree. */
-  protected beginClose(): void {
-    this.state = 'closing';
-    this.#lookAt = this.now + this.limits.closeTimeout;
-    this.touch();
+    this.enter(() => this.session?.fail?.(error));
+    return !this.closing;
   }
 
   finish(code = 1000, reason = ''): void {
-    if (this.closing || this.fault) return;
-    this.flush();
-    // The flush may have found that nobody reads: then that was the end.
-    if (!this.closing) this.shut(code, reason);
+    if (!this.closing && !this.fault) this.shut(code, reason);
   }
 
   protected shut(code: number, reason: string): void {
@@ -228,28 +198,27 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
     this.socket.close(code, closeReason(reason));
   }
 
+  /** From here on nothing is sent and nothing is read; the peer has so long to agree. */
+  protected beginClose(): void {
+    this.state = 'closing';
+    this.wakeAt = this.now + this.limits.closeTimeout;
+    this.touch();
+  }
+
   terminate(): void {
     if (this.state === 'ended') return;
     this.state = 'closing';
-    this.#lookAt = never;
+    this.wakeAt = never;
     this.socket.terminate();
   }
 
   closed(code: number, reason: string): void {
     if (this.state === 'ended') return;
     this.state = 'ended';
-    this.#lookAt = never;
+    this.wakeAt = never;
     this.options.clock.forget(this);
-    this.#guard(() => this.session?.end(code, reason));
+    this.enter(() => this.session?.end(code, reason));
     this.options.ended?.(this, { code, reason, fault: this.fault });
-  }
-
-  #guard(run: () => void): void {
-    try {
-      run();
-    } catch (bug) {
-      this.report(bug);
-    }
   }
 
   report(error: unknown): void {

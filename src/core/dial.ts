@@ -3,7 +3,8 @@ import { never, type Timed, type Timers } from './clock.ts';
 import { type ConnectionEnd, type ConnectionOptions, LiveConnection } from './connection.ts';
 import type { ClientLimits } from './limits.ts';
 import { chosen, offer } from './offer.ts';
-import type { Socket, SocketReceiver, Transport } from './socket.ts';
+import { must } from './options.ts';
+import type { Attempt, Socket, SocketReceiver, Transport } from './socket.ts';
 import type { ClientProtocol } from './subprotocol.ts';
 
 /** One address, several that are tried in turn, or a function that is asked before each attempt. */
@@ -45,194 +46,170 @@ export interface DialOptions {
   report(error: unknown): void;
 }
 
-/** Hears a socket that nobody wants. */
-export const nobody: SocketReceiver = { received() {}, flush() {}, drained() {}, closed() {} };
-
 /** The life of a client's connection: dial, negotiate, notice the loss, wait, dial again, give up. */
-export class Dial implements Timed {
-  readonly keepsAlive = true;
-  state: DialState = 'idle';
-  connection: LiveConnection | undefined;
-  deadline: number = never;
-  /** How often the connection was lost, or could not be made, since it was last ready. */
-  attempt = 0;
-
-  readonly #options: DialOptions;
-  #next = 0;
-  // An attempt that was given up must not come back: its outcome is compared with this.
-  #current: object | undefined;
-  #abandon: (() => void) | undefined;
-  #wasConnected = false;
-
-  constructor(options: DialOptions) {
-    this.#options = options;
-  }
-
+export interface Dial extends Timed {
+  readonly state: DialState;
+  readonly connection: LiveConnection | undefined;
+  /** How often the connection was lost, or could not be made, since it was last ready. `retry` may count anew: 0. */
+  attempt: number;
   /** Want a connection: begins an attempt, or cuts a wait short. Nothing happens if there is one already. */
-  start(): void {
-    if (this.state === 'idle' || this.state === 'waiting') this.#begin();
-  }
-
+  start(): void;
   /** The protocol is ready: the next loss counts from the start. */
-  connected(): void {
-    if (this.state !== 'connecting') return;
-    this.attempt = 0;
-    this.#wasConnected = true;
-    this.#change('connected');
-  }
-
+  connected(): void;
   /** Want none any more: give the attempt or the wait up; a live connection is flushed and closed. */
-  stop(code?: number, reason?: string): void {
-    const { connection } = this;
-    this.#giveUp();
-    this.attempt = 0;
-    this.connection = undefined;
-    if (this.state !== 'idle') this.#change('idle');
-    connection?.finish(code, reason);
-  }
-
+  stop(code?: number, reason?: string): void;
   /** Drop what there is at once, as if it had been lost with this end; a wait for the next attempt is cut short. */
-  lose(code: number, reason: string): void {
-    const { connection, state } = this;
-    if (state === 'waiting') this.#begin();
-    if (state !== 'connecting' && state !== 'connected') return;
-    this.connection = undefined;
-    connection?.terminate();
-    this.#lost({ code, reason, wasConnected: this.#wasConnected });
-  }
-
+  lose(code: number, reason: string): void;
   /** A tab woke up or a network came back: do not wait any longer; is the peer still there? */
-  wake(): void {
-    if (this.state === 'waiting') this.#begin();
-    else this.connection?.probe();
+  wake(): void;
+}
+
+/** Hears a socket that nobody wants. */
+export const nobody: SocketReceiver = { received() {}, drained() {}, closed() {} };
+
+/** Idle until `start()` is called. */
+export function createDial(options: DialOptions): Dial {
+  const { url, protocols, clock, report } = options;
+  const { connection: connect = (socket, made) => new LiveConnection(socket, made) } = options;
+  let nextUrl = 0;
+  // Which step this is: what an attempt of an earlier one still tells is not heard.
+  let step = 0;
+  let abandon: (() => void) | undefined;
+
+  const dial = {
+    keepsAlive: true,
+    state: 'idle' as DialState,
+    connection: undefined as LiveConnection | undefined,
+    deadline: never,
+    attempt: 0,
+    start() {
+      if (dial.state === 'idle' || dial.state === 'waiting') begin();
+    },
+    connected() {
+      if (dial.state === 'connecting') enter('connected');
+    },
+    stop(code?: number, reason?: string) {
+      const connection = detach();
+      if (dial.state !== 'idle') enter('idle');
+      connection?.finish(code, reason);
+    },
+    lose(code: number, reason: string) {
+      if (dial.state === 'waiting') begin();
+      else if (dial.state !== 'idle') {
+        detach()?.terminate();
+        lost({ code, reason });
+      }
+    },
+    wake() {
+      if (dial.state === 'waiting') begin();
+      else dial.connection?.probe();
+    },
+    tick() {
+      if (dial.state === 'waiting') begin();
+      else lost({ code: 1006, reason: 'Connection timeout' });
+    },
+  };
+
+  /** From here on its end is no loss. */
+  function detach(): LiveConnection | undefined {
+    const { connection } = dial;
+    dial.connection = undefined;
+    return connection;
   }
 
-  tick(): void {
-    if (this.state === 'waiting') this.#begin();
-    else if (this.state === 'connecting' && !this.connection) this.#failed(1006, 'Connection timeout');
+  function wait(deadline: number): void {
+    dial.deadline = deadline;
+    clock.forget(dial);
+    clock.watch(dial);
   }
 
-  #begin(): void {
-    const { url, clock, openTimeout } = this.#options;
-    const attempt = {};
-    this.#current = attempt;
-    this.#wasConnected = false;
-    this.#wait(clock.now() + openTimeout);
-    this.#change('connecting');
-    if (this.#current !== attempt) return; // a listener stopped it
-    if (typeof url === 'string') return this.#open(url, attempt);
-    if (typeof url !== 'function') return this.#open(url[this.#next++ % url.length] as string, attempt);
-    // In a promise, so that a function that throws at once is treated as one that rejects.
-    new Promise<string>((resolve) => resolve(url())).then(
-      (address) => this.#current === attempt && this.#open(address, attempt),
-      (error) => this.#current === attempt && this.#failed(4005, messageOf(error), error),
-    );
-  }
-
-  #open(url: string, attempt: object): void {
-    const { transport, protocols } = this.#options;
+  /** Give up what was under way, and begin another step: its number is returned. */
+  function enter(state: DialState, deadline = never, end?: DialEnd): number {
+    const own = ++step;
+    abandon?.();
+    abandon = undefined;
+    dial.state = state;
+    if (state === 'idle' || state === 'connected') dial.attempt = 0;
+    wait(deadline);
     try {
-      const abandon = transport(url, offer(protocols), {
-        opened: (socket) => {
-          if (this.#current === attempt) return this.#opened(socket, url);
+      options.changed(state, end);
+    } catch (error) {
+      report(error);
+    }
+    return own;
+  }
+
+  async function begin(): Promise<void> {
+    const own = enter('connecting', clock.now() + options.openTimeout);
+    if (step !== own) return; // a listener stopped it
+    const failed: Attempt['failed'] = (code, reason, error) => {
+      if (step === own) lost({ code, reason, error });
+    };
+    try {
+      const addresses = typeof url === 'function' ? [await url()] : [url].flat();
+      const address = addresses[nextUrl++ % addresses.length] as string;
+      if (step !== own) return;
+      const giveUp = options.transport(address, offer(protocols), {
+        opened(socket) {
+          if (step === own) return opened(socket, address);
           // It was given up and opened nevertheless.
           socket.terminate();
           return nobody;
         },
-        failed: (code, reason, error) => {
-          if (this.#current === attempt) this.#failed(code, reason, error);
-        },
+        failed,
       });
-      // Some transports are open, or have failed, before they return: then there is nothing to abandon.
-      if (this.#current === attempt && !this.connection) this.#abandon = abandon;
+      // Some transports are open, or have failed, before they return: then there is nothing to give up.
+      if (step === own && !dial.connection) abandon = giveUp;
     } catch (error) {
       // No URL of this transport: another attempt would fail alike, unless the next address is a better one.
-      if (this.#current === attempt) this.#failed(4005, messageOf(error), error);
+      failed(4005, messageOf(error), error);
     }
   }
 
-  #failed(code: number, reason: string, error?: unknown): void {
-    this.#lost({ code, reason, error, wasConnected: false });
-  }
-
-  #opened(socket: Socket, url: string): SocketReceiver {
-    const { protocols, clock, limits, report, connection: make } = this.#options;
+  function opened(socket: Socket, url: string): SocketReceiver {
     const { protocol } = socket;
     const spoken = chosen(protocol, protocols);
-    this.#wait(never);
-    this.#abandon = undefined;
+    abandon = undefined;
     if (!spoken) {
-      const reason = `Server chose ${protocol ? `"${protocol}"` : 'none'} of the offered subprotocols`;
+      const reason = `Subprotocol "${protocol}" was not offered`;
       socket.close(4406, reason);
-      this.#lost({ code: 4406, reason, fault: 'unacceptable', wasConnected: false });
+      lost({ code: 4406, reason, fault: 'unacceptable' });
       return nobody;
     }
-    const options: ConnectionOptions = {
-      clock,
-      limits,
-      report,
+    wait(never);
+    const connection = connect(socket, {
+      ...options,
       faults: spoken.faults,
-      ended: (ended, end) => {
-        if (this.connection !== ended) return;
-        this.connection = undefined;
-        this.#lost({ ...end, wasConnected: this.#wasConnected });
+      ended(ended, end) {
+        if (dial.connection === ended) lost(end);
       },
-    };
-    const connection = make ? make(socket, options) : new LiveConnection(socket, options);
+    });
     // Known before the session speaks, so that it can already be asked about.
-    this.connection = connection;
-    connection.start((opened) => spoken.open(opened, protocol, url));
+    dial.connection = connection;
+    connection.start((started) => spoken.open(started, protocol, url));
     return connection;
   }
 
-  #lost(end: DialEnd): void {
-    this.#giveUp();
-    const lost = {};
-    this.#current = lost;
-    const wait = this.#waitAfter(end, this.attempt++);
-    if (this.#current !== lost) return; // `retry` stopped it
-    if (wait === false) {
-      this.attempt = 0;
-      return this.#change('idle', end);
-    }
-    this.#wait(this.#options.clock.now() + wait);
-    this.#change('waiting', end);
-  }
-
-  #waitAfter(end: DialEnd, attempt: number): number | false {
-    const { retry, report } = this.#options;
+  function lost(problem: Omit<DialEnd, 'wasConnected'>): void {
+    const own = step;
+    const end: DialEnd = { ...problem, wasConnected: dial.state === 'connected' };
+    dial.connection = undefined;
+    let answer: boolean | number = false;
     try {
-      const decision = retry(end, attempt);
-      if (decision === true) return backoff(attempt, this.#options.backoff, readRetryHint(end.reason));
-      if (decision === false || decision >= 0) return decision;
-      throw new TypeError(`retry must return true, false, or a number of ms from 0 up; got ${decision}`);
+      answer = options.retry(end, dial.attempt++);
+      // As a number, `false` is 0 and `true` is 1.
+      must((answer as number) >= 0, 'retry()', 'a boolean, or a number of ms', answer);
     } catch (error) {
+      answer = false;
       report(error);
-      return false;
     }
+    if (step !== own) return; // `retry` stopped it
+    if (answer === false) return void enter('idle', never, end);
+    const ms = answer === true ? backoff(dial.attempt - 1, options.backoff, readRetryHint(end.reason)) : answer;
+    enter('waiting', clock.now() + ms, end);
   }
 
-  #giveUp(): void {
-    this.#current = undefined;
-    this.#abandon?.();
-    this.#abandon = undefined;
-    this.#wait(never);
-  }
-
-  #wait(deadline: number): void {
-    this.deadline = deadline;
-    if (deadline === never) this.#options.clock.forget(this);
-    else this.#options.clock.watch(this);
-  }
-
-  #change(state: DialState, end?: DialEnd): void {
-    this.state = state;
-    try {
-      this.#options.changed(state, end);
-    } catch (error) {
-      this.#options.report(error);
-    }
-  }
+  return dial;
 }
 
 /** What an error says, whatever was thrown. */

@@ -14,13 +14,17 @@ export interface Listeners<Events extends Named<Events>> {
 }
 
 /**
- * Listeners by event; who is added during an event hears the next one.
+ * Listeners by event; who is added during an event hears the next one. `first` are there before all others.
  *
  * @example
  * const { on, emit } = createListeners<{ closed: (code: number) => void }>(console.error);
  */
-export function createListeners<Events extends Named<Events>>(onError: (error: unknown) => void): Listeners<Events> {
-  const listeners: { [Event in keyof Events]?: readonly Listener[] } = {};
+export function createListeners<Events extends Named<Events>>(
+  onError: (error: unknown) => void,
+  first: { readonly [Event in keyof Events]?: Events[Event] | undefined } = {},
+): Listeners<Events> {
+  // Replaced, never changed: an event goes through those that there were when it began.
+  let listeners: readonly (readonly [event: unknown, listener: Listener | undefined])[] = Object.entries(first);
 
   function report(error: unknown): void {
     try {
@@ -40,16 +44,20 @@ export function createListeners<Events extends Named<Events>>(onError: (error: u
     report,
     guard,
     on(event, listener) {
-      const own: Listener = (...details) => guard(() => listener(...details));
-      listeners[event] = [...(listeners[event] ?? []), own];
+      const own = [event, listener] as const;
+      listeners = [...listeners, own];
       return () => {
-        listeners[event] = listeners[event]?.filter((each) => each !== own) ?? [];
+        listeners = listeners.filter((each) => each !== own);
       };
     },
     emit(event, ...details) {
-      const heard = listeners[event] ?? [];
-      for (const listener of heard) listener(...(details as never[]));
-      return heard.length > 0;
+      let heard = false;
+      for (const [name, listener] of listeners) {
+        if (name !== event) continue;
+        heard = true;
+        guard(() => listener?.(...(details as never[])));
+      }
+      return heard;
     },
   };
 }

@@ -19,15 +19,29 @@ export function must(valid: unknown, name: string, expected: string, value: unkn
   if (!valid) throw new TypeError(`${name} must be ${expected}; got ${String(value)}`);
 }
 
+/**
+ * The numbers of these names: those that are given, else the defaults. Throws as {@link must} when one is less than
+ * `least`, or none; `owner` goes before its name.
+ *
+ * @example
+ * const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
+ */
+export function numbers<Name extends string>(
+  given: { readonly [Each in NoInfer<Name>]?: number | undefined },
+  defaults: Readonly<Record<Name, number>>,
+  least: number,
+  owner = '',
+): Record<Name, number> {
+  const values: Record<Name, number> = { ...defaults };
+  for (const name in defaults) {
+    const { [name]: value = defaults[name] } = given;
+    must(typeof value === 'number' && value >= least, owner + name, `a number from ${least} up`, value);
+    values[name] = value;
+  }
+  return values;
+}
+
 /** The options of these names are absent, or numbers of at least `least`. Throws as {@link must}. */
 export function mustBeNumbers(options: object, names: readonly string[], least: number): void {
-  for (const name of names) {
-    const value: unknown = options[name as keyof typeof options];
-    must(
-      value === undefined || (typeof value === 'number' && value >= least),
-      name,
-      `a number from ${least} up`,
-      value,
-    );
-  }
+  numbers(options, Object.fromEntries(names.map((name) => [name, least])), least);
 }

@@ -97,7 +97,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     this.flush();
   }
 
-  override flush(): void {
+  flush(): void {
     const wires = this.#queue;
     if (!wires || this.state === 'ended') return;
     // Looked at before the write, so that one message larger than the mark can still leave.
@@ -107,12 +107,16 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     this.#queuedBytes = 0;
     if (slow && this.fault === undefined) return this.fail(new ProtocolError('tooSlow'));
     if (bytes > this.limits.highWaterMark) this.#largest = bytes;
-    this.write(wires);
+    this.#write(wires);
   }
 
-  protected override write(wires: readonly Wire[]): void {
-    if (this.#gone) this.sentAt = this.now;
-    else super.write(wires);
+  #write(wires: readonly Wire[]): void {
+    this.sentAt = this.now;
+    if (this.#gone) return;
+    const { socket } = this;
+    socket.write(wires);
+    // All of it left at once: no transport tells that. Told by `tick`, since this may be inside a call of the session.
+    if (this.wakeAt !== never && socket.bufferedAmount === 0) this.wakeIn(0);
   }
 
   get #slow(): boolean {
@@ -167,7 +171,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   #pause(): void {
     if (this.#paused || this.state !== 'open') return;
     this.#paused = true;
-    this.socket.pause();
+    this.socket.pause?.();
   }
 
   hold(): void {
@@ -218,7 +222,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     // While we did not read, silence was our own doing.
     this.#heard();
     this.receivedAt = this.now;
-    this.socket.resume();
+    this.socket.resume?.();
   }
 
   override resume<T>(
@@ -327,8 +331,12 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  protected override fail(error: ProtocolError): void {
+    if (this.lastWords(error)) this.shut(...this.#verdict(error));
+  }
+
   /** What the table of the protocol says. A hole in it is a bug, but no reason to leave the connection open. */
-  protected override verdict({ fault, detail }: ProtocolError): [code: number, reason: string] {
+  #verdict({ fault, detail }: ProtocolError): [code: number, reason: string] {
     try {
       const { code, reason } = this.options.faultTable[fault];
       return [code, reason(detail)];
@@ -347,7 +355,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   leave(hint: string, restart: boolean): void {
     const error = new ProtocolError('goingAway');
     if (!this.lastWords(error)) return;
-    const [code, reason] = this.verdict(error);
+    const [code, reason] = this.#verdict(error);
     this.shut(restart ? CloseCode.serviceRestart : code, `${reason}${hint}`);
   }
 
@@ -359,13 +367,19 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
 
   refused(code: number): string {
     const error = new ProtocolError(code === CloseCode.tooLarge ? 'tooLarge' : 'malformed');
-    return this.lastWords(error) ? closeReason(this.verdict(error)[1]) : '';
+    if (!this.lastWords(error)) return '';
+    this.flush();
+    this.beginClose();
+    return closeReason(this.#verdict(error)[1]);
   }
 
   protected override shut(code: number, reason: string): void {
+    this.flush();
+    // The flush may have found that nobody reads: then that was the end.
+    if (this.closing) return;
     this.#heldInput = undefined;
     // The peer's close frame has to be read.
-    this.socket.resume();
+    this.socket.resume?.();
     super.shut(isSendableCode(code) ? code : CloseCode.internalError, reason);
     this.#endIfGone();
   }

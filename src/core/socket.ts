@@ -8,16 +8,16 @@ export interface Socket {
   readonly bufferedAmount: number;
   /** Bytes received so far, parts of unfinished messages included; absent where the transport does not tell. */
   readonly bytesReceived?: number | undefined;
-  /** Should messages wait for the end of the turn, to leave together? False where writes are merged anyway. */
-  readonly batches: boolean;
+  /** Should messages wait for the end of the turn, to leave together? Absent where writes are merged anyway. */
+  readonly batches?: boolean | undefined;
   /** Put messages out, in order, in as few writes as the transport can. Not called after `close`. */
   write(wires: readonly Wire[]): void;
-  /** Stop and go on reading, where the transport can. */
-  pause(): void;
-  resume(): void;
+  /** Stop and go on reading; absent where the transport cannot. */
+  pause?(): void;
+  resume?(): void;
   /** A WebSocket ping (RFC 6455 5.5.2); absent where the transport has none. */
   ping?(): void;
-  /** Begin the close handshake. `code` is sendable and `reason` has at most 123 bytes. */
+  /** Begin the close handshake, once. `code` is sendable and `reason` has at most 123 bytes. */
   close(code: number, reason: string): void;
   /** Drop the connection at once. */
   terminate(): void;
@@ -28,7 +28,7 @@ export interface SocketReceiver {
   /** A whole message of a WebSocket, or any piece of a byte stream. The bytes may be reused after the call. */
   received(data: string | Uint8Array): void;
   /** The peer closes and is about to be answered: what waits for the end of the turn leaves now, or never. */
-  flush(): void;
+  flush?(): void;
   /** The transport takes more: what was buffered is gone. */
   drained(): void;
   /** The peer of a byte stream closed its half: it says no more, and still reads. Absent: then we close as well. */
@@ -38,6 +38,7 @@ export interface SocketReceiver {
 
 /** What a server's transport tells besides. */
 export interface ServerReceiver extends SocketReceiver {
+  flush(): void;
   /** A WebSocket ping came and was answered, or a pong came: the peer lives. */
   pinged(): void;
   ponged(): void;

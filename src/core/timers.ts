@@ -15,33 +15,31 @@ export function createTimers<Timer>(
   setTimer: (run: () => void, ms: number) => Timer,
   clearTimer: (timer: Timer) => void,
 ): Timers {
-  const waiting = new Map<Timed, readonly [at: number, timer: Timer]>();
+  const waiting = new Map<Timed, { readonly at: number; readonly timer: Timer }>();
 
   function arm(timed: Timed, at: number): void {
+    timers.forget(timed);
     const fire = (): void => {
       waiting.delete(timed);
       const now = timers.now();
-      if (timed.deadline <= now) {
-        if (now > at + stall) return arm(timed, now);
+      if (timed.deadline > now) timers.watch(timed);
+      else if (now > at + stall) arm(timed, now);
+      else {
         timed.tick(now);
+        timers.watch(timed);
       }
-      timers.watch(timed);
     };
-    waiting.set(timed, [at, setTimer(fire, Math.min(at - timers.now(), longest))]);
+    waiting.set(timed, { at, timer: setTimer(fire, Math.min(at - timers.now(), longest)) });
   }
 
   const timers: Timers = {
     now: () => performance.now(),
     watch(timed) {
-      const { deadline } = timed;
-      const [at = never] = waiting.get(timed) ?? [];
-      if (!(deadline < at)) return;
-      timers.forget(timed);
-      arm(timed, deadline);
+      if (timed.deadline < (waiting.get(timed)?.at ?? never)) arm(timed, timed.deadline);
     },
     forget(timed) {
-      const entry = waiting.get(timed);
-      if (entry) clearTimer(entry[1]);
+      const wait = waiting.get(timed);
+      if (wait) clearTimer(wait.timer);
       waiting.delete(timed);
     },
   };

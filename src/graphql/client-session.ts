@@ -1,21 +1,16 @@
 import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { BaseConnection, BaseSession } from '../core/subprotocol.ts';
-import type { Wire } from '../core/wire.ts';
-import {
-  encodeComplete,
-  encodeControl,
-  type FormattedExecutionResult,
-  type JSONMessageReplacer,
-  type JSONMessageReviver,
-  type Message,
-} from './codec.ts';
-import { readServerMessage, type ServerMessage } from './server-message.ts';
+import type { FormattedExecutionResult, JSONMessageReplacer, JSONMessageReviver, Message } from './codec.ts';
+import { readServerMessage } from './server-message.ts';
 
-/** An operation of a client. It outlives connections: its `subscribe` message is encoded once and sent on each. */
+/**
+ * An operation of a client. It outlives connections: its `subscribe` message is encoded once and sent on each. What
+ * the server says to it has a method of the same name.
+ */
 export interface ClientOperation {
   readonly id: string;
-  readonly wire: Wire;
+  readonly message: string;
   next(result: FormattedExecutionResult): void;
   /** Ends it: the errors of an `error` message, or why there will be no connection. */
   error(reason: unknown): void;
@@ -38,7 +33,7 @@ export interface ClientSessionOptions {
   readonly connectionAckWaitTimeout?: number | undefined;
   /** Leave pings unanswered; the application answers them. */
   readonly disablePong?: boolean | undefined;
-  /** Second argument of `JSON.parse` for messages, and of `JSON.stringify` for payloads. */
+  /** Second argument of `JSON.parse` and of `JSON.stringify`, for whole messages. */
   readonly jsonMessageReviver?: JSONMessageReviver | undefined;
   readonly jsonMessageReplacer?: JSONMessageReplacer | undefined;
 }
@@ -50,15 +45,14 @@ export interface ClientSessionEvents {
   message: (message: Message) => void;
 }
 
-/** What the sessions of a client share, and whom they tell. Nothing of it throws. */
-export interface ClientSessionHost {
+/** What a session works on, and whom it tells. Nothing of it throws. */
+export interface ClientSessionHost extends ClientSessionOptions {
   readonly operations: ReadonlyMap<string, ClientOperation>;
-  readonly options: ClientSessionOptions;
   emit<Event extends keyof ClientSessionEvents>(event: Event, ...details: Parameters<ClientSessionEvents[Event]>): void;
   connected(payload: Payload): void;
   latency(ms: number): void;
   failed(error: ProtocolError): void;
-  ended(session: ClientSession, code: number, reason: string): void;
+  ended(code: number, reason: string): void;
 }
 
 export interface ClientSession extends BaseSession {
@@ -73,65 +67,49 @@ export interface ClientSession extends BaseSession {
 
 /** The client's side of graphql-transport-ws on one connection: handshake, operations, liveness. Pure. */
 export function openClientSession(connection: BaseConnection, host: ClientSessionHost): ClientSession {
-  const { operations, emit } = host;
-  const { keepAlive = 0, connectionAckWaitTimeout = 0, jsonMessageReplacer: replacer } = host.options;
-  const unsent = new Set<ClientOperation>();
-  let acknowledged = false;
+  const { operations, emit, keepAlive, connectionAckWaitTimeout, disablePong } = host;
+  const { jsonMessageReplacer: replacer, jsonMessageReviver: reviver } = host;
+  /** Absent until the server acknowledged the connection. */
+  let unsent: Set<ClientOperation> | undefined;
   let ackBy = never;
   let pingAt = never;
   let pingedAt = 0;
   let pongBy = never;
 
-  const send = (head: string): void => connection.send({ head, binary: false });
+  const sendText = (head: string): void => connection.send({ head, binary: false });
+  const send = (message: Message): void => sendText(JSON.stringify(message, replacer));
 
   function sendUnsent(): void {
-    for (const operation of unsent) {
+    for (const operation of unsent ?? []) {
       if (connection.saturated) return;
-      unsent.delete(operation);
-      connection.send(operation.wire);
+      unsent?.delete(operation);
+      sendText(operation.message);
     }
   }
 
   function alive(now: number): void {
     pongBy = never;
-    pingAt = keepAlive > 0 ? now + keepAlive : never;
-  }
-
-  function dispatch(message: ServerMessage): void {
-    const { type } = message;
-    if (type === 'connection_ack' && !acknowledged) {
-      acknowledged = true;
-      ackBy = never;
-      // Before anybody is told: a listener may subscribe, and nothing must be sent twice.
-      for (const operation of operations.values()) unsent.add(operation);
-      host.connected(message.payload);
-      return sendUnsent();
-    }
-    if (!acknowledged) throw new ProtocolError('malformed', `First message cannot be of type ${type}`);
-    // [GQL-65] What belongs to no operation, or to one that is over, was under way when we cancelled.
-    if (type === 'next') operations.get(message.id)?.next(message.payload);
-    else if (type === 'error') operations.get(message.id)?.error(message.payload);
-    else if (type === 'complete') operations.get(message.id)?.complete();
+    pingAt = now + (keepAlive || never);
   }
 
   const session: ClientSession = {
     get deadline() {
       return Math.min(ackBy, pingAt, pongBy);
     },
+
     start(params, now) {
-      send(encodeControl('connection_init', params || undefined, replacer));
-      if (connectionAckWaitTimeout > 0) ackBy = now + connectionAckWaitTimeout;
+      send({ type: 'connection_init', payload: params || undefined });
+      ackBy = now + (connectionAckWaitTimeout || never);
       alive(now);
     },
 
     subscribe(operation) {
-      if (!acknowledged) return;
-      unsent.add(operation);
+      unsent?.add(operation);
       sendUnsent();
     },
 
     cancel(operation) {
-      if (acknowledged && !unsent.delete(operation)) send(encodeComplete(operation.id));
+      if (unsent && !unsent.delete(operation)) send({ id: operation.id, type: 'complete' });
     },
 
     ping(payload, now) {
@@ -140,7 +118,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
         pingedAt = now;
         pongBy = now + connection.limits.pongTimeout;
       }
-      send(encodeControl('ping', payload, replacer));
+      send({ type: 'ping', payload });
       connection.touch();
       emit('ping', false, payload);
     },
@@ -148,24 +126,34 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
     receive(data, now) {
       // [CONN-40] Its transport has taken it already.
       if (data.length > connection.limits.maxPayload) throw new ProtocolError('tooLarge', 'Message too large');
-      const message = readServerMessage(data, host.options.jsonMessageReviver);
+      const message = readServerMessage(data, reviver);
       emit('message', message);
       // A listener may have ended it.
       if (connection.closing) return;
       if (message.type === 'ping') {
         const { payload } = message;
         emit('ping', true, payload);
-        if (!host.options.disablePong) {
-          send(encodeControl('pong', payload, replacer));
+        if (!disablePong) {
+          send({ type: 'pong', payload });
           emit('pong', false, payload);
         }
-        const { live } = (payload?.['subwire'] ?? {}) as { readonly live?: unknown };
-        if (typeof live === 'string') operations.get(live)?.live();
+        const { live } = (payload?.['subwire'] ?? {}) as { readonly live?: string };
+        operations.get(live as string)?.live();
       } else if (message.type === 'pong') {
         if (pongBy !== never) host.latency(now - pingedAt);
         alive(now);
         emit('pong', true, message.payload);
-      } else dispatch(message);
+      } else if (message.type !== 'connection_ack') {
+        if (!unsent) throw new ProtocolError('malformed', `${message.type} before connection_ack`);
+        // [GQL-65] What belongs to no operation, or to one that is over, was under way when we cancelled.
+        operations.get(message.id)?.[message.type]((message as { payload?: never }).payload as never);
+      } else if (!unsent) {
+        ackBy = never;
+        // Before anybody is told: a listener may subscribe, and nothing must be sent twice.
+        unsent = new Set(operations.values());
+        host.connected(message.payload);
+        sendUnsent();
+      }
     },
 
     tick(now) {
@@ -180,17 +168,13 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
       if (now >= pingAt) session.ping(undefined, now);
     },
 
-    drained: sendUnsent,
-
     probe(now) {
       if (pongBy === never) session.ping(undefined, now);
     },
 
+    drained: sendUnsent,
     fail: host.failed,
-
-    end(code, reason) {
-      host.ended(session, code, reason);
-    },
+    end: host.ended,
   };
   return session;
 }

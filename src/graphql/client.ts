@@ -1,25 +1,22 @@
-import { clock as hostClock } from '#socket';
-import { connect } from '../adapters/connect.ts';
-import { createSubscription } from '../bus/subscription.ts';
+import { clock as hostClock, textWebSocket } from '#socket';
+import { dialServer } from '../adapters/connect.ts';
+import { asyncDispose, createSubscription } from '../bus/subscription.ts';
 import { never } from '../core/clock.ts';
-import { closeReason, type ProtocolError } from '../core/fault.ts';
+import { type Dial, messageOf } from '../core/dial.ts';
+import { closeReason, ProtocolError } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
-import { mustBeNumbers } from '../core/options.ts';
+import { numbers } from '../core/options.ts';
 import { graphqlClientFaults } from './client-faults.ts';
-import {
-  type ClientOperation,
-  type ClientSession,
-  type ClientSessionHost,
-  openClientSession,
-} from './client-session.ts';
-import type { Client, ClientEvents, ClientOptions, ClientSocket, ClientState, OperationSink } from './client-types.ts';
+import { type ClientOperation, type ClientSession, openClientSession } from './client-session.ts';
+import type { Client, ClientEvents, ClientOptions, ClientState, OperationSink } from './client-types.ts';
 import { ConnectionClosed, isFinal } from './closed.ts';
-import { encodeHead, encodePayload, GRAPHQL_TRANSPORT_WS_PROTOCOL, type SubscribePayload } from './codec.ts';
+import { GRAPHQL_TRANSPORT_WS_PROTOCOL, type SubscribePayload } from './codec.ts';
 
 export type * from './client-types.ts';
 export { ConnectionClosed } from './closed.ts';
 export type { FormattedError, FormattedExecutionResult, Message, SubscribePayload } from './codec.ts';
 
+const defaults = { keepAlive: 0, connectionAckWaitTimeout: 0, lazyCloseTimeout: 0, retryAttempts: never };
 const randomId = (): string => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(9))));
 
 /**
@@ -32,28 +29,22 @@ const randomId = (): string => btoa(String.fromCharCode(...crypto.getRandomValue
  * const client = createClient({ url: 'wss://host/graphql', connectionParams: async () => ({ token: await token() }) });
  */
 export function createClient(options: ClientOptions): Client {
-  const { connectionParams, lazy = true, lazyCloseTimeout = 0, retryAttempts = never } = options;
-  const { retryWait, shouldRetry = (problem: unknown) => problem instanceof ConnectionClosed } = options;
+  const { connectionParams, lazy = true, retryWait } = options;
+  const { shouldRetry = (problem: unknown) => problem instanceof ConnectionClosed, clock = hostClock } = options;
   const { onNonLazyError = console.error, onError = console.error, generateID = randomId } = options;
-  const { clock = hostClock } = options;
-  mustBeNumbers(options, ['lazyCloseTimeout', 'keepAlive', 'connectionAckWaitTimeout', 'retryAttempts'], 0);
+  const { lazyCloseTimeout, retryAttempts } = numbers(options, defaults, 0);
 
   const operations = new Map<string, ClientOperation>();
-  /** Sessions that were stopped on purpose: their socket closes later. */
-  const stopping = new Set<ClientSession>();
+  // Absent while there is no connection, and from when it was stopped on purpose: its socket closes later.
   let session: ClientSession | undefined;
-  let socket: ClientSocket | undefined;
-  let retries = 0;
-  let retrying = false;
   let disposed = false;
-  // How the last connection ended: the fault, what was behind it, the event, and what those get whose operation fails.
+  // How the last connection ended: our own fault, the event, and what those get whose operation fails.
   let failure: ProtocolError | undefined;
-  let cause: unknown;
   let closed: ConnectionClosed;
   let problem: unknown;
-  let snapshot: ClientState = { status: 'idle', attempt: 0, subprotocol: undefined, latency: undefined };
+  let snapshot: ClientState;
 
-  const { guard, report, on, emit } = createListeners<ClientEvents & { state: () => void }>(onError);
+  const { guard, report, on, emit } = createListeners<ClientEvents & { state: () => void }>(onError, options.on);
 
   function update(latency?: number): void {
     const { state: status, attempt } = dial;
@@ -62,43 +53,18 @@ export function createClient(options: ClientOptions): Client {
     emit('state');
   }
 
-  const host: ClientSessionHost = {
-    operations,
-    options,
-    emit,
-    connected(payload) {
-      const wasRetry = retrying;
-      retrying = false;
-      retries = 0;
-      dial.connected();
-      emit('connected', socket as ClientSocket, payload, wasRetry);
-    },
-    latency: update,
-    failed(error) {
-      failure = error;
-      if (error.fault === 'malformed') fault(error);
-    },
-    ended(own, code, reason) {
-      if (stopping.delete(own)) emit('closed', new ConnectionClosed(code, reason));
-    },
-  };
-
-  /** Something is wrong that a close code alone does not explain. */
-  function fault(error: unknown): void {
-    cause = error;
-    emit('error', error);
-  }
-
-  const dial = connect(options.url, {
+  const dial: Dial = dialServer({
     ...options,
-    onError: report,
+    clock,
+    transport: options.connect ?? textWebSocket(options.webSocketImpl),
+    openTimeout: 10_000,
+    report,
     protocols: [
       {
         names: [GRAPHQL_TRANSPORT_WS_PROTOCOL],
         faults: graphqlClientFaults,
         open(connection) {
-          const own = openClientSession(connection, host);
-          const facade = {
+          const socket = {
             protocol: connection.name,
             get readyState() {
               return connection.closing ? 2 : 1;
@@ -106,19 +72,36 @@ export function createClient(options: ClientOptions): Client {
             send: (data: string) => connection.send({ head: data, binary: false }),
             close: (code?: number, reason?: string) => connection.finish(code, reason),
           };
+          const own = openClientSession(connection, {
+            ...options,
+            operations,
+            emit,
+            connected(payload) {
+              const wasRetry = dial.attempt > 0;
+              dial.connected();
+              emit('connected', socket, payload, wasRetry);
+            },
+            latency: update,
+            failed(error) {
+              failure = error;
+              if (error.fault === 'malformed') emit('error', error);
+            },
+            ended(code, reason) {
+              if (session !== own) emit('closed', new ConnectionClosed(code, reason));
+            },
+          });
           session = own;
-          socket = facade;
           connection.resume(
             Promise.resolve()
               .then(() => {
-                emit('opened', facade);
+                emit('opened', socket);
                 return typeof connectionParams === 'function' ? connectionParams() : connectionParams;
               })
               .then((params) => own.start(params, connection.now)),
             () => {},
-            (error) => {
-              fault(error);
-              connection.close('internal', error instanceof Error ? error.message : String(error));
+            (cause) => {
+              emit('error', cause);
+              throw new ProtocolError('internal', messageOf(cause), { cause });
             },
           );
           return own;
@@ -126,35 +109,31 @@ export function createClient(options: ClientOptions): Client {
       },
     ],
 
-    retry(end) {
+    retry(end, attempt) {
       // What we closed for counts, whether or not the peer answered.
+      const own = end.fault && failure;
       closed = new ConnectionClosed(
-        (end.fault && graphqlClientFaults[end.fault]) ?? end.code,
-        end.fault && failure ? closeReason(failure.message) : end.reason,
-        end.error ?? cause,
+        own ? (graphqlClientFaults[own.fault] as number) : end.code,
+        own ? closeReason(own.message) : end.reason,
+        end.error ?? own?.cause ?? own,
       );
       // What our own hook threw says more than that we closed because of it; and `shouldRetry` may know better.
       problem = closed.code === 4005 && closed.cause ? closed.cause : closed;
       if (lazy && operations.size === 0) return false;
       // [GQL-73] The server was done, we are not.
-      if (closed.code === 1000 && end.wasConnected) return 0;
-      let again = false;
-      if (!(problem === closed && isFinal(closed.code)) && retries < retryAttempts) {
-        guard(() => {
-          again = shouldRetry(problem);
-        });
+      if (closed.code === 1000 && end.wasConnected) {
+        dial.attempt = 0;
+        return 0;
       }
-      if (!again) return false;
-      retrying = true;
-      const attempt = retries++;
+      if ((problem === closed && isFinal(closed.code)) || attempt >= retryAttempts || !shouldRetry(problem))
+        return false;
       if (!retryWait) return true;
       const loss = closed;
-      new Promise<void>((resolve) => resolve(retryWait(attempt))).then(
-        () => {
-          if (closed === loss && dial.state === 'waiting') dial.start();
-        },
+      const waits = (): boolean => closed === loss && dial.state === 'waiting';
+      (async () => retryWait(attempt))().then(
+        () => waits() && dial.start(),
         (error) => {
-          if (closed !== loss || dial.state !== 'waiting') return;
+          if (!waits()) return;
           stop();
           fail(error);
         },
@@ -163,10 +142,10 @@ export function createClient(options: ClientOptions): Client {
     },
 
     changed(state, end) {
-      if (state === 'connecting') failure = cause = undefined;
-      if (end) session = socket = undefined;
+      if (state === 'connecting') failure = undefined;
+      if (end) session = undefined;
       update();
-      if (state === 'connecting') emit('connecting', retrying);
+      if (state === 'connecting') emit('connecting', dial.attempt > 0);
       if (!end) return;
       const running = state === 'idle' ? takeAll() : [];
       if (end.error !== undefined) emit('error', end.error);
@@ -174,6 +153,7 @@ export function createClient(options: ClientOptions): Client {
       if (state === 'idle') fail(problem, running);
     },
   });
+  update();
 
   /** Everything that runs; from now on nothing does. */
   function takeAll(): ClientOperation[] {
@@ -183,17 +163,12 @@ export function createClient(options: ClientOptions): Client {
   }
 
   function fail(error: unknown, running = takeAll()): void {
-    retrying = false;
-    retries = 0;
     for (const operation of running) operation.error(error);
     if (!lazy) guard(() => onNonLazyError(error));
   }
 
   function stop(): void {
-    if (session) stopping.add(session);
-    session = socket = undefined;
-    retrying = false;
-    retries = 0;
+    session = undefined;
     dial.stop(1000, 'Normal Closure');
   }
 
@@ -201,7 +176,7 @@ export function createClient(options: ClientOptions): Client {
     deadline: never,
     tick() {
       lazyClose.deadline = never;
-      stop();
+      if (operations.size === 0) stop();
     },
   };
 
@@ -214,12 +189,13 @@ export function createClient(options: ClientOptions): Client {
 
   function subscribe<Result>(payload: SubscribePayload, sink: OperationSink<Result>): () => void {
     const id = generateID(payload);
-    let head: string;
+    let message: string;
     try {
-      if (disposed) throw new Error('The client is disposed: create another one');
+      if (disposed) throw new Error('The client is disposed');
       if (!id || typeof payload.query !== 'string') throw new TypeError('An operation needs an id and a query');
-      if (operations.has(id)) throw new Error(`An operation with the id "${id}" is running already`);
-      head = `${encodeHead(id, 'subscribe')}${encodePayload(sink.onLive ? confirmed(payload) : payload, options.jsonMessageReplacer)}}`;
+      if (operations.has(id)) throw new Error(`Operation "${id}" is running already`);
+      const wanted = sink.onLive ? confirmed(payload) : payload;
+      message = JSON.stringify({ id, type: 'subscribe', payload: wanted }, options.jsonMessageReplacer);
     } catch (error) {
       guard(() => sink.error(error));
       return () => {};
@@ -233,7 +209,7 @@ export function createClient(options: ClientOptions): Client {
     }
     const operation: ClientOperation = {
       id,
-      wire: { head, binary: false },
+      message,
       next(result) {
         try {
           sink.next(result as Result);
@@ -246,7 +222,6 @@ export function createClient(options: ClientOptions): Client {
       live: () => guard(() => sink.onLive?.()),
     };
     operations.set(id, operation);
-    lazyClose.deadline = never;
     if (session) session.subscribe(operation);
     else dial.start();
 
@@ -290,14 +265,9 @@ export function createClient(options: ClientOptions): Client {
     terminate() {
       dial.lose(4499, 'Terminated');
     },
-    // Runtimes before Node 20.5 and some browsers do not have the symbol yet.
-    [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]: async () => client.dispose(),
-  } as Client;
+    [asyncDispose]: async () => client.dispose(),
+  };
 
-  for (const event of Object.keys(options.on ?? {}) as (keyof ClientEvents)[]) {
-    const listener = options.on?.[event];
-    if (listener) on(event, listener);
-  }
   if (!lazy) dial.start();
   return client;
 }

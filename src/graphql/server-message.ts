@@ -5,18 +5,16 @@ import type { JSONMessageReviver, Message } from './codec.ts';
 /** What a server may say. */
 export type ServerMessage = Exclude<Message, { readonly type: 'subscribe' | 'connection_init' }>;
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+// Of what JSON can hold.
+const isObject = (value: unknown): boolean => Object(value) === value && !Array.isArray(value);
+const isErrors = (value: unknown): boolean =>
+  Array.isArray(value) && value.length > 0 && value.every((each) => each?.message !== undefined);
 
-function isServerMessage(value: unknown): value is ServerMessage {
-  if (!isObject(value)) return false;
-  const { type, id, payload } = value;
-  if (type === 'connection_ack' || type === 'ping' || type === 'pong') return payload == null || isObject(payload);
+function isServerMessage(message: unknown): message is ServerMessage {
+  const { type, id, payload } = Object(message) as Record<string, unknown>;
+  if (type === 'connection_ack' || type === 'ping' || type === 'pong') return isObject(payload ?? {});
   if (typeof id !== 'string' || !id) return false;
-  if (type === 'error') {
-    return Array.isArray(payload) && payload.length > 0 && payload.every((each) => isObject(each) && 'message' in each);
-  }
-  return type === 'next' ? isObject(payload) : type === 'complete';
+  return type === 'next' ? isObject(payload) : type === 'error' ? isErrors(payload) : type === 'complete';
 }
 
 /**
@@ -25,12 +23,12 @@ function isServerMessage(value: unknown): value is ServerMessage {
  * Throws a {@link ProtocolError} (fault `malformed`) if it is not JSON, or no message that a server may send.
  */
 export function readServerMessage(data: string | Uint8Array, reviver?: JSONMessageReviver): ServerMessage {
-  let message: unknown;
+  let cause: unknown;
   try {
-    message = JSON.parse(typeof data === 'string' ? data : decodeUtf8(data), reviver);
-  } catch (cause) {
-    throw new ProtocolError('malformed', 'A message must be JSON', { cause });
+    const message: unknown = JSON.parse(typeof data === 'string' ? data : decodeUtf8(data), reviver);
+    if (isServerMessage(message)) return message;
+  } catch (error) {
+    cause = error;
   }
-  if (isServerMessage(message)) return message;
-  throw new ProtocolError('malformed', `Unexpected message: ${JSON.stringify(message)}`);
+  throw new ProtocolError('malformed', `Unexpected message: ${data}`, { cause });
 }

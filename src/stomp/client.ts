@@ -1,4 +1,5 @@
-import { connect } from '../adapters/connect.ts';
+import { webSocket } from '#socket';
+import { dialServer } from '../adapters/connect.ts';
 import type { Fault } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
 import type {
@@ -190,10 +191,12 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   // ── the connection ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  const dial = connect(brokerURL ?? 'stomp:', {
+  const dial = dialServer({
     ...options,
+    url: brokerURL ?? 'stomp:',
+    transport: options.connect ?? webSocket(options.webSocketImpl),
     openTimeout: connectionTimeout,
-    onError: report,
+    report,
     protocols: [
       {
         names: brokerURL === undefined ? [] : [...versions.map(subprotocolOf), 'stomp'],

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { Dial } from '../core/dial.ts';
+import { createDial, type Dial } from '../core/dial.ts';
 import type { ConnectionLimits } from '../core/limits.ts';
 import { deaf } from '../core/negotiate.ts';
 import type { ServerConnection } from '../core/server-connection.ts';
@@ -61,7 +61,7 @@ export class Availability {
     if (this.#probe) return;
     const { transports, clock, limits, connectTimeout, report } = this.#addresses;
     const { length } = transports;
-    const probe: Dial = new Dial({
+    const probe: Dial = createDial({
       url: transports.map((_, index) => String(index)),
       transport: (url, protocols, attempt) => (transports[Number(url)] as Transport)(url, protocols, attempt),
       protocols: [

@@ -1,4 +1,4 @@
-import { Dial, type DialEnd } from '../core/dial.ts';
+import { createDial, type Dial, type DialEnd } from '../core/dial.ts';
 import { CloseCode, type Fault, ProtocolError } from '../core/fault.ts';
 import type { ServerConnection } from '../core/server-connection.ts';
 import type { Transport } from '../core/socket.ts';
@@ -85,7 +85,7 @@ export class Upstream implements BrokerLink, ClientSessionHost {
     this.#options = options;
     this.heartBeat = options.heartbeat;
     this.connectTimeout = connectTimeout;
-    this.#dial = new Dial({
+    this.#dial = createDial({
       url: transports.map((_, index) => String((index + availability.preferred) % length)),
       transport: (url, protocols, attempt) => {
         this.#address = Number(url);

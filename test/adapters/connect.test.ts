@@ -8,15 +8,15 @@ import { echo, scriptedClient } from '../support/scripted-session.ts';
 const nowhere: Transport = () => () => {};
 
 test.each([
-  ['', {}, /^url must be an address/],
-  [[], {}, /^url must be an address/],
-  [5, {}, /^url must be an address/],
+  ['', {}, /^url must be a URL/],
+  [[], {}, /^url must be a URL/],
+  [5, {}, /^url must be a URL/],
   ['ws://x', { protocols: [] }, /^protocols must be a list/],
   ['ws://x', { protocols: undefined }, /^protocols must be a list/],
   ['ws://x', { openTimeout: 0 }, /^openTimeout must be a number from 1 up/],
   ['ws://x', { openTimeout: Number.NaN }, /^openTimeout must be/],
-  ['ws://x', { limits: { pongTimeout: -1 } }, /^limits\.pongTimeout must be above 0/],
-  ['ws://x', { limits: { pingInterval: 1 } }, /^limits\.pingInterval must be .* one of maxPayload/],
+  ['ws://x', { limits: { pongTimeout: -1 } }, /^limits\.pongTimeout must be a number from 1 up/],
+  ['ws://x', { limits: { pingInterval: 1 } }, /^limits must be some of maxPayload.*; got pingInterval/],
 ])('[CONN-10] connect(%j, %j) is a TypeError that names the option', (url, options, message) => {
   expect(() => connect(url as never, { protocols: [scriptedClient()], ...options } as never)).toThrow(TypeError);
   expect(() => connect(url as never, { protocols: [scriptedClient()], ...options } as never)).toThrow(message);
@@ -105,13 +105,13 @@ test('[CONN-37] wake-ups are heard only while something is wanted', () => {
   expect(states).toEqual(['connecting', 'waiting', 'connecting']);
   dial.stop();
   const options = added.mock.calls.map((call) => call[2] as AddEventListenerOptions);
-  expect(options.map(({ signal }) => signal?.aborted)).toEqual([true, true]);
+  expect(options.map(({ signal }) => signal?.aborted)).toEqual([true, true, true]);
   target.dispatchEvent(new Event('online'));
   expect(states.at(-1)).toBe('idle');
   vi.unstubAllGlobals();
 });
 
-test('[CONN-25] errors of hooks go to onError, or to console.error', () => {
+test('[CONN-25] errors of hooks go to onError, or to console.error; one that throws ends nothing', () => {
   const heard = vi.spyOn(console, 'error').mockImplementation(() => {});
   const bug = new Error('hook');
   const changed = (): never => {
@@ -120,4 +120,13 @@ test('[CONN-25] errors of hooks go to onError, or to console.error', () => {
   connect('ws://x', { protocols: [scriptedClient()], connect: nowhere, clock: createFakeClock(), changed }).start();
   expect(heard).toHaveBeenCalledWith('subwire:', bug);
   heard.mockRestore();
+  const onError = vi.fn(changed);
+  connect('ws://x', {
+    protocols: [scriptedClient()],
+    connect: nowhere,
+    clock: createFakeClock(),
+    changed,
+    onError,
+  }).start();
+  expect(onError).toHaveBeenCalledTimes(1);
 });

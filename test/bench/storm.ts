@@ -1,4 +1,4 @@
-import { Dial } from '../../src/core/dial.ts';
+import { createDial, type Dial } from '../../src/core/dial.ts';
 import { connectionLimits, resolveLimits } from '../../src/core/limits.ts';
 import { deaf } from '../../src/core/negotiate.ts';
 import type { Socket, SocketReceiver, Transport } from '../../src/core/socket.ts';
@@ -68,7 +68,7 @@ export function ownStorm(options: StormOptions): StormResult {
       else receivers[index] = attempt.opened(openSocket);
       return () => {};
     };
-    const dial: Dial = new Dial({
+    const dial: Dial = createDial({
       url: 'ws://server',
       protocols: [protocol(() => dial.connected())],
       transport,

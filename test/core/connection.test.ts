@@ -36,7 +36,6 @@ test('a message leaves at once, and nothing after the end', () => {
   const { clock, socket, connection } = open();
   clock.advance(50);
   connection.send(text('a'));
-  connection.flush();
   expect([socket.sent, connection.sentAt]).toEqual([['a'], 1_050]);
   connection.finish();
   connection.send(text('b'));

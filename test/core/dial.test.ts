@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Dial, type DialEnd, type DialOptions, type DialState } from '../../src/core/dial.ts';
+import { createDial, type Dial, type DialEnd, type DialOptions, type DialState } from '../../src/core/dial.ts';
 import { connectionLimits, resolveLimits } from '../../src/core/limits.ts';
 import type { Attempt } from '../../src/core/socket.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -22,7 +22,7 @@ function client(options: Partial<DialOptions> = {}) {
   const errors: unknown[] = [];
   const listeners: ((state: DialState) => void)[] = [];
   const plain = scriptedClient(['plain', 'plain2']);
-  const dial: Dial = new Dial({
+  const dial: Dial = createDial({
     url: 'ws://a',
     protocols: [plain],
     clock,
@@ -226,14 +226,11 @@ test('an attempt that was given up and opens nevertheless is dropped, and harms 
 });
 
 test('[CONN-6] a server that chose none of the offered subprotocols is left with 4406', () => {
-  for (const [name, words] of [
-    ['', 'none'],
-    ['mqtt', '"mqtt"'],
-  ] as const) {
+  for (const name of ['', 'mqtt']) {
     const { dial, ends, last, plain } = client({ retry: () => false });
     dial.start();
     const socket = last().open(name, false);
-    const reason = `Server chose ${words} of the offered subprotocols`;
+    const reason = `Subprotocol "${name}" was not offered`;
     expect(socket.closing).toEqual({ code: 4406, reason });
     socket.hangUp(4406, reason);
     expect([dial.state, plain.sessions.length]).toEqual(['idle', 0]);

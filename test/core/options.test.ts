@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkNames, must, mustBeNumbers } from '../../src/core/options.ts';
+import { checkNames, must, mustBeNumbers, numbers } from '../../src/core/options.ts';
 
 describe('names of options', () => {
   test('a name that is none is refused, with those that there are', () => {
@@ -21,6 +21,13 @@ describe('values of options', () => {
   test('what must hold is said with the name of the option and with what came', () => {
     expect(() => must(false, 'path', 'a string', 5)).toThrow(new TypeError('path must be a string; got 5'));
     expect(() => must('yes', 'path', 'a string', 5)).not.toThrow();
+  });
+
+  test('numbers have defaults, and say whose they are', () => {
+    expect(numbers({ a: 5, b: undefined }, { a: 1, b: 2, c: 3 }, 1)).toEqual({ a: 5, b: 2, c: 3 });
+    expect(() => numbers({ a: 0 }, { a: 1 }, 1, 'limits.')).toThrow(
+      new TypeError('limits.a must be a number from 1 up; got 0'),
+    );
   });
 
   test('numbers are absent, or numbers that are large enough', () => {

@@ -20,13 +20,13 @@ function open(options: ClientSessionOptions = {}, host: Partial<ClientSessionHos
   operations = new Map();
   told = [];
   return openClientSession(connection, {
+    ...options,
     operations,
-    options,
     emit: (event, ...details) => told.push([event, ...details]),
     connected: (payload) => told.push(['connected', payload]),
     latency: (ms) => told.push(['latency', ms]),
     failed: (error) => told.push(['failed', error.fault]),
-    ended: (_session, code, reason) => told.push(['ended', code, reason]),
+    ended: (code, reason) => told.push(['ended', code, reason]),
     ...host,
   });
 }
@@ -34,7 +34,7 @@ function open(options: ClientSessionOptions = {}, host: Partial<ClientSessionHos
 function add(id: string): ClientOperation {
   const operation: ClientOperation = {
     id,
-    wire: { head: `subscribe ${id}`, binary: false },
+    message: `subscribe ${id}`,
     next: (result) => told.push(['next', id, result]),
     error: (errors) => told.push(['error', id, errors]),
     complete: () => told.push(['complete', id]),
@@ -113,7 +113,7 @@ describe('handshake', () => {
     const payload = type === 'error' ? [{ message: 'x' }] : { query: '' };
     expect(fault(() => say(session, { id: '1', type, payload }))).toEqual([
       'malformed',
-      `First message cannot be of type ${type}`,
+      `${type} before connection_ack`,
     ]);
   });
 
@@ -202,7 +202,7 @@ describe('operations', () => {
   });
 
   test('[GQL-66] what is no message is a bad response and is not told', () => {
-    expect(fault(() => session.receive('{', 0))).toEqual(['malformed', 'A message must be JSON']);
+    expect(fault(() => session.receive('{', 0))).toEqual(['malformed', 'Unexpected message: {']);
     expect(fault(() => say(session, { type: 'shout' }))).toEqual(['malformed', 'Unexpected message: {"type":"shout"}']);
     expect(told).toEqual([]);
   });
