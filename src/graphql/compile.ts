@@ -1,6 +1,6 @@
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLSchema } from 'graphql';
 import { isObject } from './codec.ts';
-import type { Encode, ExecuteEvent, PromiseOr } from './execute.ts';
+import type { CompiledOperation, Encode, PromiseOr } from './execute.ts';
 
 /** One operation of a document, compiled: what `compileQuery` of graphql-jit returns. */
 export interface CompiledDocument {
@@ -20,13 +20,6 @@ export type Compile = (
   document: DocumentNode,
   operationName?: string,
 ) => CompiledDocument | ExecutionResult | undefined;
-
-/** How a compiled operation is run, and how its results become JSON. */
-export interface CompiledOperation {
-  /** With a root value other than that of the arguments: an event. */
-  executor(args: ExecutionArgs): ExecuteEvent;
-  readonly encode: Encode;
-}
 
 /**
  * What was compiled of each document, by schema and operation name: once, and for as long as document and schema live.

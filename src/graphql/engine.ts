@@ -1,8 +1,8 @@
 import { type DocumentNode, type ExecutionArgs, type GraphQLSchema, parse, specifiedRules, validate } from 'graphql';
 import { resolveLimits } from '../core/limits.ts';
 import { DocumentCache } from './cache.ts';
-import { CompiledDocuments, type CompiledOperation } from './compile.ts';
-import { type Encode, encoder } from './execute.ts';
+import { CompiledDocuments } from './compile.ts';
+import { type CompiledOperation, type Encode, encoder } from './execute.ts';
 import { type GraphqlLimits, graphqlLimits } from './limits.ts';
 import { type ConnectionParams, checkOptions, type GraphqlOptions } from './options.ts';
 import { type ShareGroup, ShareGroups } from './share.ts';

@@ -1,7 +1,6 @@
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError } from 'graphql';
 import * as graphqlPackage from 'graphql';
 import { encodePayload, type FormattedError, isObject, type JSONMessageReplacer } from './codec.ts';
-import type { CompiledOperation } from './compile.ts';
 
 export type PromiseOr<T> = T | PromiseLike<T>;
 export type OperationKind = 'query' | 'mutation' | 'subscription';
@@ -14,6 +13,13 @@ export type ExecuteEvent = (event: unknown) => PromiseOr<ExecutionResult>;
 
 /** Makes JSON of a result. Throws what `JSON.stringify` throws, and a `TypeError` for what is no result. */
 export type Encode = (result: ExecutionResult) => string;
+
+/** How a compiled operation is run, and how its results become JSON. */
+export interface CompiledOperation {
+  /** With a root value other than that of the arguments: an event. */
+  executor(args: ExecutionArgs): ExecuteEvent;
+  readonly encode: Encode;
+}
 
 /** A subscription's own events, before execution, and how one of them is executed. */
 export class EventStream {
