@@ -206,7 +206,7 @@ describe("graphql-ws's server", () => {
     sockets.on('connection', (socket) => socket.send('{'));
     closed = closeOf();
     expect(await outcome('{ hello }')).toMatchObject([{ error: { code: 4004 } }]);
-    expect(await closed).toEqual([4004, 'A message must be JSON']);
+    expect(await closed).toEqual([4004, 'Unexpected message: {']);
   });
 
   test('[GQL-68] [GQL-70] pings and pongs in both directions', async () => {
