@@ -73,7 +73,9 @@ export class DocumentCache {
   #parse(text: string): ParsedDocument {
     const verdicts = new WeakMap<GraphQLSchema, readonly DocumentError[]>();
     try {
-      return { text, document: this.#options.parse(text), syntaxError: undefined, verdicts, used: false };
+      const document = this.#options.parse(text);
+      if (!document) throw new TypeError('parse must return a document, or throw a GraphQLError');
+      return { text, document, syntaxError: undefined, verdicts, used: false };
     } catch (error) {
       return { text, document: undefined, syntaxError: documentError(error), verdicts, used: false };
     }

@@ -65,6 +65,11 @@ test('a text that is longer than the bound is not kept, and drives nobody out', 
   expect(parser.mock.calls).toEqual([['{ a }'], ['{ a a a a }'], ['{ a a a a }']]);
 });
 
+test('a parser that returns nothing has a bug', () => {
+  const cache = new DocumentCache({ maxLength: 100, parse: () => undefined as never, validate });
+  expect(() => cache.parse('{ a }')).toThrow(/^parse must return a document/);
+});
+
 test('[GQL-24] a document that exhausts the stack is the client’s fault; anything else that rules throw is not', () => {
   const tooDeep = [new GraphQLError('The document is nested too deeply')];
   const exhausted = (): never => {
