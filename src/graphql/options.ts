@@ -119,7 +119,10 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
   /** Hide the messages of errors that were thrown by hooks. Default: whether `NODE_ENV` is `production`. */
   readonly isProd?: boolean | undefined;
 
-  /** After `authenticate`. `false` refuses (4403); an object becomes the payload of `connection_ack`. */
+  /**
+   * After `authenticate`. `false` refuses (4403); an object becomes the payload of `connection_ack`. Not asked again
+   * when credentials are refreshed: what decides about new `connectionParams` belongs into `authenticate`.
+   */
   readonly onConnect?:
     | ((context: Context<Params, Extra>) => PromiseOr<Record<string, unknown> | boolean | Nothing>)
     | undefined;
