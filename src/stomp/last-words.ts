@@ -11,7 +11,9 @@ import { type Version, versions } from './versions.ts';
  */
 export function lastWords({ fault, detail }: ProtocolError, frame: Frame | undefined, version: Version): Wire {
   const message = stompFaults[fault].reason(detail).replace(/[\r\n]+/g, ' ');
-  const headers: Record<string, string> = { message, 'content-type': 'text/plain' };
+  // Without escapes: neither a colon nor a backslash may mean something to a client that reads another version.
+  const plain = version === '1.0' ? message.replaceAll(': ', ', ').replace(/[:\\]/g, ' ') : message;
+  const headers: Record<string, string> = { message: plain, 'content-type': 'text/plain' };
   const receipt = frame && !isConnect(frame) ? frame.headers.get('receipt') : undefined;
   if (receipt !== undefined && (version !== '1.0' || !/[\r\n]/.test(receipt))) headers['receipt-id'] = receipt;
   if (fault === 'unacceptable') headers['version'] = versions.join(',');

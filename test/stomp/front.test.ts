@@ -100,7 +100,7 @@ test.each([
 test('[RELAY-4] a client without a common version hears which there are', () => {
   const { say, socket } = scene();
   const [error] = say(connect('2.0'));
-  expect(error).toMatch(/^ERROR\nmessage:Not acceptable: supported versions are 1\.2, 1\.1, 1\.0\n/);
+  expect(error).toMatch(/^ERROR\nmessage:Not acceptable, supported versions are 1\.2, 1\.1, 1\.0\n/);
   expect(error).toMatch(/\nversion:1\.2,1\.1,1\.0\n/);
   expect(socket.closing?.code).toBe(1002);
 });
@@ -110,7 +110,7 @@ test('[RELAY-21] a STOMP frame connects, any other comes too early', () => {
   expect(one.say('STOMP\naccept-version:1.1\nhost:x\n\n\0')[0]).toMatch(/^CONNECTED\nversion:1\.1\n/);
   const other = scene();
   const [error] = other.say('SEND\ndestination:/a\nreceipt:r\n\n\0');
-  expect(error).toMatch(/^ERROR\nmessage:Malformed frame: SEND before CONNECT\n(.+\n)*receipt-id:r\n/);
+  expect(error).toMatch(/^ERROR\nmessage:Malformed frame, SEND before CONNECT\n(.+\n)*receipt-id:r\n/);
   expect(other.socket.closing?.code).toBe(1002);
 });
 

@@ -61,7 +61,7 @@ test("[RELAY-2] a refusal of the relay's login is told to the application, and n
   const client = scene.client();
   client.say(connect());
   scene.accept().say('ERROR\nmessage:Bad CONNECT\n\nAccess refused for web\0');
-  expect(client.heard()[0]).toMatch(/^ERROR\nmessage:Unavailable: The broker is not available retry within 5000 ms\n/);
+  expect(client.heard()[0]).toMatch(/^ERROR\nmessage:Unavailable, The broker is not available retry within 5000 ms\n/);
   expect(client.socket.closing?.code).toBe(1013);
   expect(String(scene.reported)).toBe(
     'Error: The broker refused the login of the relay: Bad CONNECT Access refused for web',

@@ -84,7 +84,7 @@ describe('connecting', () => {
   test('[STOMP-29] a virtual host that is not known is refused, one that is left out is taken', async () => {
     const desk = createStompDesk({ hosts: ['here'] });
     const peer = await desk.open().send('CONNECT', { 'accept-version': '1.2', host: 'there' });
-    expect(peer.brief()).toEqual(['ERROR Unauthorized: no virtual host "there" here']);
+    expect(peer.brief()).toEqual(['ERROR Unauthorized, no virtual host "there" here']);
     expect(peer.closed?.code).toBe(1008);
     await desk.open().connect('1.2', { host: 'here' });
     await desk.open().connect('1.0');
@@ -101,7 +101,7 @@ describe('connecting', () => {
     const peer = await desk
       .open()
       .raw('CONNECT\naccept-version:1.2\nhost:h\nlogin:a\npasscode:c\n\n\0SEND\ndestination:/topic/t\n\nx\0');
-    expect(peer.brief()).toEqual(['ERROR Unauthorized: login or passcode was not accepted']);
+    expect(peer.brief()).toEqual(['ERROR Unauthorized, login or passcode was not accepted']);
     expect(peer.closed?.code).toBe(1008);
     expect(sent).toEqual([]);
     await desk.open().connect('1.2', { login: 'a', passcode: 'b' });
@@ -128,10 +128,17 @@ describe('connecting', () => {
     expect(peer.reported).toHaveLength(1);
   });
 
+  test('[STOMP-7] [STOMP-69] the words of an ERROR before CONNECTED mean the same in every version', async () => {
+    const peer = createStompDesk().open();
+    await peer.raw('a:b\\x\n\n\0');
+    const [error] = peer.socket.sent;
+    expect(error).toMatch(/^ERROR\nmessage:Malformed frame, a b x before CONNECT\n/);
+  });
+
   test('[STOMP-31] a frame before CONNECT is malformed', async () => {
     const peer = createStompDesk().open();
     expect(await refusal(peer, 'SEND', { destination: '/topic/a' })).toMatchObject({
-      message: 'Malformed frame: SEND before CONNECT',
+      message: 'Malformed frame, SEND before CONNECT',
       code: 1002,
     });
   });
@@ -335,7 +342,7 @@ describe('frames', () => {
     for (const header of ['receipt', 'id']) {
       const { peer } = await connected('1.0');
       await peer.raw(`SUBSCRIBE\ndestination:/topic/a\n${header}:a\rb\n\n\0`);
-      expect(peer.brief()).toEqual([`ERROR Malformed frame: a ${header} with a CR`]);
+      expect(peer.brief()).toEqual([`ERROR Malformed frame, a ${header} with a CR`]);
     }
   });
 });
@@ -855,7 +862,7 @@ describe('receipts and the end', () => {
       desk.clock.advance(29_980);
       expect(peer.closed).toBeUndefined();
       desk.clock.advance(40);
-      expect(peer.brief().at(-1)).toBe('ERROR Unavailable: the application has not answered within 30000 ms');
+      expect(peer.brief().at(-1)).toMatch(/^ERROR Unavailable[:,] the application has not answered within 30000 ms$/);
       expect(peer.closed?.code).toBe(1013);
     },
   );
