@@ -7,7 +7,8 @@ import type { Handshake, Principal } from '../core/subprotocol.ts';
 import { decodeUtf8, encodeUtf8 } from '../core/wire.ts';
 import { textLength } from './allowance.ts';
 import type { Headers } from './codec.ts';
-import { type Destinations, isPrivateTopic, literalTopic, type Owner, type Route } from './destinations.ts';
+import { type Destinations, isPrivateTopic, isReplyTo, literalTopic, type Owner, type Route } from './destinations.ts';
+import { shorten } from './frame-fields.ts';
 import { createMessageForms, type MessageForms, userHeaders } from './message-forms.ts';
 import { type CreateMessage, Queues } from './queues.ts';
 import type { BrokerLimits } from './server-limits.ts';
@@ -61,7 +62,7 @@ type Hook<Request, Result> = (request: Request) => Result | void | Promise<Resul
 /** The application's code in front of the broker. A hook that throws a `ProtocolError` ends the connection by its fault. */
 export interface BrokerHooks {
   readonly authorize?: Hook<AuthorizeRequest, Verdict> | undefined;
-  /** Called for a SEND to an application destination (`/app/…`). What it returns is sent to `reply-to`. */
+  /** Called for a SEND to an application destination (`/app/…`). What it returns is sent to `reply-to`, if the client may. */
   readonly onSend?: Hook<ApplicationMessage, SendReply | undefined> | undefined;
   /** Called for every SUBSCRIBE that is allowed. What it returns is the first message of the subscription. */
   readonly onSubscribe?: Hook<StompRequest, StompReply | undefined> | undefined;
@@ -276,15 +277,21 @@ export class Broker {
       json: () => JSON.parse(text()),
     };
     // In a promise, so that a hook that throws at once is treated as one that rejects.
-    return new Promise((resolve) => resolve(onSend?.(request))).then((answer) => {
+    return new Promise((resolve) => resolve(onSend?.(request))).then(async (answer) => {
       const reply = answer as SendReply | undefined;
       if (!reply) return undefined;
       const to = reply.destination ?? headers.get('reply-to');
       if (to === undefined) {
         throw new Error(`onSend answered ${destination}, but the SEND has no reply-to and the answer no destination`);
       }
+      const route = this.destinations.toSend(to);
+      // Where the client chose, nothing is sent that it could not have sent itself.
+      const chosen = reply.destination === undefined && !isReplyTo(client, route);
+      if (chosen && !(await this.permits(client, 'SEND', to, route, headers))) {
+        throw new ProtocolError('forbidden', `reply-to ${shorten(to)} is not allowed`);
+      }
       const correlation = headers.get('correlation-id');
-      return this.route(this.destinations.toSend(to), {
+      return this.route(route, {
         destination: to,
         body: bytesOf(reply.body),
         contentType: typeOf(reply),

@@ -52,6 +52,10 @@ export interface Owner {
   readonly session: string;
 }
 
+/** A temporary queue of this connection. */
+export const isReplyTo = ({ session }: Owner, route: Route): boolean =>
+  route.kind === 'topic' && route.topic.startsWith(`$reply/${session}/`);
+
 /**
  * Names of destinations: what they mean, and how a topic of the bus looks to a STOMP client. `toSend` and `toSubscribe`
  * throw a {@link ProtocolError}: `malformed` if the name is no good, `forbidden` if nothing here has it.

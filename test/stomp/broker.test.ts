@@ -379,6 +379,29 @@ describe('users', () => {
 });
 
 describe('the application', () => {
+  test('[STOMP-78] an answer goes nowhere where the client could not have sent it itself', async () => {
+    topic('closed-to-replies');
+    for (const replyTo of ['/topic/closed-to-replies', '/queue/closed']) {
+      const asked: string[] = [];
+      const { broker, bus, peer } = await connected({
+        onSend: () => ({ body: 'an answer' }),
+        authorize: ({ command, destination }) => {
+          asked.push(`${command} ${destination}`);
+          return destination === '/queue/closed' ? false : undefined;
+        },
+      });
+      const heard: string[] = [];
+      bus.listen('closed-to-replies', ({ body }) => heard.push(String(body)));
+      await peer.send('SEND', { destination: '/app/x', 'reply-to': '/temp-queue/r' });
+      expect(peer.brief()).toEqual(['MESSAGE an answer']);
+      await peer.send('SEND', { destination: '/app/x', 'reply-to': '/queue/open' });
+      await peer.send('SEND', { destination: '/app/x', 'reply-to': replyTo });
+      expect(peer.brief()).toEqual([`ERROR Forbidden: reply-to ${replyTo} is not allowed`]);
+      expect(asked).toEqual(['/app/x', '/app/x', '/queue/open', '/app/x', replyTo].map((each) => `SEND ${each}`));
+      expect([heard, broker.stats().queued]).toEqual([[], 1]);
+    }
+  });
+
   test('onSend gets the SEND and answers to reply-to, with the correlation-id', async () => {
     const { peer } = await connected({
       onSend: ({ destination, json, text, contentType }) => ({
