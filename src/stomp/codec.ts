@@ -14,6 +14,8 @@ export interface Frame {
   readonly command: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
+  /** The body, if it came as text that is ASCII. */
+  readonly text?: string | undefined;
 }
 
 /** What a decoder takes before it calls a frame too large ([STOMP-23]). */
@@ -28,13 +30,13 @@ export interface DecoderLimits {
   readonly maxBody: number;
 }
 
-const nul = 0;
-const lineFeed = 10;
+const nul = '\0';
+const lineFeed = '\n';
 const carriageReturn = 13;
 /** A frame that comes in pieces starts with a buffer of so many bytes. */
-const firstBuffer = 512;
-/** The same, once its content-length is known. */
-const claimedBuffer = 16_384;
+const firstBuffer = 1_024;
+/** The same, once its head is known. */
+const bodyBuffer = 16_384;
 const nothing = new Uint8Array(0);
 const noHeaders: HeaderInput = [];
 
@@ -44,7 +46,27 @@ export const endOfLine: Wire = { head: '\n', binary: false };
 interface Head {
   readonly command: string;
   readonly headers: Headers;
+  /** Of the body; without content-length it ends where its NUL is. */
   readonly length: number | undefined;
+}
+
+/** A frame that came as ASCII text. Hardly anybody wants the octets of a text. */
+class TextFrame implements Frame {
+  readonly command: string;
+  readonly headers: Headers;
+  readonly text: string;
+  #body: Uint8Array | undefined;
+
+  constructor({ command, headers }: Head, text: string) {
+    this.command = command;
+    this.headers = headers;
+    this.text = text;
+  }
+
+  get body(): Uint8Array {
+    this.#body ??= takeUtf8(this.text);
+    return this.#body;
+  }
 }
 
 /**
@@ -62,46 +84,40 @@ export class Decoder {
   version: Version = '1.2';
 
   readonly #limits: DecoderLimits;
-  #buffer: Uint8Array = nothing;
-  // Is the buffer ours, with room behind `#end`? Else it is a chunk that was pushed.
-  #owned = false;
+  // What was pushed and not pulled lies from `#start` to `#end`. A text is kept as it is while it is ASCII: its units
+  // are its octets. Octets behind `#end` are room for more, in a buffer of our own.
+  #data: string | Uint8Array = nothing;
   #start = 0;
   #end = 0;
-  // Octets from here on were not looked at; lines before it are whole.
+  // Nothing can be had before there is an octet here: those before it were looked at, or are known to be body.
   #scanned = 0;
   #lineStart = 0;
   #lines = 0;
-  // The frame whose body is awaited, where that body starts and, if content-length says so, how long it is.
+  // The frame whose body is awaited.
   #head: Head | undefined;
-  #bodyStart = 0;
 
   constructor(limits: DecoderLimits) {
     this.#limits = limits;
   }
 
-  /** Octets that wait for the rest of their frame, or to be pulled. */
-  get buffered(): number {
-    return this.#end - this.#start;
-  }
-
   /** A frame has begun and has not ended. Tells the truth once `next` returned undefined. */
   get partial(): boolean {
-    return this.#end > this.#start;
+    return this.#head !== undefined || this.#end > this.#start;
   }
 
   /** Take a message of a WebSocket, or any piece of a byte stream. Where it is cut has no meaning ([STOMP-14]). */
   push(data: string | Uint8Array): void {
-    const bytes = typeof data === 'string' ? takeUtf8(data) : data;
     if (this.#start === this.#end) {
-      this.#buffer = bytes;
-      this.#owned = false;
-      this.#start = this.#scanned = this.#lineStart = 0;
-      this.#end = bytes.length;
+      this.#move(typeof data === 'string' && utf8Length(data) !== data.length ? takeUtf8(data) : data);
+      this.#end = this.#data.length;
       return;
     }
-    const room = this.#end + bytes.length;
-    if (!this.#owned || room > this.#buffer.length) this.#grow(bytes.length);
-    this.#buffer.set(bytes, this.#end);
+    const bytes = typeof data === 'string' ? takeUtf8(data) : data;
+    const buffer =
+      typeof this.#data === 'string' || this.#end + bytes.length > this.#data.length
+        ? this.#grow(bytes.length)
+        : this.#data;
+    buffer.set(bytes, this.#end);
     this.#end += bytes.length;
   }
 
@@ -110,80 +126,81 @@ export class Decoder {
    * stream cannot be read on after that.
    */
   next(): Frame | undefined {
-    if (this.#head === undefined && !this.#readHead()) return undefined;
-    return this.#readBody();
+    if (this.#end <= this.#scanned) {
+      // An idle connection keeps no buffer.
+      if (this.#start === this.#end) this.#data = nothing;
+      return undefined;
+    }
+    this.#head ??= this.#readHead();
+    return this.#head && this.#readBody(this.#head);
   }
 
-  /** Move what is left into a buffer of our own: twice as large, or as large as the frame is known to be. */
-  #grow(more: number): void {
+  /** Move what is left into a buffer of our own: four times as large, or as large as the frame is known to be. */
+  #grow(more: number): Uint8Array {
     const kept = this.#end - this.#start;
-    const length = this.#head?.length;
     // A length that is only claimed buys little memory; it grows with what really came.
-    const wanted =
-      length === undefined
-        ? Math.max(firstBuffer, 2 * kept)
-        : Math.min(this.#bodyStart - this.#start + length + 1, Math.max(claimedBuffer, 2 * kept));
-    const buffer = takeBytes(Math.max(kept + more, wanted));
-    buffer.set(this.#buffer.subarray(this.#start, this.#end));
+    const wanted = Math.max(4 * kept, this.#head ? bodyBuffer : firstBuffer);
+    const known = this.#head?.length ?? wanted;
+    const buffer = takeBytes(Math.max(kept + more, Math.min(wanted, known + 1)));
+    const rest = this.#cut(this.#start, this.#end);
+    buffer.set(typeof rest === 'string' ? takeUtf8(rest) : rest);
+    this.#move(buffer);
+    this.#end = kept;
+    return buffer;
+  }
+
+  /** What was left is at the beginning of this. */
+  #move(data: string | Uint8Array): void {
+    this.#data = data;
     this.#scanned -= this.#start;
     this.#lineStart -= this.#start;
-    this.#bodyStart -= this.#start;
     this.#start = 0;
-    this.#end = kept;
-    this.#buffer = buffer;
-    this.#owned = true;
   }
 
-  /** Skip the EOLs between frames ([STOMP-4]). Is there anything behind them? */
-  #skipEndsOfLines(): boolean {
-    const buffer = this.#buffer;
+  #cut(start: number, end: number): string | Uint8Array {
+    return typeof this.#data === 'string' ? this.#data.slice(start, end) : this.#data.subarray(start, end);
+  }
+
+  /** Where this octet is next; the end if there is none. */
+  #find(octet: string, from: number): number {
+    const data = this.#data;
     const end = this.#end;
-    let at = this.#start;
-    for (; at < end; at++) {
-      // The LF of a CR may be on its way.
-      if (buffer[at] === carriageReturn && (at + 1 === end || buffer[at + 1] === lineFeed)) continue;
-      if (buffer[at] !== lineFeed) break;
+    if (typeof data === 'string') {
+      const found = data.indexOf(octet, from);
+      return found === -1 ? end : found;
     }
-    const cut = at === end && at > this.#start && buffer[at - 1] === carriageReturn;
-    this.#start = this.#scanned = this.#lineStart = cut ? at - 1 : at;
-    if (at < end) return true;
-    // An idle connection keeps no buffer.
-    if (!cut) this.#buffer = nothing;
-    return false;
+    const code = octet === nul ? 0 : 10;
+    let at = from;
+    while (at < end && data[at] !== code) at++;
+    return at;
   }
 
-  #readHead(): boolean {
-    if (this.#lines === 0 && this.#scanned === this.#lineStart && !this.#skipEndsOfLines()) return false;
+  /** Code of the octet here. */
+  #at(index: number): number | undefined {
+    return typeof this.#data === 'string' ? this.#data.charCodeAt(index) : this.#data[index];
+  }
+
+  #readHead(): Head | undefined {
     const { maxHeaders, maxHeaderLine, maxHeaderBytes } = this.#limits;
-    const buffer = this.#buffer;
-    const end = this.#end;
     for (;;) {
-      let lineEnd = this.#scanned;
-      // Lines are short: a loop is faster than a call of indexOf.
-      while (lineEnd < end && buffer[lineEnd] !== lineFeed) lineEnd++;
-      const length = lineEnd - this.#lineStart;
-      if (length > maxHeaderLine + 1) throw tooLarge(`a header line of more than ${maxHeaderLine} bytes`);
-      if (lineEnd - this.#start > maxHeaderBytes + 2) throw tooLarge(`headers of more than ${maxHeaderBytes} bytes`);
-      if (lineEnd === end) {
-        this.#scanned = end;
-        return false;
-      }
-      const blank = length === 0 || (length === 1 && buffer[this.#lineStart] === carriageReturn);
-      const blockEnd = this.#lineStart;
+      const lineStart = this.#lineStart;
+      const lineEnd = this.#find(lineFeed, this.#scanned);
+      const length = lineEnd - lineStart;
+      if (length > maxHeaderLine + 1) throw tooLarge('a header line', maxHeaderLine);
+      if (lineEnd - this.#start > maxHeaderBytes + 2) throw tooLarge('headers', maxHeaderBytes);
+      this.#scanned = lineEnd;
+      if (lineEnd === this.#end) return undefined;
       this.#scanned = this.#lineStart = lineEnd + 1;
-      if (blank) {
-        // The blank line of a 1.0 or 1.1 frame has no CR: there it is a header line like any other, and a bad one.
-        this.#bodyStart = lineEnd + 1;
-        this.#lines = 0;
-        this.#parseHead(buffer.subarray(this.#start, blockEnd), length === 1);
-        return true;
-      }
-      if (this.#lines++ > maxHeaders) throw tooLarge(`more than ${maxHeaders} headers`);
+      if (length === 0 || (length === 1 && this.#at(lineStart) === carriageReturn)) {
+        if (this.#lines > 0) return this.#parseHead(lineStart, length === 1);
+        // [STOMP-4] An end of line between frames.
+        this.#start = this.#lineStart;
+      } else if (this.#lines++ > maxHeaders) throw new ProtocolError('tooLarge', `more than ${maxHeaders} headers`);
     }
   }
 
-  #parseHead(block: Uint8Array, blankHasReturn: boolean): void {
-    const text = textOf(block);
+  #parseHead(blank: number, blankHasReturn: boolean): Head {
+    const text = textOf(this.#cut(this.#start, blank));
     const { version } = this;
     let lineEnd = text.indexOf('\n');
     let command = text.slice(0, lineEnd);
@@ -191,6 +208,7 @@ export class Decoder {
     const handshake = isHandshake(bare);
     const returns = handshake || version === '1.2';
     if (returns) command = bare;
+    // The blank line of a 1.0 or 1.1 frame has no CR: there it is a header line like any other, and a bad one.
     else if (blankHasReturn) throw malformed(`an end of line with a CR in ${version}`);
     if (command.includes('\0')) throw malformed('a frame without a command');
     // Looked for once: hardly any frame has a CR or an escape.
@@ -215,52 +233,47 @@ export class Decoder {
       if (!headers.has(name)) headers.set(name, value);
     }
     if (handshake && speaks10(headers)) for (const [name, value] of headers) headers.set(name, trim(value));
-    this.#head = { command, headers, length: this.#lengthOf(headers.get('content-length')) };
-    // A NUL is looked for from here on.
-    this.#scanned = this.#bodyStart;
+    // The head is done with: the body begins here.
+    this.#start = this.#lineStart;
+    this.#lines = 0;
+    const length = this.#lengthOf(headers.get('content-length'));
+    this.#scanned += length ?? 0;
+    return { command, headers, length };
   }
 
   #lengthOf(contentLength: string | undefined): number | undefined {
     if (contentLength === undefined) return undefined;
     if (!/^\d+$/.test(contentLength)) throw malformed('content-length must be a number of octets');
     const length = Number(contentLength);
-    if (length > this.#limits.maxBody) throw tooLarge(`a body of more than ${this.#limits.maxBody} bytes`);
+    if (length > this.#limits.maxBody) throw tooLarge('a body', this.#limits.maxBody);
     return length;
   }
 
-  #readBody(): Frame | undefined {
-    const { command, headers, length } = this.#head as Head;
-    const bodyStart = this.#bodyStart;
-    const end = this.#end;
-    let bodyEnd: number;
-    if (length === undefined) {
-      const found = this.#buffer.indexOf(nul, this.#scanned);
-      bodyEnd = found === -1 || found > end ? end : found;
-      if (bodyEnd - bodyStart > this.#limits.maxBody)
-        throw tooLarge(`a body of more than ${this.#limits.maxBody} bytes`);
-      this.#scanned = bodyEnd;
-    } else {
-      bodyEnd = bodyStart + length;
-      if (bodyEnd < end && this.#buffer[bodyEnd] !== nul)
-        throw malformed('content-length octets are not followed by a NUL');
-    }
-    if (bodyEnd >= end) return undefined;
-    if (bodyEnd > bodyStart && !mayHaveBody(command) && this.version !== '1.0') {
+  #readBody(head: Head): Frame | undefined {
+    const { command, headers, length } = head;
+    const start = this.#start;
+    const end = length === undefined ? this.#find(nul, this.#scanned) : this.#scanned;
+    if (end - start > this.#limits.maxBody) throw tooLarge('a body', this.#limits.maxBody);
+    this.#scanned = end;
+    if (end >= this.#end) return undefined;
+    if (length !== undefined && this.#at(end) !== 0) throw malformed('content-length octets are not followed by a NUL');
+    if (end > start && !mayHaveBody(command) && this.version !== '1.0') {
       throw malformed(`${command} must not have a body`);
     }
-    const body = bodyEnd === bodyStart ? nothing : this.#buffer.subarray(bodyStart, bodyEnd);
+    const body = this.#cut(start, end);
     this.#head = undefined;
-    this.#start = this.#scanned = this.#lineStart = bodyEnd + 1;
-    return { command, headers, body };
+    this.#start = this.#scanned = this.#lineStart = end + 1;
+    return typeof body === 'string' ? new TextFrame(head, body) : { command, headers, body };
   }
 }
 
 const malformed = (detail: string): ProtocolError => new ProtocolError('malformed', detail);
-const tooLarge = (detail: string): ProtocolError => new ProtocolError('tooLarge', detail);
+const tooLarge = (what: string, most: number): ProtocolError =>
+  new ProtocolError('tooLarge', `${what} of more than ${most} bytes`);
 
-function textOf(block: Uint8Array): string {
+function textOf(block: string | Uint8Array): string {
   try {
-    return decodeUtf8(block);
+    return typeof block === 'string' ? block : decodeUtf8(block);
   } catch {
     throw malformed('headers that are not UTF-8');
   }
