@@ -1,5 +1,5 @@
 import { ProtocolError } from '../core/fault.ts';
-import { decodeUtf8, utf8Length, type Wire } from '../core/wire.ts';
+import { decodeUtf8, encodeUtf8, utf8Length, type Wire } from '../core/wire.ts';
 import { type HeaderInput, headerLines, unescapeHeader } from './headers.ts';
 import { takeBytes, takeUtf8 } from './slab.ts';
 import type { Version } from './versions.ts';
@@ -31,8 +31,6 @@ export interface DecoderLimits {
 }
 
 const nul = '\0';
-const lineFeed = '\n';
-const carriageReturn = 13;
 /** A frame that comes in pieces starts with a buffer of so many bytes. */
 const firstBuffer = 1_024;
 /** The same, once its head is known. */
@@ -64,7 +62,7 @@ class TextFrame implements Frame {
   }
 
   get body(): Uint8Array {
-    this.#body ??= takeUtf8(this.text);
+    this.#body ??= encodeUtf8(this.text);
     return this.#body;
   }
 }
@@ -107,18 +105,25 @@ export class Decoder {
 
   /** Take a message of a WebSocket, or any piece of a byte stream. Where it is cut has no meaning ([STOMP-14]). */
   push(data: string | Uint8Array): void {
-    if (this.#start === this.#end) {
-      this.#move(typeof data === 'string' && utf8Length(data) !== data.length ? takeUtf8(data) : data);
+    const kept = this.#end - this.#start;
+    if (kept === 0) {
+      this.#move(typeof data === 'string' && utf8Length(data) > data.length ? encodeUtf8(data) : data);
       this.#end = this.#data.length;
       return;
     }
-    const bytes = typeof data === 'string' ? takeUtf8(data) : data;
-    const buffer =
-      typeof this.#data === 'string' || this.#end + bytes.length > this.#data.length
-        ? this.#grow(bytes.length)
-        : this.#data;
-    buffer.set(bytes, this.#end);
-    this.#end += bytes.length;
+    const bytes = bytesOf(data);
+    const more = bytes.length;
+    if (typeof this.#data === 'string' || this.#end + more > this.#data.length) {
+      // Four times as much, or as much as the frame is known to need: a length that is only claimed buys little memory.
+      const wanted = Math.max(4 * kept, this.#head ? bodyBuffer : firstBuffer);
+      const known = this.#head?.length ?? wanted;
+      const buffer = new Uint8Array(Math.max(kept + more, Math.min(wanted, known + 1)));
+      buffer.set(bytesOf(this.#cut(this.#start, this.#end)));
+      this.#move(buffer);
+      this.#end = kept;
+    }
+    (this.#data as Uint8Array).set(bytes, this.#end);
+    this.#end += more;
   }
 
   /**
@@ -135,20 +140,6 @@ export class Decoder {
     return this.#head && this.#readBody(this.#head);
   }
 
-  /** Move what is left into a buffer of our own: four times as large, or as large as the frame is known to be. */
-  #grow(more: number): Uint8Array {
-    const kept = this.#end - this.#start;
-    // A length that is only claimed buys little memory; it grows with what really came.
-    const wanted = Math.max(4 * kept, this.#head ? bodyBuffer : firstBuffer);
-    const known = this.#head?.length ?? wanted;
-    const buffer = takeBytes(Math.max(kept + more, Math.min(wanted, known + 1)));
-    const rest = this.#cut(this.#start, this.#end);
-    buffer.set(typeof rest === 'string' ? takeUtf8(rest) : rest);
-    this.#move(buffer);
-    this.#end = kept;
-    return buffer;
-  }
-
   /** What was left is at the beginning of this. */
   #move(data: string | Uint8Array): void {
     this.#data = data;
@@ -161,102 +152,90 @@ export class Decoder {
     return typeof this.#data === 'string' ? this.#data.slice(start, end) : this.#data.subarray(start, end);
   }
 
-  /** Where this octet is next; the end if there is none. */
-  #find(octet: string, from: number): number {
+  /** Where this octet is next, from `#scanned` on; the end if there is none. */
+  #find(octet: string): number {
     const data = this.#data;
     const end = this.#end;
+    let at = this.#scanned;
     if (typeof data === 'string') {
-      const found = data.indexOf(octet, from);
-      return found === -1 ? end : found;
+      at = data.indexOf(octet, at);
+      return at === -1 ? end : at;
     }
     const code = octet === nul ? 0 : 10;
-    let at = from;
     while (at < end && data[at] !== code) at++;
     return at;
-  }
-
-  /** Code of the octet here. */
-  #at(index: number): number | undefined {
-    return typeof this.#data === 'string' ? this.#data.charCodeAt(index) : this.#data[index];
   }
 
   #readHead(): Head | undefined {
     const { maxHeaders, maxHeaderLine, maxHeaderBytes } = this.#limits;
     for (;;) {
       const lineStart = this.#lineStart;
-      const lineEnd = this.#find(lineFeed, this.#scanned);
+      const lineEnd = this.#find('\n');
       const length = lineEnd - lineStart;
-      if (length > maxHeaderLine + 1) throw tooLarge('a header line', maxHeaderLine);
-      if (lineEnd - this.#start > maxHeaderBytes + 2) throw tooLarge('headers', maxHeaderBytes);
+      if (length > maxHeaderLine + 1) throw tooLarge(`a header line of more than ${maxHeaderLine} bytes`);
+      if (lineEnd - this.#start > maxHeaderBytes + 2) throw tooLarge(`headers of more than ${maxHeaderBytes} bytes`);
       this.#scanned = lineEnd;
       if (lineEnd === this.#end) return undefined;
       this.#scanned = this.#lineStart = lineEnd + 1;
-      if (length === 0 || (length === 1 && this.#at(lineStart) === carriageReturn)) {
-        if (this.#lines > 0) return this.#parseHead(lineStart, length === 1);
-        // [STOMP-4] An end of line between frames.
-        this.#start = this.#lineStart;
-      } else if (this.#lines++ > maxHeaders) throw new ProtocolError('tooLarge', `more than ${maxHeaders} headers`);
+      const first = this.#data[lineStart];
+      if (length > 1 || (length > 0 && first !== '\r' && first !== 13)) {
+        if (this.#lines++ > maxHeaders) throw tooLarge(`more than ${maxHeaders} headers`);
+      } else if (this.#lines > 0) return this.#parseHead();
+      // [STOMP-4] An end of line between frames.
+      else this.#start = this.#lineStart;
     }
   }
 
-  #parseHead(blank: number, blankHasReturn: boolean): Head {
-    const text = textOf(this.#cut(this.#start, blank));
+  /** From the command to the blank line, which in 1.0 and 1.1 has no CR: there that is a header line, and a bad one. */
+  #parseHead(): Head {
     const { version } = this;
-    let lineEnd = text.indexOf('\n');
-    let command = text.slice(0, lineEnd);
-    const bare = command.endsWith('\r') ? command.slice(0, -1) : command;
-    const handshake = isHandshake(bare);
-    const returns = handshake || version === '1.2';
-    if (returns) command = bare;
-    // The blank line of a 1.0 or 1.1 frame has no CR: there it is a header line like any other, and a bad one.
-    else if (blankHasReturn) throw malformed(`an end of line with a CR in ${version}`);
-    if (command.includes('\0')) throw malformed('a frame without a command');
-    // Looked for once: hardly any frame has a CR or an escape.
-    const returned = returns && text.includes('\r');
-    const escaped = !handshake && version !== '1.0' && text.includes('\\');
-    const trimmed = !handshake && version === '1.0';
+    let text = textOf(this.#cut(this.#start, this.#lineStart));
+    if (text.includes('\r')) {
+      const bare = text.replaceAll('\r\n', '\n');
+      if (version === '1.2' || dialectOf(version, commandOf(bare)) === 'raw') text = bare;
+    }
+    const command = commandOf(text);
+    const dialect = dialectOf(version, command);
+    if (command.includes(nul)) throw malformed('a frame without a command');
+    if (dialect === '1.2' && text.includes('\r', command.length)) {
+      throw malformed('a header with a CR that is not escaped');
+    }
+    const escaped = (dialect === '1.1' || dialect === '1.2') && text.includes('\\');
     const headers = new Map<string, string>();
-    for (let at = lineEnd + 1; at < text.length; at = lineEnd + 1) {
-      lineEnd = text.indexOf('\n', at);
+    for (let at = command.length + 1, lineEnd: number; at < text.length - 1; at = lineEnd + 1) {
       const colon = text.indexOf(':', at);
+      lineEnd = text.indexOf('\n', at);
       if (colon <= at || colon > lineEnd) throw malformed('a header line without a name and a colon');
       let name = text.slice(at, colon);
-      const valueEnd = returned && text.charCodeAt(lineEnd - 1) === carriageReturn ? lineEnd - 1 : lineEnd;
-      let value = text.slice(colon + 1, valueEnd);
-      if (returned && !handshake && (name.includes('\r') || value.includes('\r'))) {
-        throw malformed('a header with a CR that is not escaped');
-      }
+      let value = text.slice(colon + 1, lineEnd);
       if (escaped) {
         name = unescapeHeader(version, name);
         value = unescapeHeader(version, value);
-      } else if (trimmed) value = trim(value);
+      }
       if (!headers.has(name)) headers.set(name, value);
     }
-    if (handshake && speaks10(headers)) for (const [name, value] of headers) headers.set(name, trim(value));
+    if (dialect === '1.0' || (dialect === 'raw' && speaks10(headers))) {
+      for (const [name, value] of headers) headers.set(name, trim(value));
+    }
     // The head is done with: the body begins here.
     this.#start = this.#lineStart;
     this.#lines = 0;
-    const length = this.#lengthOf(headers.get('content-length'));
-    this.#scanned += length ?? 0;
-    return { command, headers, length };
-  }
-
-  #lengthOf(contentLength: string | undefined): number | undefined {
-    if (contentLength === undefined) return undefined;
-    if (!/^\d+$/.test(contentLength)) throw malformed('content-length must be a number of octets');
-    const length = Number(contentLength);
-    if (length > this.#limits.maxBody) throw tooLarge('a body', this.#limits.maxBody);
-    return length;
+    const digits = headers.get('content-length');
+    if (digits === undefined) return { command, headers, length: undefined };
+    if (!/^\d+$/.test(digits)) throw malformed('content-length must be a number of octets');
+    this.#scanned += Number(digits);
+    return { command, headers, length: Number(digits) };
   }
 
   #readBody(head: Head): Frame | undefined {
     const { command, headers, length } = head;
+    const { maxBody } = this.#limits;
     const start = this.#start;
-    const end = length === undefined ? this.#find(nul, this.#scanned) : this.#scanned;
-    if (end - start > this.#limits.maxBody) throw tooLarge('a body', this.#limits.maxBody);
-    this.#scanned = end;
-    if (end >= this.#end) return undefined;
-    if (length !== undefined && this.#at(end) !== 0) throw malformed('content-length octets are not followed by a NUL');
+    const end = this.#find(nul);
+    if ((length ?? end - start) > maxBody) throw tooLarge(`a body of more than ${maxBody} bytes`);
+    if (length === undefined) this.#scanned = end;
+    if (this.#scanned >= this.#end) return undefined;
+    if (end > this.#scanned) throw malformed('content-length octets are not followed by a NUL');
     if (end > start && !mayHaveBody(command) && this.version !== '1.0') {
       throw malformed(`${command} must not have a body`);
     }
@@ -268,8 +247,9 @@ export class Decoder {
 }
 
 const malformed = (detail: string): ProtocolError => new ProtocolError('malformed', detail);
-const tooLarge = (what: string, most: number): ProtocolError =>
-  new ProtocolError('tooLarge', `${what} of more than ${most} bytes`);
+const tooLarge = (detail: string): ProtocolError => new ProtocolError('tooLarge', detail);
+
+const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === 'string' ? encodeUtf8(data) : data);
 
 function textOf(block: string | Uint8Array): string {
   try {
@@ -279,28 +259,21 @@ function textOf(block: string | Uint8Array): string {
   }
 }
 
-const isHandshake = (command: string): boolean =>
-  command === 'CONNECT' || command === 'CONNECTED' || command === 'STOMP';
+const commandOf = (text: string): string => text.slice(0, text.indexOf('\n'));
+
+/** How header lines are written: those of the handshake are as raw as in 1.0, but for what ends a line. */
+const dialectOf = (version: Version, command: string): Version | 'raw' =>
+  command === 'CONNECT' || command === 'CONNECTED' || command === 'STOMP' ? 'raw' : version;
 
 /** Only these may have one ([STOMP-9]). */
 const mayHaveBody = (command: string): boolean => command === 'MESSAGE' || command === 'SEND' || command === 'ERROR';
 
 /** Does a frame of the handshake come from, or lead to, 1.0? Only there padding was ever common ([STOMP-15]). */
 const speaks10 = (headers: Headers): boolean =>
-  !/1\.[12]/.test(headers.get('accept-version') ?? headers.get('version') ?? '1.0');
+  !/1\.[12]/.test(headers.get('accept-version') ?? headers.get('version') ?? '');
 
-/** Without the spaces and tabs around it. Other white space is data. */
-function trim(value: string): string {
-  let start = 0;
-  let end = value.length;
-  while (start < end && isPadding(value.charCodeAt(start))) start++;
-  while (end > start && isPadding(value.charCodeAt(end - 1))) end--;
-  return end - start === value.length ? value : value.slice(start, end);
-}
-
-const isPadding = (unit: number): boolean => unit === 0x20 || unit === 0x09;
-
-const dialect = (version: Version, command: string): Version | 'raw' => (isHandshake(command) ? 'raw' : version);
+/** Without the spaces and tabs around it; other white space is data. One pass: it does not go back for each space. */
+const trim = (value: string): string => /^[ \t]*(.*[^ \t])?/s.exec(value)?.[1] ?? '';
 
 /**
  * The command and headers, without the blank line: the part of a MESSAGE that differs from subscriber to subscriber.
@@ -310,7 +283,7 @@ const dialect = (version: Version, command: string): Version | 'raw' => (isHands
  * encodeHead('1.2', 'MESSAGE', { subscription: '7' }); // 'MESSAGE\nsubscription:7\n'
  */
 export const encodeHead = (version: Version, command: string, headers: HeaderInput = noHeaders): string =>
-  `${command}\n${headerLines(dialect(version, command), headers)}`;
+  `${command}\n${headerLines(dialectOf(version, command), headers)}`;
 
 /**
  * The rest of a frame in bytes, encoded once for all its receivers: more headers, content-length, blank line, body, NUL.
@@ -326,8 +299,9 @@ export function encodeTail(
   body: Uint8Array,
 ): { readonly tail: Uint8Array; readonly binary: boolean } {
   const lines = headerLines(version, headers);
-  const head = takeUtf8(body.length > 0 ? `${lines}content-length:${body.length}\n\n` : `${lines}\n`);
-  return { tail: joined(head, body), binary: !isUtf8(body) };
+  const { length } = body;
+  const head = takeUtf8(length > 0 ? `${lines}content-length:${length}\n\n` : `${lines}\n`);
+  return { tail: joined(head, body, takeBytes(head.length + length + 1)), binary: !isUtf8(body) };
 }
 
 /**
@@ -345,20 +319,18 @@ export function encodeFrame(
   headers: HeaderInput = noHeaders,
   body: string | Uint8Array = '',
 ): Wire {
-  const head = encodeHead(version, command, headers);
-  if (body.length === 0) return { head: `${head}\n\0`, binary: false };
-  if (typeof body === 'string') {
-    return { head: `${head}content-length:${utf8Length(body)}\n\n${body}\0`, binary: false };
-  }
-  return { head: `${head}content-length:${body.length}\n\n`, tail: joined(nothing, body), binary: true };
+  const length = typeof body === 'string' ? utf8Length(body) : body.length;
+  const head = `${encodeHead(version, command, headers)}${length > 0 ? `content-length:${length}\n` : ''}\n`;
+  if (typeof body === 'string') return { head: `${head}${body}\0`, binary: false };
+  if (length === 0) return { head: `${head}\0`, binary: false };
+  return { head, tail: joined(nothing, body, new Uint8Array(length + 1)), binary: true };
 }
 
-/** Head, body and NUL in one piece. */
-function joined(head: Uint8Array, body: Uint8Array): Uint8Array {
-  const bytes = takeBytes(head.length + body.length + 1);
-  bytes.set(head);
-  bytes.set(body, head.length);
-  return bytes;
+/** Head, body and the NUL that is there already. */
+function joined(head: Uint8Array, body: Uint8Array, room: Uint8Array): Uint8Array {
+  room.set(head);
+  room.set(body, head.length);
+  return room;
 }
 
 /** May these bytes leave in a text message of a WebSocket (RFC 6455 5.6)? */
