@@ -14,7 +14,7 @@ export interface Frame {
   readonly command: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
-  /** The body, if it came as text that is ASCII. */
+  /** The body, if it came as ASCII text and nobody has asked for its octets. */
   readonly text?: string | undefined;
 }
 
@@ -36,34 +36,32 @@ const firstBuffer = 1_024;
 /** The same, once its head is known. */
 const bodyBuffer = 16_384;
 const nothing = new Uint8Array(0);
-const noHeaders: HeaderInput = [];
 
 /** An empty line: a heart-beat ([STOMP-36]). */
 export const endOfLine: Wire = { head: '\n', binary: false };
 
-interface Head {
+/** A frame from its head on. Hardly anybody wants the octets of a text: they are made for whoever does. */
+class ReadFrame implements Frame {
   readonly command: string;
   readonly headers: Headers;
-  /** Of the body; without content-length it ends where its NUL is. */
+  /** Of the body, in bytes. Without it the body ends where its NUL is. */
   readonly length: number | undefined;
-}
+  content: string | Uint8Array = '';
 
-/** A frame that came as ASCII text. Hardly anybody wants the octets of a text. */
-class TextFrame implements Frame {
-  readonly command: string;
-  readonly headers: Headers;
-  readonly text: string;
-  #body: Uint8Array | undefined;
-
-  constructor({ command, headers }: Head, text: string) {
+  constructor(command: string, headers: Headers, length?: number) {
     this.command = command;
     this.headers = headers;
-    this.text = text;
+    this.length = length;
+  }
+
+  get text(): string | undefined {
+    return typeof this.content === 'string' ? this.content : undefined;
   }
 
   get body(): Uint8Array {
-    this.#body ??= encodeUtf8(this.text);
-    return this.#body;
+    const body = bytesOf(this.content);
+    this.content = body;
+    return body;
   }
 }
 
@@ -92,7 +90,7 @@ export class Decoder {
   #lineStart = 0;
   #lines = 0;
   // The frame whose body is awaited.
-  #head: Head | undefined;
+  #frame: ReadFrame | undefined;
 
   constructor(limits: DecoderLimits) {
     this.#limits = limits;
@@ -100,7 +98,7 @@ export class Decoder {
 
   /** A frame has begun and has not ended. Tells the truth once `next` returned undefined. */
   get partial(): boolean {
-    return this.#head !== undefined || this.#end > this.#start;
+    return this.#frame !== undefined || this.#end > this.#start;
   }
 
   /** Take a message of a WebSocket, or any piece of a byte stream. Where it is cut has no meaning ([STOMP-14]). */
@@ -115,8 +113,8 @@ export class Decoder {
     const more = bytes.length;
     if (typeof this.#data === 'string' || this.#end + more > this.#data.length) {
       // Four times as much, or as much as the frame is known to need: a length that is only claimed buys little memory.
-      const wanted = Math.max(4 * kept, this.#head ? bodyBuffer : firstBuffer);
-      const known = this.#head?.length ?? wanted;
+      const wanted = Math.max(4 * kept, this.#frame ? bodyBuffer : firstBuffer);
+      const known = this.#frame?.length ?? wanted;
       const buffer = new Uint8Array(Math.max(kept + more, Math.min(wanted, known + 1)));
       buffer.set(bytesOf(this.#cut(this.#start, this.#end)));
       this.#move(buffer);
@@ -136,8 +134,8 @@ export class Decoder {
       if (this.#start === this.#end) this.#data = nothing;
       return undefined;
     }
-    this.#head ??= this.#readHead();
-    return this.#head && this.#readBody(this.#head);
+    this.#frame ??= this.#readHead();
+    return this.#frame && this.#readBody(this.#frame);
   }
 
   /** What was left is at the beginning of this. */
@@ -166,7 +164,7 @@ export class Decoder {
     return at;
   }
 
-  #readHead(): Head | undefined {
+  #readHead(): ReadFrame | undefined {
     const { maxHeaders, maxHeaderLine, maxHeaderBytes } = this.#limits;
     for (;;) {
       const lineStart = this.#lineStart;
@@ -187,7 +185,7 @@ export class Decoder {
   }
 
   /** From the command to the blank line, which in 1.0 and 1.1 has no CR: there that is a header line, and a bad one. */
-  #parseHead(): Head {
+  #parseHead(): ReadFrame {
     const { version } = this;
     let text = textOf(this.#cut(this.#start, this.#lineStart));
     if (text.includes('\r')) {
@@ -221,14 +219,15 @@ export class Decoder {
     this.#start = this.#lineStart;
     this.#lines = 0;
     const digits = headers.get('content-length');
-    if (digits === undefined) return { command, headers, length: undefined };
+    if (digits === undefined) return new ReadFrame(command, headers);
     if (!/^\d+$/.test(digits)) throw malformed('content-length must be a number of octets');
-    this.#scanned += Number(digits);
-    return { command, headers, length: Number(digits) };
+    const length = Number(digits);
+    this.#scanned += length;
+    return new ReadFrame(command, headers, length);
   }
 
-  #readBody(head: Head): Frame | undefined {
-    const { command, headers, length } = head;
+  #readBody(frame: ReadFrame): Frame | undefined {
+    const { command, length } = frame;
     const { maxBody } = this.#limits;
     const start = this.#start;
     const end = this.#find(nul);
@@ -239,10 +238,10 @@ export class Decoder {
     if (end > start && !mayHaveBody(command) && this.version !== '1.0') {
       throw malformed(`${command} must not have a body`);
     }
-    const body = this.#cut(start, end);
-    this.#head = undefined;
+    frame.content = this.#cut(start, end);
+    this.#frame = undefined;
     this.#start = this.#scanned = this.#lineStart = end + 1;
-    return typeof body === 'string' ? new TextFrame(head, body) : { command, headers, body };
+    return frame;
   }
 }
 
@@ -282,7 +281,7 @@ const trim = (value: string): string => /^[ \t]*(.*[^ \t])?/s.exec(value)?.[1] ?
  * @example
  * encodeHead('1.2', 'MESSAGE', { subscription: '7' }); // 'MESSAGE\nsubscription:7\n'
  */
-export const encodeHead = (version: Version, command: string, headers: HeaderInput = noHeaders): string =>
+export const encodeHead = (version: Version, command: string, headers: HeaderInput = []): string =>
   `${command}\n${headerLines(dialectOf(version, command), headers)}`;
 
 /**
@@ -316,7 +315,7 @@ export function encodeTail(
 export function encodeFrame(
   version: Version,
   command: string,
-  headers: HeaderInput = noHeaders,
+  headers: HeaderInput = [],
   body: string | Uint8Array = '',
 ): Wire {
   const length = typeof body === 'string' ? utf8Length(body) : body.length;

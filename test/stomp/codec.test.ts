@@ -352,6 +352,7 @@ describe('buffers', () => {
     expect([first.text, second.text]).toEqual(['first', 'sec\0nd']);
     expect([first, second].map(textOf)).toEqual(['first', 'sec\0nd']);
     expect(first.body).toBe(first.body);
+    expect(first.text).toBeUndefined();
     expect(one('1.2', encodeUtf8('SEND\n\nfirst\0')).text).toBeUndefined();
     expect(one('1.2', 'SEND\n\n漢\0').text).toBeUndefined();
   });
