@@ -167,16 +167,16 @@ export class Decoder {
   #readHead(): ReadFrame | undefined {
     const { maxHeaders, maxHeaderLine, maxHeaderBytes } = this.#limits;
     for (;;) {
-      const lineStart = this.#lineStart;
       const lineEnd = this.#find('\n');
-      const length = lineEnd - lineStart;
-      if (length > maxHeaderLine + 1) throw tooLarge(`a header line of more than ${maxHeaderLine} bytes`);
+      const last = this.#data[lineEnd - 1];
+      // A CR before the LF is none of the line.
+      const length = lineEnd - this.#lineStart - (last === '\r' || last === 13 ? 1 : 0);
+      if (length > maxHeaderLine) throw tooLarge(`a header line of more than ${maxHeaderLine} bytes`);
       if (lineEnd - this.#start > maxHeaderBytes + 2) throw tooLarge(`headers of more than ${maxHeaderBytes} bytes`);
       this.#scanned = lineEnd;
       if (lineEnd === this.#end) return undefined;
       this.#scanned = this.#lineStart = lineEnd + 1;
-      const first = this.#data[lineStart];
-      if (length > 1 || (length > 0 && first !== '\r' && first !== 13)) {
+      if (length > 0) {
         if (this.#lines++ > maxHeaders) throw tooLarge(`more than ${maxHeaders} headers`);
       } else if (this.#lines > 0) return this.#parseHead();
       // [STOMP-4] An end of line between frames.

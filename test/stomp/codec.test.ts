@@ -319,8 +319,11 @@ describe('limits', () => {
 
   test('[STOMP-23] a header line and the whole block are limited before they have ended', () => {
     expect(headersOf('1.2', `a:${'x'.repeat(98)}\n`)[0]?.[1]).toHaveLength(98);
-    fails('tooLarge', '1.2', `SEND\na:${'x'.repeat(120)}`);
-    fails('tooLarge', '1.2', 'S'.repeat(120));
+    expect(headersOf('1.2', `a:${'x'.repeat(98)}\r\n`)[0]?.[1]).toHaveLength(98);
+    fails('tooLarge', '1.2', `SEND\na:${'x'.repeat(99)}\n\n\0`);
+    fails('tooLarge', '1.2', `SEND\na:${'x'.repeat(99)}`);
+    fails('tooLarge', '1.2', `SEND\na:${'x'.repeat(99)}\r`);
+    fails('tooLarge', '1.2', 'S'.repeat(101));
     fails('tooLarge', '1.2', `SEND\n${`a:${'x'.repeat(90)}\n`.repeat(5)}`);
     const decoder = decoderOf('1.2');
     let pushed = 0;
