@@ -254,7 +254,8 @@ class NodeSocket implements Socket {
 }
 
 function onMessage(this: TellingWebSocket, data: Buffer, isBinary: boolean): void {
-  this.receiver?.received(isBinary ? data : data.toString());
+  const { receiver } = this;
+  receiver?.received(isBinary || receiver.takesBytes ? data : data.toString());
 }
 
 function onPing(this: TellingWebSocket): void {

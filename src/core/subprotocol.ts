@@ -71,6 +71,8 @@ export interface Session extends BaseSession {
    * input is held back. Absent: nothing has to be.
    */
   readonly sendBy?: number | undefined;
+  /** Text is to it what its UTF-8 is: messages may be handed over as bytes, which saves making a string of each. */
+  readonly takesBytes?: boolean | undefined;
   /** Nothing runs: drain may close this connection. */
   readonly idle: boolean;
   /** Input is no longer held back: go on with what the codec still has. Throws as `receive`. */
