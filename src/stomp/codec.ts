@@ -238,7 +238,8 @@ export class Decoder {
     if (end > start && !mayHaveBody(command) && this.version !== '1.0') {
       throw malformed(`${command} must not have a body`);
     }
-    frame.content = this.#cut(start, end);
+    // A frame without a body refers to no chunk.
+    if (end > start) frame.content = this.#cut(start, end);
     this.#frame = undefined;
     this.#start = this.#scanned = this.#lineStart = end + 1;
     return frame;

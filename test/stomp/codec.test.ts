@@ -348,6 +348,7 @@ describe('buffers', () => {
   test('a frame that lies whole in a chunk is not copied', () => {
     const chunk = encodeUtf8('SEND\n\nfirst\0SEND\ncontent-length:6\n\nsecond\0');
     for (const { body } of decode('1.2', chunk)) expect(body.buffer).toBe(chunk.buffer);
+    expect(one('1.2', encodeUtf8('ACK\nid:1\n\n\0')).body.buffer.byteLength).toBe(0);
   });
 
   test('the body of a frame that came as ASCII is there as text, and as bytes when they are asked for', () => {
