@@ -215,7 +215,7 @@ class ServerWebSocket extends WebSocket implements Socket {
   override emit(event: string | symbol, value?: unknown, detail?: unknown): boolean {
     const receiver = this.#receiver;
     if (!receiver) return super.emit(event, value, detail);
-    if (event === 'message') receiver.received(detail ? (value as Buffer) : String(value));
+    if (event === 'message') receiver.received(detail || receiver.takesBytes ? (value as Buffer) : String(value));
     else if (event === 'ping') receiver.pinged();
     else if (event === 'pong') receiver.ponged();
     else if (event === 'close') receiver.closed(value as number, String(detail));

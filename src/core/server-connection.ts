@@ -130,6 +130,10 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     return bufferedAmount > highWaterMark + this.#largest;
   }
 
+  get takesBytes(): boolean {
+    return this.session.takesBytes === true;
+  }
+
   // ── in ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   override received(data: string | Uint8Array): void {

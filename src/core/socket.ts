@@ -39,6 +39,8 @@ export interface SocketReceiver {
 /** What a server's transport tells besides. */
 export interface ServerReceiver extends SocketReceiver {
   flush(): void;
+  /** A text message may be handed over as its UTF-8. */
+  readonly takesBytes: boolean;
   /** A WebSocket ping came and was answered, or a pong came: the peer lives. */
   pinged(): void;
   ponged(): void;

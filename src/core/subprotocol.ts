@@ -76,6 +76,8 @@ export interface Session extends BaseSession {
    * is then still processed. Absent: nothing is.
    */
   readonly awaiting?: boolean | undefined;
+  /** Text is to it what its UTF-8 is: messages may be handed over as bytes, which saves making a string of each. */
+  readonly takesBytes?: boolean | undefined;
   /** Nothing runs: drain may close this connection. */
   readonly idle: boolean;
   /** Input is no longer held back: go on with what the codec still has. Throws as `receive`. */

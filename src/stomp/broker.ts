@@ -337,9 +337,9 @@ function unavailable(cause: unknown): never {
 const settled = <T>(value: T | Promise<T>): T | Promise<T> =>
   typeof value === 'object' && value !== null && 'then' in value ? Promise.resolve(value) : value;
 
-/** A small body must not keep a large chunk of the network alive. */
+/** A small body must not keep a large chunk of the network alive. Not `slice`: that of a Buffer copies nothing. */
 const owned = (body: Uint8Array): Uint8Array =>
-  body.buffer.byteLength > 2 * body.length + 1_024 ? body.slice() : body;
+  body.buffer.byteLength > 2 * body.length + 1_024 ? new Uint8Array(body) : body;
 
 const same = (text: string): string => text;
 const copied = (text: string): string => decodeUtf8(encodeUtf8(text));

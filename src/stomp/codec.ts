@@ -1,5 +1,5 @@
 import { ProtocolError } from '../core/fault.ts';
-import { decodeUtf8, utf8Length, type Wire } from '../core/wire.ts';
+import { decodeUtf8, encodeUtf8, utf8Length, type Wire } from '../core/wire.ts';
 import { type HeaderInput, headerLines, unescapeHeader } from './headers.ts';
 import { takeBytes, takeUtf8 } from './slab.ts';
 import type { Version } from './versions.ts';
@@ -14,6 +14,8 @@ export interface Frame {
   readonly command: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
+  /** The body, if it came as ASCII text and nobody has asked for its octets. */
+  readonly text?: string | undefined;
 }
 
 /** What a decoder takes before it calls a frame too large ([STOMP-23]). */
@@ -28,23 +30,39 @@ export interface DecoderLimits {
   readonly maxBody: number;
 }
 
-const nul = 0;
-const lineFeed = 10;
-const carriageReturn = 13;
+const nul = '\0';
 /** A frame that comes in pieces starts with a buffer of so many bytes. */
-const firstBuffer = 512;
-/** The same, once its content-length is known. */
-const claimedBuffer = 16_384;
+const firstBuffer = 1_024;
+/** The same, once its head is known. */
+const bodyBuffer = 16_384;
 const nothing = new Uint8Array(0);
-const noHeaders: HeaderInput = [];
 
 /** An empty line: a heart-beat ([STOMP-36]). */
 export const endOfLine: Wire = { head: '\n', binary: false };
 
-interface Head {
+/** A frame from its head on. Hardly anybody wants the octets of a text: they are made for whoever does. */
+class ReadFrame implements Frame {
   readonly command: string;
   readonly headers: Headers;
+  /** Of the body, in bytes. Without it the body ends where its NUL is. */
   readonly length: number | undefined;
+  content: string | Uint8Array = '';
+
+  constructor(command: string, headers: Headers, length?: number) {
+    this.command = command;
+    this.headers = headers;
+    this.length = length;
+  }
+
+  get text(): string | undefined {
+    return typeof this.content === 'string' ? this.content : undefined;
+  }
+
+  get body(): Uint8Array {
+    const body = bytesOf(this.content);
+    this.content = body;
+    return body;
+  }
 }
 
 /**
@@ -62,47 +80,48 @@ export class Decoder {
   version: Version = '1.2';
 
   readonly #limits: DecoderLimits;
-  #buffer: Uint8Array = nothing;
-  // Is the buffer ours, with room behind `#end`? Else it is a chunk that was pushed.
-  #owned = false;
+  // What was pushed and not pulled lies from `#start` to `#end`. A text is kept as it is while it is ASCII: its units
+  // are its octets. Octets behind `#end` are room for more, in a buffer of our own.
+  #data: string | Uint8Array = nothing;
   #start = 0;
   #end = 0;
-  // Octets from here on were not looked at; lines before it are whole.
+  // Nothing can be had before there is an octet here: those before it were looked at, or are known to be body.
   #scanned = 0;
   #lineStart = 0;
   #lines = 0;
-  // The frame whose body is awaited, where that body starts and, if content-length says so, how long it is.
-  #head: Head | undefined;
-  #bodyStart = 0;
+  // The frame whose body is awaited.
+  #frame: ReadFrame | undefined;
 
   constructor(limits: DecoderLimits) {
     this.#limits = limits;
   }
 
-  /** Octets that wait for the rest of their frame, or to be pulled. */
-  get buffered(): number {
-    return this.#end - this.#start;
-  }
-
   /** A frame has begun and has not ended. Tells the truth once `next` returned undefined. */
   get partial(): boolean {
-    return this.#end > this.#start;
+    return this.#frame !== undefined || this.#end > this.#start;
   }
 
   /** Take a message of a WebSocket, or any piece of a byte stream. Where it is cut has no meaning ([STOMP-14]). */
   push(data: string | Uint8Array): void {
-    const bytes = typeof data === 'string' ? takeUtf8(data) : data;
-    if (this.#start === this.#end) {
-      this.#buffer = bytes;
-      this.#owned = false;
-      this.#start = this.#scanned = this.#lineStart = 0;
-      this.#end = bytes.length;
+    const kept = this.#end - this.#start;
+    if (kept === 0) {
+      this.#move(typeof data === 'string' && utf8Length(data) > data.length ? encodeUtf8(data) : data);
+      this.#end = this.#data.length;
       return;
     }
-    const room = this.#end + bytes.length;
-    if (!this.#owned || room > this.#buffer.length) this.#grow(bytes.length);
-    this.#buffer.set(bytes, this.#end);
-    this.#end += bytes.length;
+    const bytes = bytesOf(data);
+    const more = bytes.length;
+    if (typeof this.#data === 'string' || this.#end + more > this.#data.length) {
+      // Four times as much, or as much as the frame is known to need: a length that is only claimed buys little memory.
+      const wanted = Math.max(4 * kept, this.#frame ? bodyBuffer : firstBuffer);
+      const known = this.#frame?.length ?? wanted;
+      const buffer = new Uint8Array(Math.max(kept + more, Math.min(wanted, known + 1)));
+      buffer.set(bytesOf(this.#cut(this.#start, this.#end)));
+      this.#move(buffer);
+      this.#end = kept;
+    }
+    (this.#data as Uint8Array).set(bytes, this.#end);
+    this.#end += more;
   }
 
   /**
@@ -110,187 +129,151 @@ export class Decoder {
    * stream cannot be read on after that.
    */
   next(): Frame | undefined {
-    if (this.#head === undefined && !this.#readHead()) return undefined;
-    return this.#readBody();
+    if (this.#end <= this.#scanned) {
+      // An idle connection keeps no buffer.
+      if (this.#start === this.#end) this.#data = nothing;
+      return undefined;
+    }
+    this.#frame ??= this.#readHead();
+    return this.#frame && this.#readBody(this.#frame);
   }
 
-  /** Move what is left into a buffer of our own: twice as large, or as large as the frame is known to be. */
-  #grow(more: number): void {
-    const kept = this.#end - this.#start;
-    const length = this.#head?.length;
-    // A length that is only claimed buys little memory; it grows with what really came.
-    const wanted =
-      length === undefined
-        ? Math.max(firstBuffer, 2 * kept)
-        : Math.min(this.#bodyStart - this.#start + length + 1, Math.max(claimedBuffer, 2 * kept));
-    const buffer = takeBytes(Math.max(kept + more, wanted));
-    buffer.set(this.#buffer.subarray(this.#start, this.#end));
+  /** What was left is at the beginning of this. */
+  #move(data: string | Uint8Array): void {
+    this.#data = data;
     this.#scanned -= this.#start;
     this.#lineStart -= this.#start;
-    this.#bodyStart -= this.#start;
     this.#start = 0;
-    this.#end = kept;
-    this.#buffer = buffer;
-    this.#owned = true;
   }
 
-  /** Skip the EOLs between frames ([STOMP-4]). Is there anything behind them? */
-  #skipEndsOfLines(): boolean {
-    const buffer = this.#buffer;
+  #cut(start: number, end: number): string | Uint8Array {
+    return typeof this.#data === 'string' ? this.#data.slice(start, end) : this.#data.subarray(start, end);
+  }
+
+  /** Where this octet is next, from `#scanned` on; the end if there is none. */
+  #find(octet: string): number {
+    const data = this.#data;
     const end = this.#end;
-    let at = this.#start;
-    for (; at < end; at++) {
-      // The LF of a CR may be on its way.
-      if (buffer[at] === carriageReturn && (at + 1 === end || buffer[at + 1] === lineFeed)) continue;
-      if (buffer[at] !== lineFeed) break;
+    let at = this.#scanned;
+    if (typeof data === 'string') {
+      at = data.indexOf(octet, at);
+      return at === -1 ? end : at;
     }
-    const cut = at === end && at > this.#start && buffer[at - 1] === carriageReturn;
-    this.#start = this.#scanned = this.#lineStart = cut ? at - 1 : at;
-    if (at < end) return true;
-    // An idle connection keeps no buffer.
-    if (!cut) this.#buffer = nothing;
-    return false;
+    const code = octet === nul ? 0 : 10;
+    while (at < end && data[at] !== code) at++;
+    return at;
   }
 
-  #readHead(): boolean {
-    if (this.#lines === 0 && this.#scanned === this.#lineStart && !this.#skipEndsOfLines()) return false;
+  #readHead(): ReadFrame | undefined {
     const { maxHeaders, maxHeaderLine, maxHeaderBytes } = this.#limits;
-    const buffer = this.#buffer;
-    const end = this.#end;
     for (;;) {
-      let lineEnd = this.#scanned;
-      // Lines are short: a loop is faster than a call of indexOf.
-      while (lineEnd < end && buffer[lineEnd] !== lineFeed) lineEnd++;
-      const length = lineEnd - this.#lineStart;
+      const lineEnd = this.#find('\n');
+      const last = this.#data[lineEnd - 1];
       // A CR before the LF is none of the line.
-      if (length > maxHeaderLine && (length > maxHeaderLine + 1 || buffer[lineEnd - 1] !== carriageReturn)) {
-        throw tooLarge(`a header line of more than ${maxHeaderLine} bytes`);
-      }
+      const length = lineEnd - this.#lineStart - (last === '\r' || last === 13 ? 1 : 0);
+      if (length > maxHeaderLine) throw tooLarge(`a header line of more than ${maxHeaderLine} bytes`);
       if (lineEnd - this.#start > maxHeaderBytes + 2) throw tooLarge(`headers of more than ${maxHeaderBytes} bytes`);
-      if (lineEnd === end) {
-        this.#scanned = end;
-        return false;
-      }
-      const blank = length === 0 || (length === 1 && buffer[this.#lineStart] === carriageReturn);
-      const blockEnd = this.#lineStart;
+      this.#scanned = lineEnd;
+      if (lineEnd === this.#end) return undefined;
       this.#scanned = this.#lineStart = lineEnd + 1;
-      if (blank) {
-        // The blank line of a 1.0 or 1.1 frame has no CR: there it is a header line like any other, and a bad one.
-        this.#bodyStart = lineEnd + 1;
-        this.#lines = 0;
-        this.#parseHead(buffer.subarray(this.#start, blockEnd), length === 1);
-        return true;
-      }
-      if (this.#lines++ > maxHeaders) throw tooLarge(`more than ${maxHeaders} headers`);
+      if (length > 0) {
+        if (this.#lines++ > maxHeaders) throw tooLarge(`more than ${maxHeaders} headers`);
+      } else if (this.#lines > 0) return this.#parseHead();
+      // [STOMP-4] An end of line between frames.
+      else this.#start = this.#lineStart;
     }
   }
 
-  #parseHead(block: Uint8Array, blankHasReturn: boolean): void {
-    const text = textOf(block);
+  /** From the command to the blank line, which in 1.0 and 1.1 has no CR: there that is a header line, and a bad one. */
+  #parseHead(): ReadFrame {
     const { version } = this;
-    let lineEnd = text.indexOf('\n');
-    let command = text.slice(0, lineEnd);
-    const bare = command.endsWith('\r') ? command.slice(0, -1) : command;
-    const handshake = isHandshake(bare);
-    const returns = handshake || version === '1.2';
-    if (returns) command = bare;
-    else if (blankHasReturn) throw malformed(`an end of line with a CR in ${version}`);
-    if (command.includes('\0')) throw malformed('a frame without a command');
-    // Looked for once: hardly any frame has a CR or an escape.
-    const returned = returns && text.includes('\r');
-    const escaped = !handshake && version !== '1.0' && text.includes('\\');
-    const trimmed = !handshake && version === '1.0';
+    let text = textOf(this.#cut(this.#start, this.#lineStart));
+    if (text.includes('\r')) {
+      const bare = text.replaceAll('\r\n', '\n');
+      if (version === '1.2' || dialectOf(version, commandOf(bare)) === 'raw') text = bare;
+    }
+    const command = commandOf(text);
+    const dialect = dialectOf(version, command);
+    if (command.includes(nul)) throw malformed('a frame without a command');
+    if (dialect === '1.2' && text.includes('\r', command.length)) {
+      throw malformed('a header with a CR that is not escaped');
+    }
+    const escaped = (dialect === '1.1' || dialect === '1.2') && text.includes('\\');
     const headers = new Map<string, string>();
-    for (let at = lineEnd + 1; at < text.length; at = lineEnd + 1) {
-      lineEnd = text.indexOf('\n', at);
+    for (let at = command.length + 1, lineEnd: number; at < text.length - 1; at = lineEnd + 1) {
       const colon = text.indexOf(':', at);
+      lineEnd = text.indexOf('\n', at);
       if (colon <= at || colon > lineEnd) throw malformed('a header line without a name and a colon');
       let name = text.slice(at, colon);
-      const valueEnd = returned && text.charCodeAt(lineEnd - 1) === carriageReturn ? lineEnd - 1 : lineEnd;
-      let value = text.slice(colon + 1, valueEnd);
-      if (returned && !handshake && (name.includes('\r') || value.includes('\r'))) {
-        throw malformed('a header with a CR that is not escaped');
-      }
+      let value = text.slice(colon + 1, lineEnd);
       if (escaped) {
         name = unescapeHeader(version, name);
         value = unescapeHeader(version, value);
-      } else if (trimmed) value = trim(value);
+      }
       if (!headers.has(name)) headers.set(name, value);
     }
-    if (handshake && speaks10(headers)) for (const [name, value] of headers) headers.set(name, trim(value));
-    this.#head = { command, headers, length: this.#lengthOf(headers.get('content-length')) };
-    // A NUL is looked for from here on.
-    this.#scanned = this.#bodyStart;
-  }
-
-  #lengthOf(contentLength: string | undefined): number | undefined {
-    if (contentLength === undefined) return undefined;
-    if (!/^\d+$/.test(contentLength)) throw malformed('content-length must be a number of octets');
-    const length = Number(contentLength);
-    if (length > this.#limits.maxBody) throw tooLarge(`a body of more than ${this.#limits.maxBody} bytes`);
-    return length;
-  }
-
-  #readBody(): Frame | undefined {
-    const { command, headers, length } = this.#head as Head;
-    const bodyStart = this.#bodyStart;
-    const end = this.#end;
-    let bodyEnd: number;
-    if (length === undefined) {
-      const found = this.#buffer.indexOf(nul, this.#scanned);
-      bodyEnd = found === -1 || found > end ? end : found;
-      if (bodyEnd - bodyStart > this.#limits.maxBody)
-        throw tooLarge(`a body of more than ${this.#limits.maxBody} bytes`);
-      this.#scanned = bodyEnd;
-    } else {
-      bodyEnd = bodyStart + length;
-      if (bodyEnd < end && this.#buffer[bodyEnd] !== nul)
-        throw malformed('content-length octets are not followed by a NUL');
+    if (dialect === '1.0' || (dialect === 'raw' && speaks10(headers))) {
+      for (const [name, value] of headers) headers.set(name, trim(value));
     }
-    if (bodyEnd >= end) return undefined;
-    if (bodyEnd > bodyStart && !mayHaveBody(command) && this.version !== '1.0') {
+    // The head is done with: the body begins here.
+    this.#start = this.#lineStart;
+    this.#lines = 0;
+    const digits = headers.get('content-length');
+    if (digits === undefined) return new ReadFrame(command, headers);
+    if (!/^\d+$/.test(digits)) throw malformed('content-length must be a number of octets');
+    const length = Number(digits);
+    this.#scanned += length;
+    return new ReadFrame(command, headers, length);
+  }
+
+  #readBody(frame: ReadFrame): Frame | undefined {
+    const { command, length } = frame;
+    const { maxBody } = this.#limits;
+    const start = this.#start;
+    const end = this.#find(nul);
+    if ((length ?? end - start) > maxBody) throw tooLarge(`a body of more than ${maxBody} bytes`);
+    if (length === undefined) this.#scanned = end;
+    if (this.#scanned >= this.#end) return undefined;
+    if (end > this.#scanned) throw malformed('content-length octets are not followed by a NUL');
+    if (end > start && !mayHaveBody(command) && this.version !== '1.0') {
       throw malformed(`${command} must not have a body`);
     }
-    const body = bodyEnd === bodyStart ? nothing : this.#buffer.subarray(bodyStart, bodyEnd);
-    this.#head = undefined;
-    this.#start = this.#scanned = this.#lineStart = bodyEnd + 1;
-    return { command, headers, body };
+    // A frame without a body refers to no chunk.
+    if (end > start) frame.content = this.#cut(start, end);
+    this.#frame = undefined;
+    this.#start = this.#scanned = this.#lineStart = end + 1;
+    return frame;
   }
 }
 
 const malformed = (detail: string): ProtocolError => new ProtocolError('malformed', detail);
 const tooLarge = (detail: string): ProtocolError => new ProtocolError('tooLarge', detail);
 
-function textOf(block: Uint8Array): string {
+const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === 'string' ? encodeUtf8(data) : data);
+
+function textOf(block: string | Uint8Array): string {
   try {
-    return decodeUtf8(block);
+    return typeof block === 'string' ? block : decodeUtf8(block);
   } catch {
     throw malformed('headers that are not UTF-8');
   }
 }
 
-const isHandshake = (command: string): boolean =>
-  command === 'CONNECT' || command === 'CONNECTED' || command === 'STOMP';
+const commandOf = (text: string): string => text.slice(0, text.indexOf('\n'));
+
+/** How header lines are written: those of the handshake are as raw as in 1.0, but for what ends a line. */
+const dialectOf = (version: Version, command: string): Version | 'raw' =>
+  command === 'CONNECT' || command === 'CONNECTED' || command === 'STOMP' ? 'raw' : version;
 
 /** Only these may have one ([STOMP-9]). */
 const mayHaveBody = (command: string): boolean => command === 'MESSAGE' || command === 'SEND' || command === 'ERROR';
 
 /** Does a frame of the handshake come from, or lead to, 1.0? Only there padding was ever common ([STOMP-15]). */
 const speaks10 = (headers: Headers): boolean =>
-  !/1\.[12]/.test(headers.get('accept-version') ?? headers.get('version') ?? '1.0');
+  !/1\.[12]/.test(headers.get('accept-version') ?? headers.get('version') ?? '');
 
-/** Without the spaces and tabs around it. Other white space is data. */
-function trim(value: string): string {
-  let start = 0;
-  let end = value.length;
-  while (start < end && isPadding(value.charCodeAt(start))) start++;
-  while (end > start && isPadding(value.charCodeAt(end - 1))) end--;
-  return end - start === value.length ? value : value.slice(start, end);
-}
-
-const isPadding = (unit: number): boolean => unit === 0x20 || unit === 0x09;
-
-const dialect = (version: Version, command: string): Version | 'raw' => (isHandshake(command) ? 'raw' : version);
+/** Without the spaces and tabs around it; other white space is data. One pass: it does not go back for each space. */
+const trim = (value: string): string => /^[ \t]*(.*[^ \t])?/s.exec(value)?.[1] ?? '';
 
 /**
  * The command and headers, without the blank line: the part of a MESSAGE that differs from subscriber to subscriber.
@@ -299,8 +282,8 @@ const dialect = (version: Version, command: string): Version | 'raw' => (isHands
  * @example
  * encodeHead('1.2', 'MESSAGE', { subscription: '7' }); // 'MESSAGE\nsubscription:7\n'
  */
-export const encodeHead = (version: Version, command: string, headers: HeaderInput = noHeaders): string =>
-  `${command}\n${headerLines(dialect(version, command), headers)}`;
+export const encodeHead = (version: Version, command: string, headers: HeaderInput = []): string =>
+  `${command}\n${headerLines(dialectOf(version, command), headers)}`;
 
 /**
  * The rest of a frame in bytes, encoded once for all its receivers: more headers, content-length, blank line, body, NUL.
@@ -316,8 +299,9 @@ export function encodeTail(
   body: Uint8Array,
 ): { readonly tail: Uint8Array; readonly binary: boolean } {
   const lines = headerLines(version, headers);
-  const head = takeUtf8(body.length > 0 ? `${lines}content-length:${body.length}\n\n` : `${lines}\n`);
-  return { tail: joined(head, body), binary: !isUtf8(body) };
+  const { length } = body;
+  const head = takeUtf8(length > 0 ? `${lines}content-length:${length}\n\n` : `${lines}\n`);
+  return { tail: joined(head, body, takeBytes(head.length + length + 1)), binary: !isUtf8(body) };
 }
 
 /**
@@ -332,23 +316,21 @@ export function encodeTail(
 export function encodeFrame(
   version: Version,
   command: string,
-  headers: HeaderInput = noHeaders,
+  headers: HeaderInput = [],
   body: string | Uint8Array = '',
 ): Wire {
-  const head = encodeHead(version, command, headers);
-  if (body.length === 0) return { head: `${head}\n\0`, binary: false };
-  if (typeof body === 'string') {
-    return { head: `${head}content-length:${utf8Length(body)}\n\n${body}\0`, binary: false };
-  }
-  return { head: `${head}content-length:${body.length}\n\n`, tail: joined(nothing, body), binary: true };
+  const length = typeof body === 'string' ? utf8Length(body) : body.length;
+  const head = `${encodeHead(version, command, headers)}${length > 0 ? `content-length:${length}\n` : ''}\n`;
+  if (typeof body === 'string') return { head: `${head}${body}\0`, binary: false };
+  if (length === 0) return { head: `${head}\0`, binary: false };
+  return { head, tail: joined(nothing, body, new Uint8Array(length + 1)), binary: true };
 }
 
-/** Head, body and NUL in one piece. */
-function joined(head: Uint8Array, body: Uint8Array): Uint8Array {
-  const bytes = takeBytes(head.length + body.length + 1);
-  bytes.set(head);
-  bytes.set(body, head.length);
-  return bytes;
+/** Head, body and the NUL that is there already. */
+function joined(head: Uint8Array, body: Uint8Array, room: Uint8Array): Uint8Array {
+  room.set(head);
+  room.set(body, head.length);
+  return room;
 }
 
 /** May these bytes leave in a text message of a WebSocket (RFC 6455 5.6)? */

@@ -77,6 +77,11 @@ export abstract class FrontSession implements Session {
   abstract drained(now: number): void;
   abstract end(code: number, reason: string): void;
 
+  /** [STOMP-14] A frame is octets, whatever message it comes in. */
+  get takesBytes(): boolean {
+    return true;
+  }
+
   /** What is due while input is held back as well: a beat, and the outcome that it is held back for. */
   get sendBy(): number {
     return Math.min(this.#beatBy, this.#outcomeBy);

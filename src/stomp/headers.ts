@@ -7,25 +7,24 @@ export type HeaderInput = Iterable<readonly [string, string]> | Readonly<Record<
 export const entriesOf = (headers: HeaderInput): Iterable<readonly [string, string]> =>
   Symbol.iterator in headers ? (headers as Iterable<readonly [string, string]>) : Object.entries(headers);
 
-const letters: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', ':': '\\c', '\r': '\\r' };
-const meanings: Readonly<Record<string, string>> = { '\\\\': '\\', '\\n': '\n', '\\c': ':', '\\r': '\r' };
+const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', ':': '\\c', '\r': '\\r' };
 
 /**
  * A header name or value as it stands in a frame of this version: 1.2 escapes `\`, LF, `:` and CR, 1.1 has no escape
- * for CR, 1.0 has none at all ([STOMP-16] [STOMP-20]).
+ * for CR, 1.0 has none at all ([STOMP-16] [STOMP-20]), nor have the frames of the handshake.
  *
  * @example
  * escapeHeader('1.2', 'a:b\n'); // 'a\\cb\\n'
  */
-export function escapeHeader(version: Version, value: string): string {
-  if (version === '1.0' || !/[\\\n:\r]/.test(value)) return value;
-  return value.replace(version === '1.2' ? /[\\\n:\r]/g : /[\\\n:]/g, (character) => letters[character] as string);
+export function escapeHeader(version: Version | 'raw', value: string): string {
+  if ((version !== '1.2' && version !== '1.1') || !/[\\\n:\r]/.test(value)) return value;
+  return value.replace(version === '1.2' ? /[\\\n:\r]/g : /[\\\n:]/g, (character) => escapes[character] as string);
 }
 
 /** The opposite, in one pass from left to right ([STOMP-19]). Throws `malformed` on an escape that the version does not know ([STOMP-17]). */
 export function unescapeHeader(version: Version, value: string): string {
   return value.replace(/\\.?/gs, (escape) => {
-    const meaning = meanings[escape];
+    const meaning = Object.keys(escapes).find((character) => escapes[character] === escape);
     if (meaning === undefined || (version === '1.1' && meaning === '\r')) {
       throw new ProtocolError('malformed', `the escape ${JSON.stringify(escape)} is not one of STOMP ${version}`);
     }
@@ -41,17 +40,13 @@ export function headerLines(version: Version | 'raw', headers: HeaderInput): str
   let lines = '';
   for (const [name, value] of entriesOf(headers)) {
     if (name === 'content-length') continue;
-    if (version === '1.0' || version === 'raw') {
-      if (name === '' || /[\n\r:]/.test(name) || /[\n\r]/.test(value)) {
-        throw new TypeError(
-          `header ${JSON.stringify(name)} has a character that this frame cannot carry: STOMP 1.0, and CONNECT in any version, know no escapes`,
-        );
-      }
-      lines += `${name}:${value}\n`;
-    } else {
-      if (name === '') throw new TypeError('a header needs a name; got ""');
-      lines += `${escapeHeader(version, name)}:${escapeHeader(version, value)}\n`;
+    if (name === '') throw new TypeError('a header needs a name; got ""');
+    if ((version === '1.0' || version === 'raw') && (/[\n\r:]/.test(name) || /[\n\r]/.test(value))) {
+      throw new TypeError(
+        `header ${JSON.stringify(name)} has a character that this frame cannot carry: STOMP 1.0, and CONNECT in any version, know no escapes`,
+      );
     }
+    lines += `${escapeHeader(version, name)}:${escapeHeader(version, value)}\n`;
   }
   return lines;
 }

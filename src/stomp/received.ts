@@ -9,14 +9,18 @@ export type AckHeaders = Readonly<Record<string, string>>;
 export class ReceivedMessage {
   /** As the server sent them, unescaped. */
   readonly headers: Headers;
-  /** The body as it came: a view of a larger buffer, so copy what you keep for long. */
-  readonly bytes: Uint8Array;
+  readonly #frame: Frame;
   readonly #session: ClientSession;
 
-  constructor({ headers, body }: Frame, session: ClientSession) {
-    this.headers = headers;
-    this.bytes = body;
+  constructor(frame: Frame, session: ClientSession) {
+    this.headers = frame.headers;
+    this.#frame = frame;
     this.#session = session;
+  }
+
+  /** The body as it came: a view of a larger buffer, so copy what you keep for long. */
+  get bytes(): Uint8Array {
+    return this.#frame.body;
   }
 
   get destination(): string {
@@ -25,7 +29,7 @@ export class ReceivedMessage {
 
   /** The body as text, a BOM kept; octets that are not UTF-8 become U+FFFD. Decoded at each call. */
   get body(): string {
-    return decodeUtf8Lossy(this.bytes);
+    return this.#frame.text ?? decodeUtf8Lossy(this.#frame.body);
   }
 
   /** The body as JSON. Throws a `SyntaxError` if it is none. */

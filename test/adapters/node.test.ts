@@ -329,6 +329,22 @@ test('[CONN-9] over maxConnections, and while draining, 503 with Retry-After', a
 
 // ── while it is open ─────────────────────────────────────────────────────────────────────────────────────────────
 
+test('a text message comes as text, or as its UTF-8 to a session that takes bytes', async () => {
+  for (const takesBytes of [undefined, true]) {
+    const received: unknown[] = [];
+    const protocol = scripted(['v12.stomp'], (session) => {
+      Object.assign(session, { takesBytes });
+      session.on.receive = (data: string | Uint8Array) => received.push(typeof data, String(data));
+    });
+    const { port } = await serve({ protocols: [protocol] });
+    const raw = await openRaw({ port, protocols: ['v12.stomp'] });
+    raw.send('größe');
+    raw.close(1000);
+    await raw.closed();
+    expect(received).toEqual([takesBytes ? 'object' : 'string', 'größe']);
+  }
+});
+
 test('[CONN-40] [CONN-24] a message over maxPayload: last words, then 1009', async () => {
   const { port, endpoint } = await serve({ limits: { maxPayload: 1_000 } });
   for (const frames of [

@@ -59,8 +59,11 @@ function parsers(body: Uint8Array, pieces: boolean): [() => void, () => void] {
   );
   return [
     () => {
-      for (const chunk of chunks) decoder.push(chunk);
-      sink = decoder.next();
+      // Pulled after each piece, as by a session.
+      for (const chunk of chunks) {
+        decoder.push(chunk);
+        sink = decoder.next();
+      }
       if (sink === undefined) throw new Error('No frame');
     },
     () => {
