@@ -1,160 +1,155 @@
 import { createSubscription, push, type Sink } from '../bus/subscription.ts';
-import type { StompSubscription } from './client-api.ts';
+import type { Listeners } from '../core/listeners.ts';
+import { must } from '../core/options.ts';
+import type { StompClientEvents, StompSubscription } from './client-api.ts';
 import { ask, type PerConnection } from './client-options.ts';
 import type { ClientSession } from './client-session.ts';
-import type { Frame, HeaderInput, Headers } from './codec.ts';
+import type { Frame, HeaderInput } from './codec.ts';
 import { entriesOf } from './headers.ts';
 import { ReceivedMessage } from './received.ts';
 
 interface Subscriber {
-  readonly id: string;
   readonly destination: string;
-  readonly headers: PerConnection<HeaderInput>;
   readonly sink: Sink<ReceivedMessage>;
-  /** The session that knows it. */
-  session: ClientSession | undefined;
-  /** More headers of UNSUBSCRIBE. */
-  farewell?: HeaderInput | undefined;
+  /** Send SUBSCRIBE. */
+  announce(to: ClientSession): void;
 }
 
-/** What the subscriptions of a client want of it. */
-export interface SubscriptionsHost {
-  /** Every subscription is known to the server now: what was published may leave. */
-  restored(): void;
-  /** A message of no subscription. */
-  unhandled(message: ReceivedMessage): void;
-  /** The headers of a subscription could not be had, or not be sent. */
-  failed(error: unknown): void;
-  /** A callback threw. */
-  report(error: unknown): void;
-}
-
-/** The subscriptions of a client. They outlive its connections: {@link ClientSubscriptions.restore} brings them back. */
-export class ClientSubscriptions {
-  readonly #host: SubscriptionsHost;
-  readonly #subscribers = new Map<string, Subscriber>();
-  #session: ClientSession | undefined;
-  // SUBSCRIBEs whose headers are awaited.
-  #pending = 0;
-  #count = 0;
-
-  constructor(host: SubscriptionsHost) {
-    this.#host = host;
-  }
-
+/** The subscriptions of a client. They outlive its connections. */
+export interface ClientSubscriptions {
   /** Is every subscription known to the server? */
-  get restored(): boolean {
-    return this.#pending === 0;
-  }
-
+  readonly restored: boolean;
   /** Throws a `TypeError` if the destination is none, or if the id in `headers` is in use. */
   open(
     destination: string,
-    callback: ((message: ReceivedMessage) => void) | undefined,
-    headers: PerConnection<HeaderInput> = [],
-  ): StompSubscription {
-    checkDestination(destination);
-    const given = typeof headers === 'function' ? undefined : new Map(entriesOf(headers)).get('id');
-    const id = given ?? `subscription-${this.#count++}`;
-    if (this.#subscribers.has(id)) throw new TypeError(`a subscription with the id "${id}" is there already`);
-    const subscription = createSubscription<ReceivedMessage>((sink) => {
-      const subscriber: Subscriber = { id, destination, headers, sink, session: undefined };
-      this.#subscribers.set(id, subscriber);
-      return () => this.#close(subscriber);
-    });
-    const subscriber = this.#subscribers.get(id) as Subscriber;
-    if (callback) subscription[push]({ next: callback, error() {}, complete() {} });
-    if (this.#session?.connected) this.#announce(subscriber, this.#session);
-    return Object.assign(subscription, {
-      id,
-      unsubscribe(farewell?: HeaderInput) {
-        subscriber.farewell = farewell;
-        void subscription.return();
-      },
-    });
-  }
-
-  #close(subscriber: Subscriber): void {
-    const { id, destination, session, farewell = [] } = subscriber;
-    this.#subscribers.delete(id);
-    if (!session?.connected) return;
-    // [STOMP-49] Some 1.0 servers know a subscription by its destination only.
-    const names = Object.entries(session.version === '1.0' ? { id, destination } : { id });
-    try {
-      session.send('UNSUBSCRIBE', [...names, ...entriesOf(farewell)]);
-    } catch (error) {
-      // A header that cannot be carried: then it goes without.
-      this.#host.failed(error);
-      session.send('UNSUBSCRIBE', names);
-    }
-  }
-
+    callback?: ((message: ReceivedMessage) => void) | undefined,
+    headers?: PerConnection<HeaderInput>,
+  ): StompSubscription;
   /** A new connection is there: subscribe again to all. */
-  restore(session: ClientSession): void {
-    this.#session = session;
-    this.#pending = 0;
-    for (const subscriber of this.#subscribers.values()) this.#announce(subscriber, session);
-  }
-
-  #announce(subscriber: Subscriber, session: ClientSession): void {
-    const { id, destination, headers, sink } = subscriber;
-    const tell = (more: HeaderInput): void => {
-      if (this.#subscribers.get(id) !== subscriber || !session.connected) return;
-      const others = [...entriesOf(more)].filter(([name]) => name !== 'id');
-      session.send('SUBSCRIBE', [['id', id], ['destination', destination], ...others]);
-      subscriber.session = session;
-    };
-    const failed = (error: unknown): void => {
-      this.#host.failed(error);
-      sink.error(error);
-    };
-    if (typeof headers !== 'function') {
-      try {
-        tell(headers);
-      } catch (error) {
-        failed(error);
-      }
-      return;
-    }
-    this.#pending++;
-    Promise.resolve(ask(headers))
-      .then(tell)
-      .catch(failed)
-      .then(() => {
-        if (session === this.#session && --this.#pending === 0) this.#host.restored();
-      });
-  }
-
+  restore(to: ClientSession): void;
   /** A MESSAGE came. */
-  deliver(frame: Frame, session: ClientSession): void {
-    const message = new ReceivedMessage(frame, session);
-    const subscriber = this.#find(frame.headers);
-    if (!subscriber) return this.#host.unhandled(message);
-    try {
-      subscriber.sink.next(message);
-    } catch (error) {
-      this.#host.report(error);
-    }
-  }
-
-  #find(headers: Headers): Subscriber | undefined {
-    const id = headers.get('subscription');
-    if (id !== undefined) return this.#subscribers.get(id);
-    // [STOMP-42] Only 1.0 may leave it out.
-    return [...this.#subscribers.values()].find(({ destination }) => destination === headers.get('destination'));
-  }
-
+  deliver(frame: Frame): void;
   /** They all end: with an error if there is one, else normally. */
-  end(failure?: { readonly error: unknown }): void {
-    for (const { sink } of [...this.#subscribers.values()]) {
-      if (failure) sink.error(failure.error);
-      else sink.complete();
-    }
-  }
+  end(error?: unknown): void;
+}
+
+/**
+ * `restored` is called when what was published may leave, if that had to wait for the headers of a subscription;
+ * `want` when there is something to connect for.
+ */
+export function createClientSubscriptions(
+  { emit, report }: Listeners<StompClientEvents>,
+  restored: () => void,
+  want: () => void,
+): ClientSubscriptions {
+  const subscribers = new Map<string, Subscriber>();
+  let session: ClientSession | undefined;
+  // SUBSCRIBEs whose headers are awaited.
+  let pending = 0;
+  let count = 0;
+
+  return {
+    get restored() {
+      return pending === 0;
+    },
+
+    open(destination, callback, headers = []) {
+      checkDestination(destination);
+      const given = typeof headers === 'function' ? undefined : new Map(entriesOf(headers)).get('id');
+      const id = given ?? `subscription-${count++}`;
+      must(!subscribers.has(id), 'id', 'that of no other subscription', `"${id}"`);
+      let knownTo: ClientSession | undefined;
+      // More headers of UNSUBSCRIBE.
+      let farewell: HeaderInput = [];
+
+      function close(): void {
+        subscribers.delete(id);
+        // [STOMP-49] Some 1.0 servers know a subscription by its destination only.
+        const names = Object.entries(knownTo?.version === '1.0' ? { id, destination } : { id });
+        try {
+          knownTo?.send('UNSUBSCRIBE', [...names, ...entriesOf(farewell)]);
+        } catch (error) {
+          // A header that cannot be carried: then it goes without.
+          emit('error', error);
+          knownTo?.send('UNSUBSCRIBE', names);
+        }
+      }
+
+      const subscription = createSubscription<ReceivedMessage>((sink) => {
+        const subscriber: Subscriber = { destination, sink, announce };
+        function announce(to: ClientSession): void {
+          const tell = (more: HeaderInput): void => {
+            const others = [...entriesOf(more)].filter(([name]) => name !== 'id');
+            const wanted = subscribers.get(id) === subscriber;
+            if (wanted && to.send('SUBSCRIBE', [['id', id], ['destination', destination], ...others])) knownTo = to;
+          };
+          const failed = (error: unknown): void => {
+            emit('error', error);
+            sink.error(error);
+          };
+          if (typeof headers === 'function') {
+            pending++;
+            ask(headers)
+              .then(tell)
+              .catch(failed)
+              .then(() => {
+                if (to === session && --pending === 0) restored();
+              });
+          } else {
+            try {
+              tell(headers);
+            } catch (error) {
+              failed(error);
+            }
+          }
+        }
+        subscribers.set(id, subscriber);
+        return close;
+      });
+      if (callback) subscription[push]({ next: callback, error() {}, complete() {} });
+      if (session?.connected) subscribers.get(id)?.announce(session);
+      want();
+      return Object.assign(subscription, {
+        id,
+        unsubscribe(more: HeaderInput = []) {
+          farewell = more;
+          void subscription.return();
+        },
+      });
+    },
+
+    restore(to) {
+      session = to;
+      pending = 0;
+      for (const { announce } of subscribers.values()) announce(to);
+    },
+
+    deliver(frame) {
+      const message = new ReceivedMessage(frame, session as ClientSession);
+      const id = frame.headers.get('subscription');
+      const subscriber =
+        id === undefined
+          ? // [STOMP-42] Only 1.0 may leave it out.
+            [...subscribers.values()].find(({ destination }) => destination === message.destination)
+          : subscribers.get(id);
+      try {
+        if (subscriber) subscriber.sink.next(message);
+        else emit('unhandled', message);
+      } catch (error) {
+        report(error);
+      }
+    },
+
+    end(error) {
+      for (const { sink } of [...subscribers.values()]) {
+        if (error === undefined) sink.complete();
+        else sink.error(error);
+      }
+    },
+  };
 }
 
 /** Throws a `TypeError` if it is no destination. */
 export function checkDestination(destination: unknown): void {
-  if (typeof destination === 'string' && destination !== '') return;
-  throw new TypeError(`destination must be a string such as "/topic/prices"; got ${String(destination)}`);
+  must(destination && typeof destination === 'string', 'destination', 'a string such as "/topic/prices"', destination);
 }

@@ -13,7 +13,7 @@ import {
 import { agreedVersion, isConnect, malformed, shorten } from './frame-fields.ts';
 import { lastWords } from './last-words.ts';
 import type { stompLimits } from './limits.ts';
-import { type HeartBeat, negotiateHeartBeat, parseHeartBeat, type Version } from './versions.ts';
+import { agreedInterval, type HeartBeat, parseHeartBeat, type Version } from './versions.ts';
 
 const never = Number.POSITIVE_INFINITY;
 const silent: HeartBeat = { outgoing: 0, incoming: 0 };
@@ -156,9 +156,9 @@ export abstract class FrontSession implements Session {
   /** Send CONNECTED with these headers and our own, and go on with the input. */
   protected connected(headers: Iterable<readonly [string, string]>): void {
     const { outgoing, incoming } = this.#heartBeat;
-    const { send, expect } = negotiateHeartBeat(this.#heartBeat, this.#theirs);
-    if (send > 0) this.#sendEvery = Math.max(1, Math.floor(send * early));
-    if (expect > 0) this.#expectWithin = expect * tolerance;
+    const theirs = this.#theirs;
+    this.#sendEvery = Math.max(1, Math.floor(agreedInterval(outgoing, theirs.incoming) * early));
+    this.#expectWithin = agreedInterval(theirs.outgoing, incoming) * tolerance;
     this.#state = 'connected';
     this.version = this.#decoder.version = this.#agreed;
     this.#decoderLimits.maxBody = this.#limits.maxBody;
