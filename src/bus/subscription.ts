@@ -24,8 +24,8 @@ export interface Subscription<T> extends AsyncIterableIterator<T, undefined>, As
 /** The values that wait for a reader of an iterator are this many at the most, unless said otherwise. */
 export const defaultBuffer = 1_000;
 
-// Browsers of 2023 do not have the symbol yet.
-const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
+/** Browsers of 2023 do not have the symbol yet. */
+export const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
 interface Reader<T> {
   resolve(result: IteratorResult<T, undefined>): void;

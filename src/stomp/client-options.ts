@@ -74,6 +74,6 @@ export function checkOptions(options: StompClientOptions): void {
   must(spoken, 'versions', `some of ${allVersions}`, versions);
   for (const url of [brokerURL].flat()) {
     const reachable = url === undefined ? connect : typeof url === 'function' || /^[a-z+]+:\/\/./.test(url);
-    must(reachable, 'brokerURL', 'an address such as "wss://host/ws", or absent with a connect: tcp(…)', brokerURL);
+    must(reachable, 'brokerURL', 'an address such as "wss://host/ws", or absent with `connect`', brokerURL);
   }
 }

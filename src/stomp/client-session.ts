@@ -1,8 +1,7 @@
 import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { BaseConnection, BaseSession } from '../core/subprotocol.ts';
-import type { Wire } from '../core/wire.ts';
-import { Decoder, encodeFrame, endOfLine, type Frame, type HeaderInput, type Headers } from './codec.ts';
+import { Decoder, encodeFrame, encodeHead, endOfLine, type Frame, type HeaderInput, type Headers } from './codec.ts';
 import { ConnectionLost, StompError } from './errors.ts';
 import { entriesOf } from './headers.ts';
 import { split } from './split.ts';
@@ -16,8 +15,7 @@ const early = 0.8;
  */
 const tolerance = 2.1;
 /** A server is trusted with more than a client is, but not with all of our memory ([STOMP-23]). */
-const maxHeaders = 1_000;
-const maxHeaderBytes = 262_144;
+const decoderLimits = { maxHeaders: 1_000, maxHeaderLine: 262_144, maxHeaderBytes: 262_144 };
 
 /** Told once of what came of something: an error, or nothing. */
 export type Done = (error?: unknown) => void;
@@ -72,8 +70,6 @@ interface Receipt {
   readonly done: Done;
 }
 
-const disconnectReceipt = 'disconnect';
-
 /** connecting ──CONNECTED──▶ connected ──leave──▶ leaving */
 export function openClientSession(
   connection: BaseConnection,
@@ -82,8 +78,7 @@ export function openClientSession(
 ): ClientSession {
   const { versions = allVersions, heartbeatOutgoing = 10_000, heartbeatIncoming = 10_000 } = options;
   const { connectionTimeout = 10_000, receiptTimeout = 30_000, contentLength, maxFrameBytes } = options;
-  const { maxPayload } = connection.limits;
-  const decoder = new Decoder({ maxHeaders, maxHeaderLine: maxHeaderBytes, maxHeaderBytes, maxBody: maxPayload });
+  const decoder = new Decoder({ ...decoderLimits, maxBody: connection.limits.maxPayload });
   // All wait equally long, so the oldest is the first.
   const receipts = new Map<string, Receipt>();
   let count = 0;
@@ -107,15 +102,18 @@ export function openClientSession(
   /** False: nobody waits for it. */
   function settle(id = '', error?: unknown): boolean {
     const receipt = receipts.get(id);
+    if (!receipt) return false;
     receipts.delete(id);
-    if (receipt && !error && connected()) host.measured(connection.now - receipt.sentAt);
-    receipt?.done(error);
-    return receipt !== undefined;
+    if (!error && connected()) host.measured(connection.now - receipt.sentAt);
+    receipt.done(error);
+    return true;
   }
 
   function write(command: string, headers: HeaderInput, body?: string | Uint8Array): void {
-    let wire = encodeFrame(version as Version, command, headers, body);
-    if (contentLength === false) wire = withoutLength(wire);
+    const bare = contentLength === false && typeof body === 'string' && !body.includes('\0');
+    const wire = bare
+      ? { head: `${encodeHead(version as Version, command, headers)}\n${body}\0`, binary: false }
+      : encodeFrame(version as Version, command, headers, body);
     if (maxFrameBytes === undefined) connection.send(wire);
     else for (const piece of split(wire, maxFrameBytes)) connection.send(piece);
   }
@@ -186,7 +184,7 @@ export function openClientSession(
 
     send(command, headers, body, done, receipt) {
       if (!connected()) {
-        done?.(new Error('The connection is gone: nothing was sent'));
+        done?.(new Error('The connection is gone'));
         return false;
       }
       if (receipt && done) {
@@ -201,12 +199,12 @@ export function openClientSession(
     },
 
     leave(timeout, left) {
-      write('DISCONNECT', { receipt: disconnectReceipt });
+      write('DISCONNECT', { receipt: 'disconnect' });
       leaving = true;
       // [STOMP-66] Not even a heart-beat follows.
       sendEvery = never;
       until = connection.now + timeout;
-      expectReceipt(disconnectReceipt, left);
+      expectReceipt('disconnect', left);
     },
 
     receive(data) {
@@ -218,7 +216,7 @@ export function openClientSession(
       if (now >= until) {
         if (!leaving) throw new ProtocolError('initTimeout');
         until = never;
-        settle(disconnectReceipt);
+        settle('disconnect');
       } else if (now >= expectBy()) {
         host.heartbeatLost();
         connection.close('heartbeat', 'Heartbeat timeout');
@@ -247,9 +245,3 @@ export function openClientSession(
     },
   };
 }
-
-/** Text that has no NUL goes without its length: everything up to the NUL at the end is it. Bytes end otherwise. */
-const withoutLength = ({ head, ...rest }: Wire): Wire => ({
-  ...rest,
-  head: typeof head === 'string' ? head.replace(/\ncontent-length:\d+(?=[^\0]*\0$)/, '') : head,
-});

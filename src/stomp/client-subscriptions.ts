@@ -1,4 +1,4 @@
-import { createSubscription, push, type Sink } from '../bus/subscription.ts';
+import { createSubscription, type Sink } from '../bus/subscription.ts';
 import type { Listeners } from '../core/listeners.ts';
 import { must } from '../core/options.ts';
 import type { StompClientEvents, StompSubscription } from './client-api.ts';
@@ -10,9 +10,10 @@ import { ReceivedMessage } from './received.ts';
 
 interface Subscriber {
   readonly destination: string;
-  readonly sink: Sink<ReceivedMessage>;
   /** Send SUBSCRIBE. */
   announce(to: ClientSession): void;
+  next(message: ReceivedMessage): void;
+  end(error?: unknown): void;
 }
 
 /** The subscriptions of a client. They outlive its connections. */
@@ -55,9 +56,10 @@ export function createClientSubscriptions(
 
     open(destination, callback, headers = []) {
       checkDestination(destination);
-      const given = typeof headers === 'function' ? undefined : new Map(entriesOf(headers)).get('id');
+      // A function has no entries.
+      const given = new Map(entriesOf(headers as HeaderInput)).get('id');
       const id = given ?? `subscription-${count++}`;
-      must(!subscribers.has(id), 'id', 'that of no other subscription', `"${id}"`);
+      must(!subscribers.has(id), 'id', 'unused', `"${id}"`);
       let knownTo: ClientSession | undefined;
       // More headers of UNSUBSCRIBE.
       let farewell: HeaderInput = [];
@@ -75,39 +77,47 @@ export function createClientSubscriptions(
         }
       }
 
-      const subscription = createSubscription<ReceivedMessage>((sink) => {
-        const subscriber: Subscriber = { destination, sink, announce };
-        function announce(to: ClientSession): void {
-          const tell = (more: HeaderInput): void => {
-            const others = [...entriesOf(more)].filter(([name]) => name !== 'id');
-            const wanted = subscribers.get(id) === subscriber;
-            if (wanted && to.send('SUBSCRIBE', [['id', id], ['destination', destination], ...others])) knownTo = to;
-          };
-          const failed = (error: unknown): void => {
-            emit('error', error);
-            sink.error(error);
-          };
-          if (typeof headers === 'function') {
-            pending++;
-            ask(headers)
-              .then(tell)
-              .catch(failed)
-              .then(() => {
-                if (to === session && --pending === 0) restored();
-              });
-          } else {
-            try {
-              tell(headers);
-            } catch (error) {
-              failed(error);
-            }
-          }
-        }
-        subscribers.set(id, subscriber);
+      let sink!: Sink<ReceivedMessage>;
+      const subscription = createSubscription<ReceivedMessage>((made) => {
+        sink = made;
         return close;
       });
-      if (callback) subscription[push]({ next: callback, error() {}, complete() {} });
-      if (session?.connected) subscribers.get(id)?.announce(session);
+      const subscriber: Subscriber = {
+        destination,
+        next: callback ?? ((message) => sink.next(message)),
+        end: (error) => (error === undefined ? sink.complete() : sink.error(error)),
+        announce,
+      };
+
+      function announce(to: ClientSession): void {
+        const tell = (more: HeaderInput): void => {
+          const others = [...entriesOf(more)].filter(([name]) => name !== 'id');
+          const wanted = subscribers.get(id) === subscriber;
+          if (wanted && to.send('SUBSCRIBE', [['id', id], ['destination', destination], ...others])) knownTo = to;
+        };
+        const failed = (error: unknown): void => {
+          emit('error', error);
+          sink.error(error);
+        };
+        if (typeof headers === 'function') {
+          pending++;
+          ask(headers)
+            .then(tell)
+            .catch(failed)
+            .then(() => {
+              if (to === session && --pending === 0) restored();
+            });
+        } else {
+          try {
+            tell(headers);
+          } catch (error) {
+            failed(error);
+          }
+        }
+      }
+
+      subscribers.set(id, subscriber);
+      if (session?.connected) announce(session);
       want();
       return Object.assign(subscription, {
         id,
@@ -133,7 +143,7 @@ export function createClientSubscriptions(
             [...subscribers.values()].find(({ destination }) => destination === message.destination)
           : subscribers.get(id);
       try {
-        if (subscriber) subscriber.sink.next(message);
+        if (subscriber) subscriber.next(message);
         else emit('unhandled', message);
       } catch (error) {
         report(error);
@@ -141,10 +151,7 @@ export function createClientSubscriptions(
     },
 
     end(error) {
-      for (const { sink } of [...subscribers.values()]) {
-        if (error === undefined) sink.complete();
-        else sink.error(error);
-      }
+      for (const subscriber of [...subscribers.values()]) subscriber.end(error);
     },
   };
 }

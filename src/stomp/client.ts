@@ -1,4 +1,5 @@
 import { connect } from '../adapters/connect.ts';
+import { asyncDispose } from '../bus/subscription.ts';
 import { createListeners } from '../core/listeners.ts';
 import type { PublishParameters, StompClient, StompClientEvents, StompClientState } from './client-api.ts';
 import { stompClientFaults } from './client-faults.ts';
@@ -25,11 +26,6 @@ export { ConnectionLost, StompError } from './errors.ts';
 export { type AckHeaders, ReceivedMessage } from './received.ts';
 export type { Version } from './versions.ts';
 
-interface Waiting {
-  write(to: ClientSession): void;
-  readonly done: Done;
-}
-
 /** Our own server's codes for what passes: such an end is not final even in answer to CONNECT. */
 const passing: readonly number[] = [1001, 1012, 1013, 4403, 4408];
 /**
@@ -49,7 +45,8 @@ export function createStompClient(options: StompClientOptions): StompClient {
   checkOptions(options);
 
   const waiters: Done[] = [];
-  let queue: Waiting[] = [];
+  // Publishes that wait: how to send one, and whom to tell.
+  const queue = new Map<(to: ClientSession) => void, Done>();
   let session: ClientSession | undefined;
   let transactions = 0;
   let leaving: Promise<void> | undefined;
@@ -83,15 +80,19 @@ export function createStompClient(options: StompClientOptions): StompClient {
       };
       const write = (to: ClientSession): void => {
         try {
-          const all = [['destination', destination], ...entriesOf(more), ...entriesOf(headers)] as const;
-          to.send('SEND', all, body, done, receipt);
+          to.send(
+            'SEND',
+            [['destination', destination], ...entriesOf(more), ...entriesOf(headers)],
+            body,
+            done,
+            receipt,
+          );
         } catch (error) {
           done(error);
         }
       };
-      const entry = { write, done };
       const abort = (): void => {
-        queue = queue.filter((each) => each !== entry);
+        queue.delete(write);
         done(aborted?.reason);
       };
       if (aborted?.aborted) return abort();
@@ -99,10 +100,9 @@ export function createStompClient(options: StompClientOptions): StompClient {
       // In a transaction it does not go behind what waits: COMMIT would overtake it.
       if (within) write(within);
       else if (leaving) done(new Error('The client is disconnecting'));
-      else if (queue.length >= maxQueued)
-        done(new Error(`More than ${maxQueued} messages wait to be sent (maxQueued)`));
+      else if (queue.size >= maxQueued) done(new Error(`More than maxQueued (${maxQueued}) messages wait`));
       else {
-        queue.push(entry);
+        queue.set(write, done);
         flush();
         want();
       }
@@ -115,10 +115,10 @@ export function createStompClient(options: StompClientOptions): StompClient {
   }
 
   function flush(): void {
-    while (session?.connected && subscriptions.restored && !dial.connection?.saturated) {
-      const next = queue.shift();
-      if (!next) return;
-      next.write(session);
+    for (const write of queue.keys()) {
+      if (!session?.connected || !subscriptions.restored || dial.connection?.saturated) return;
+      queue.delete(write);
+      write(session);
     }
   }
 
@@ -199,9 +199,9 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   /** Nothing that waits will happen any more. */
   function giveUp(error: unknown): void {
-    const dropped = queue.splice(0);
-    for (const done of waiters.splice(0)) done(error);
-    for (const { done } of dropped) done(error);
+    const dropped = [...waiters.splice(0), ...queue.values()];
+    queue.clear();
+    for (const done of dropped) done(error);
     subscriptions.end(leaving ? undefined : error);
   }
 
@@ -247,7 +247,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
       const own = session;
       const id = `transaction-${transactions++}`;
       const header: AckHeaders = { transaction: id };
-      if (!own?.send('BEGIN', header)) throw new Error('A transaction needs a connection: await connect() first');
+      if (!own?.send('BEGIN', header)) throw new Error('await connect() before begin()');
       return {
         id,
         publish: (parameters) => publish(parameters, own, header),
@@ -261,7 +261,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
         },
       };
     },
-    [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]: disconnect,
+    [asyncDispose]: disconnect,
   } as StompClient;
 }
 

@@ -35,7 +35,7 @@ export interface HeartBeat {
 /** Read a `heart-beat` header ([STOMP-34]). Throws a {@link ProtocolError} `malformed`. */
 export function parseHeartBeat(value = '0,0'): HeartBeat {
   const [, outgoing, incoming] = /^(\d{1,10}),(\d{1,10})$/.exec(value) ?? [];
-  if (!incoming) throw new ProtocolError('malformed', 'heart-beat must be two numbers such as 10000,10000');
+  if (!incoming) throw new ProtocolError('malformed', 'heart-beat must look like 10000,10000');
   return { outgoing: Number(outgoing), incoming: Number(incoming) };
 }
 
