@@ -36,12 +36,12 @@ export interface ClientSubscriptions {
 
 /**
  * `restored` is called when what was published may leave, if that had to wait for the headers of a subscription;
- * `want` when there is something to connect for.
+ * `want` when there is something to connect for, false if that cannot be.
  */
 export function createClientSubscriptions(
   { emit, report }: Listeners<StompClientEvents>,
   restored: () => void,
-  want: () => void,
+  want: () => boolean,
 ): ClientSubscriptions {
   const subscribers = new Map<string, Subscriber>();
   let session: ClientSession | undefined;
@@ -118,7 +118,7 @@ export function createClientSubscriptions(
 
       subscribers.set(id, subscriber);
       if (session?.connected) announce(session);
-      want();
+      if (!want()) sink.complete();
       return Object.assign(subscription, {
         id,
         unsubscribe(more: HeaderInput = []) {

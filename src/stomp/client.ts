@@ -109,9 +109,10 @@ export function createStompClient(options: StompClientOptions): StompClient {
     });
   }
 
-  /** Something needs a connection. It does not cut a back-off short: only `connect()` does. */
-  function want(): void {
+  /** Something needs a connection. It does not cut a back-off short: only `connect()` does. False: there will be none. */
+  function want(): boolean {
     if (!leaving && dial.state === 'idle') dial.start();
+    return !leaving;
   }
 
   function flush(): void {
