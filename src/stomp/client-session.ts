@@ -35,7 +35,8 @@ export interface ClientSessionOptions {
 export interface ClientSessionHost {
   connected(headers: Headers): void;
   message(frame: Frame): void;
-  error(error: StompError, wasConnected: boolean): void;
+  /** While `connected`, if it had been; the connection is closed afterwards. */
+  error(error: StompError): void;
   heartbeatLost(): void;
   drained(): void;
   /** A RECEIPT came, so many ms after its frame was sent. */
@@ -124,7 +125,7 @@ export function openClientSession(
       const error = new StompError(frame);
       // An ERROR that names no frame may be about any of those that wait.
       if (!settle(headers.get('receipt-id'), error)) complaint = error;
-      host.error(error, version !== undefined);
+      host.error(error);
       // [STOMP-63] Brokers that leave the connection open after an ERROR are not listened to any longer either.
       connection.finish();
     } else if (!version && command === 'CONNECTED') welcome(headers);
@@ -140,9 +141,9 @@ export function openClientSession(
     version = decoder.version = spoken;
     until = never;
     if (version !== '1.0') {
-      const { outgoing, incoming } = parseHeartBeat(headers.get('heart-beat'));
-      sendEvery = agreedInterval(heartbeatOutgoing, incoming) * early;
-      expectEvery = agreedInterval(outgoing, heartbeatIncoming) * tolerance;
+      const [canSend, wants] = parseHeartBeat(headers.get('heart-beat'));
+      sendEvery = agreedInterval(heartbeatOutgoing, wants) * early;
+      expectEvery = agreedInterval(canSend, heartbeatIncoming) * tolerance;
     }
     host.connected(headers);
   }

@@ -16,7 +16,7 @@ import type { stompLimits } from './limits.ts';
 import { agreedInterval, type HeartBeat, parseHeartBeat, type Version } from './versions.ts';
 
 const never = Number.POSITIVE_INFINITY;
-const silent: HeartBeat = { outgoing: 0, incoming: 0 };
+const silent = parseHeartBeat();
 /** Beat after this part of the agreed time: "at least every n ms" leaves no room for a late timer ([STOMP-36]). */
 const early = 0.9;
 /** So many times the agreed time may pass without an octet ([STOMP-37]). */
@@ -156,9 +156,9 @@ export abstract class FrontSession implements Session {
   /** Send CONNECTED with these headers and our own, and go on with the input. */
   protected connected(headers: Iterable<readonly [string, string]>): void {
     const { outgoing, incoming } = this.#heartBeat;
-    const theirs = this.#theirs;
-    this.#sendEvery = Math.max(1, Math.floor(agreedInterval(outgoing, theirs.incoming) * early));
-    this.#expectWithin = agreedInterval(theirs.outgoing, incoming) * tolerance;
+    const [canSend, wants] = this.#theirs;
+    this.#sendEvery = Math.max(1, Math.floor(agreedInterval(outgoing, wants) * early));
+    this.#expectWithin = agreedInterval(canSend, incoming) * tolerance;
     this.#state = 'connected';
     this.version = this.#decoder.version = this.#agreed;
     this.#decoderLimits.maxBody = this.#limits.maxBody;

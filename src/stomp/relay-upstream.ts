@@ -187,7 +187,8 @@ export class Upstream implements BrokerLink, ClientSessionHost {
     this.#client.connection.resume(undefined, () => this.#client.brokerDrained());
   }
 
-  error(error: StompError, wasConnected: boolean): void {
+  error(error: StompError): void {
+    const wasConnected = this.#session?.connected;
     const { login, report, availability } = this.#options;
     if (!wasConnected && login !== undefined) {
       // The client's own login was good: this is between the relay and its broker.

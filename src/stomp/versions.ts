@@ -32,11 +32,11 @@ export interface HeartBeat {
   readonly incoming: number;
 }
 
-/** Read a `heart-beat` header ([STOMP-34]). Throws a {@link ProtocolError} `malformed`. */
-export function parseHeartBeat(value = '0,0'): HeartBeat {
-  const [, outgoing, incoming] = /^(\d{1,10}),(\d{1,10})$/.exec(value) ?? [];
-  if (!incoming) throw new ProtocolError('malformed', 'heart-beat must look like 10000,10000');
-  return { outgoing: Number(outgoing), incoming: Number(incoming) };
+/** How often its sender can send, and wants to receive, in a `heart-beat` header ([STOMP-34]). Throws a {@link ProtocolError} `malformed`. */
+export function parseHeartBeat(value = '0,0'): readonly [canSend: number, wants: number] {
+  const [, canSend, wants] = /^(\d{1,10}),(\d{1,10})$/.exec(value) ?? [];
+  if (!wants) throw new ProtocolError('malformed', 'heart-beat must look like 10000,10000');
+  return [Number(canSend), Number(wants)];
 }
 
 /**

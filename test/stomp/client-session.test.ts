@@ -28,7 +28,7 @@ function open({ answer, alive = true, ...more }: Setup = {}) {
   const host: ClientSessionHost = {
     connected: (headers) => heard.push(['connected', headers.get('version')]),
     message: ({ body }) => heard.push(['message', new TextDecoder().decode(body)]),
-    error: (error, wasConnected) => heard.push(['error', error, wasConnected]),
+    error: (error) => heard.push(['error', error, (connection.session as ClientSession).connected]),
     heartbeatLost: () => heard.push('heartbeatLost'),
     drained: () => heard.push('drained'),
     measured: (latency) => heard.push(['measured', latency]),
