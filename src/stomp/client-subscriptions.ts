@@ -11,7 +11,7 @@ import { ReceivedMessage } from './received.ts';
 interface Subscriber {
   readonly destination: string;
   /** Send SUBSCRIBE. */
-  announce(to: ClientSession): void;
+  announce(to: ClientSession): Promise<void>;
   next(message: ReceivedMessage): void;
   end(error?: unknown): void;
 }
@@ -35,7 +35,7 @@ export interface ClientSubscriptions {
 }
 
 /**
- * `restored` is called when what was published may leave, if that had to wait for the headers of a subscription;
+ * `restored` is called when every subscription is known to the server, so that what was published may leave;
  * `want` when there is something to connect for, false if that cannot be.
  */
 export function createClientSubscriptions(
@@ -45,9 +45,13 @@ export function createClientSubscriptions(
 ): ClientSubscriptions {
   const subscribers = new Map<string, Subscriber>();
   let session: ClientSession | undefined;
-  // SUBSCRIBEs whose headers are awaited.
+  // SUBSCRIBEs that were not sent yet.
   let pending = 0;
   let count = 0;
+
+  function announced(to: ClientSession): void {
+    if (to === session && --pending === 0) restored();
+  }
 
   return {
     get restored() {
@@ -89,35 +93,23 @@ export function createClientSubscriptions(
         announce,
       };
 
-      function announce(to: ClientSession): void {
-        const tell = (more: HeaderInput): void => {
+      /** At once, unless there is a function to be asked for headers. */
+      async function announce(to: ClientSession): Promise<void> {
+        pending++;
+        try {
+          const more = typeof headers === 'function' ? await ask(headers) : headers;
           const others = [...entriesOf(more)].filter(([name]) => name !== 'id');
           const wanted = subscribers.get(id) === subscriber;
           if (wanted && to.send('SUBSCRIBE', [['id', id], ['destination', destination], ...others])) knownTo = to;
-        };
-        const failed = (error: unknown): void => {
+        } catch (error) {
           emit('error', error);
           sink.error(error);
-        };
-        if (typeof headers === 'function') {
-          pending++;
-          ask(headers)
-            .then(tell)
-            .catch(failed)
-            .then(() => {
-              if (to === session && --pending === 0) restored();
-            });
-        } else {
-          try {
-            tell(headers);
-          } catch (error) {
-            failed(error);
-          }
         }
+        announced(to);
       }
 
       subscribers.set(id, subscriber);
-      if (session?.connected) announce(session);
+      if (session?.connected) void announce(session);
       if (!want()) sink.complete();
       return Object.assign(subscription, {
         id,
@@ -130,8 +122,10 @@ export function createClientSubscriptions(
 
     restore(to) {
       session = to;
-      pending = 0;
-      for (const { announce } of subscribers.values()) announce(to);
+      // Nothing leaves before the last of them.
+      pending = 1;
+      for (const { announce } of subscribers.values()) void announce(to);
+      announced(to);
     },
 
     deliver(frame) {

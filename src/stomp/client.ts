@@ -147,7 +147,6 @@ export function createStompClient(options: StompClientOptions): StompClient {
               subscriptions.restore(own);
               emit('connected', headers);
               for (const done of waiters.splice(0)) done();
-              flush();
             },
             message: subscriptions.deliver,
             error: complain,
