@@ -183,20 +183,18 @@ export function openClientSession(
       connection.send(encodeFrame('1.2', 'CONNECT', all));
     },
 
-    send(command, headers, body, done, receipt) {
-      if (!connected()) {
-        done?.(new Error('The connection is gone'));
-        return false;
-      }
-      if (receipt && done) {
+    send(command, headers, body, done = () => {}, receipt = false) {
+      const able = connected();
+      if (!able) done(new Error('The connection is gone'));
+      else if (receipt) {
         const id = `receipt-${count++}`;
         write(command, [['receipt', id], ...entriesOf(headers)], body);
         expectReceipt(id, done);
       } else {
         write(command, headers, body);
-        done?.();
+        done();
       }
-      return true;
+      return able;
     },
 
     leave(timeout, left) {

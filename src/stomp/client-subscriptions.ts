@@ -64,6 +64,7 @@ export function createClientSubscriptions(
       const given = new Map(entriesOf(headers as HeaderInput)).get('id');
       const id = given ?? `subscription-${count++}`;
       must(!subscribers.has(id), 'id', 'unused', `"${id}"`);
+      const own = [['id', id] as const, ['destination', destination] as const];
       let knownTo: ClientSession | undefined;
       // More headers of UNSUBSCRIBE.
       let farewell: HeaderInput = [];
@@ -71,7 +72,7 @@ export function createClientSubscriptions(
       function close(): void {
         subscribers.delete(id);
         // [STOMP-49] Some 1.0 servers know a subscription by its destination only.
-        const names = Object.entries(knownTo?.version === '1.0' ? { id, destination } : { id });
+        const names = knownTo?.version === '1.0' ? own : own.slice(0, 1);
         try {
           knownTo?.send('UNSUBSCRIBE', [...names, ...entriesOf(farewell)]);
         } catch (error) {
@@ -100,7 +101,7 @@ export function createClientSubscriptions(
           const more = typeof headers === 'function' ? await ask(headers) : headers;
           const others = [...entriesOf(more)].filter(([name]) => name !== 'id');
           const wanted = subscribers.get(id) === subscriber;
-          if (wanted && to.send('SUBSCRIBE', [['id', id], ['destination', destination], ...others])) knownTo = to;
+          if (wanted && to.send('SUBSCRIBE', [...own, ...others])) knownTo = to;
         } catch (error) {
           emit('error', error);
           sink.error(error);
