@@ -125,7 +125,7 @@ export function createClientSubscriptions(
       session = to;
       // Nothing leaves before the last of them.
       pending = 1;
-      for (const { announce } of subscribers.values()) void announce(to);
+      for (const { announce } of [...subscribers.values()]) void announce(to);
       announced(to);
     },
 

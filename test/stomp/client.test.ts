@@ -560,6 +560,14 @@ describe('subscribing', () => {
     expect(peer.take().map(bodyOf)).toEqual(['goes on']);
   });
 
+  test('[STOMP-45] a subscription that is made while others come back is announced once', async () => {
+    const { client, online } = setup();
+    client.on('error', () => client.subscribe('/b', () => {}, { id: 'b' }));
+    client.subscribe('/a', undefined, { '': 'cannot be sent' });
+    const peer = await online();
+    expect(peer.lines()).toEqual(['SUBSCRIBE id:b destination:/b']);
+  });
+
   test('headers that come after their connection went are not used', async () => {
     const { client, clock, online, back } = setup();
     let peer = await online();
