@@ -28,6 +28,7 @@ export type { Version } from './versions.ts';
 
 /** Our own server's codes for what passes: such an end is not final even in answer to CONNECT. */
 const passing: readonly number[] = [1001, 1012, 1013, 4403, 4408];
+
 /**
  * A STOMP client over WebSocket, or any other transport. It connects when it is first used, reconnects with full-jitter
  * back-off and brings its subscriptions back before anything that waited is sent.
@@ -180,7 +181,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
     retry(end, attempt) {
       const { code, fault, wasConnected } = end;
-      // A complaint in answer to CONNECT, or headers that it cannot carry: another attempt would end alike.
+      // [STOMP-73] A complaint in answer to CONNECT, or headers that it cannot carry: another attempt would end alike.
       const refused = complaint && !wasConnected && fault !== 'unavailable' && !passing.includes(code);
       if (leaving || refused || fault === 'unacceptable' || code === 4406 || code === 1008) return false;
       return options.retry?.(end, attempt) ?? true;
@@ -206,7 +207,9 @@ export function createStompClient(options: StompClientOptions): StompClient {
   }
 
   function disconnect({ timeout = 5_000 }: { readonly timeout?: number | undefined } = {}): Promise<void> {
-    leaving ??= leave(timeout);
+    leaving ??= leave(timeout).finally(() => {
+      leaving = undefined;
+    });
     return leaving;
   }
 
@@ -219,7 +222,6 @@ export function createStompClient(options: StompClientOptions): StompClient {
     dial.stop();
     if (wasConnected) emit('disconnected', new ConnectionLost(1000, ''), false);
     giveUp(signal?.aborted ? signal.reason : new Error('The client was disconnected'));
-    leaving = undefined;
   }
 
   signal?.addEventListener('abort', () => disconnect());
