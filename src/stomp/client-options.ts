@@ -61,23 +61,19 @@ export interface StompClientOptions {
   readonly clock?: Timers | undefined;
 }
 
-/** Ask for a value, in a promise if it is a function, so that one that throws at once is like one that rejects. */
-export const ask = <T>(value: PerConnection<T>): Awaitable<T> =>
-  typeof value === 'function' ? new Promise<T>((resolve) => resolve((value as () => Awaitable<T>)())) : value;
+/** Ask for a value. A function that throws at once is like one that rejects. */
+export const ask = async <T>(value: PerConnection<T>): Promise<T> =>
+  typeof value === 'function' ? (value as () => Awaitable<T>)() : value;
 
 /** Throws a `TypeError` that names the option which is wrong. */
 export function checkOptions(options: StompClientOptions): void {
-  const { brokerURL, versions = allVersions } = options;
+  const { brokerURL, versions = allVersions, connect } = options;
   mustBeNumbers(options, ['connectionTimeout', 'receiptTimeout', 'maxQueued', 'maxFrameBytes'], 1);
   mustBeNumbers(options, ['heartbeatOutgoing', 'heartbeatIncoming'], 0);
   const spoken = versions.length > 0 && versions.every((version) => allVersions.includes(version));
   must(spoken, 'versions', `some of ${allVersions}`, versions);
-  const addresses = [brokerURL].flat().filter((url) => typeof url !== 'function');
-  const given = addresses.every((url) => (url === undefined ? options.connect : /^[a-z+]+:\/\/./.test(url)));
-  must(
-    given,
-    'brokerURL',
-    'an address such as "wss://host/ws", or absent with connect: tcp({ host, port })',
-    brokerURL,
-  );
+  for (const url of [brokerURL].flat()) {
+    const reachable = url === undefined ? connect : typeof url === 'function' || /^[a-z+]+:\/\/./.test(url);
+    must(reachable, 'brokerURL', 'an address such as "wss://host/ws", or absent with `connect`', brokerURL);
+  }
 }

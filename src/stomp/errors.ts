@@ -24,7 +24,7 @@ export class ConnectionLost extends Error {
   readonly reason: string;
 
   constructor(code: number, reason: string, options?: ErrorOptions) {
-    super(`The connection ended: ${code}${reason && ` ${reason}`}`, options);
+    super(`The connection ended: ${code} ${reason}`.trim(), options);
     this.code = code;
     this.reason = reason;
   }

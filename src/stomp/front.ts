@@ -13,10 +13,10 @@ import {
 import { agreedVersion, isConnect, malformed, shorten } from './frame-fields.ts';
 import { lastWords } from './last-words.ts';
 import type { stompLimits } from './limits.ts';
-import { type HeartBeat, negotiateHeartBeat, parseHeartBeat, type Version } from './versions.ts';
+import { agreedInterval, type HeartBeat, parseHeartBeat, type Version } from './versions.ts';
 
 const never = Number.POSITIVE_INFINITY;
-const silent: HeartBeat = { outgoing: 0, incoming: 0 };
+const silent = parseHeartBeat();
 /** Beat after this part of the agreed time: "at least every n ms" leaves no room for a late timer ([STOMP-36]). */
 const early = 0.9;
 /** So many times the agreed time may pass without an octet ([STOMP-37]). */
@@ -169,9 +169,9 @@ export abstract class FrontSession implements Session {
   /** Send CONNECTED with these headers and our own, and go on with the input. */
   protected connected(headers: Iterable<readonly [string, string]>): void {
     const { outgoing, incoming } = this.#heartBeat;
-    const { send, expect } = negotiateHeartBeat(this.#heartBeat, this.#theirs);
-    if (send > 0) this.#sendEvery = Math.max(1, Math.floor(send * early));
-    if (expect > 0) this.#expectWithin = expect * tolerance;
+    const [canSend, wants] = this.#theirs;
+    this.#sendEvery = Math.max(1, Math.floor(agreedInterval(outgoing, wants) * early));
+    this.#expectWithin = agreedInterval(canSend, incoming) * tolerance;
     // Thousands of connections need not remember it.
     this.#theirs = silent;
     this.#state = 'connected';

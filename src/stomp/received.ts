@@ -47,25 +47,18 @@ export class ReceivedMessage {
 
   /** Refuse it ([STOMP-55]); the server decides what becomes of it. As {@link ack}; throws on STOMP 1.0, which has none. */
   nack(headers?: AckHeaders): boolean {
-    if (this.#session.version === '1.0') throw new Error('STOMP 1.0 has no NACK');
     return this.#answer('NACK', headers);
   }
 
-  #answer(command: 'ACK' | 'NACK', more: AckHeaders = {}): boolean {
+  #answer(command: 'ACK' | 'NACK', more?: AckHeaders): boolean {
     const { headers } = this;
     const { version } = this.#session;
-    const ack = headers.get('ack');
-    if (version === '1.2' && ack === undefined) {
-      throw new Error(`${command}: this subscription acknowledges by itself; subscribe with { ack: 'client' }`);
+    const id = headers.get('ack') ?? '';
+    if (version === '1.2' ? !id : version === '1.0' && command === 'NACK') {
+      throw new Error(`${command} needs a subscription with { ack: 'client' }; STOMP 1.0 has no NACK`);
     }
-    if (!this.#session.connected) return false;
-    const id = headers.get('message-id') ?? '';
     const subscription = headers.get('subscription');
-    const names: Record<string, string> =
-      version === '1.2'
-        ? { id: ack as string }
-        : { 'message-id': id, ...(subscription !== undefined && { subscription }) };
-    this.#session.send(command, { ...names, ...more });
-    return true;
+    const old = { 'message-id': headers.get('message-id') ?? '', ...(subscription && { subscription }) };
+    return this.#session.send(command, { ...(version === '1.2' ? { id } : old), ...more });
   }
 }

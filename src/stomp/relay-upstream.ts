@@ -3,7 +3,12 @@ import { CloseCode, type Fault, ProtocolError } from '../core/fault.ts';
 import type { ServerConnection } from '../core/server-connection.ts';
 import type { Transport } from '../core/socket.ts';
 import type { Connection, Session } from '../core/subprotocol.ts';
-import { ClientSession, type ClientSessionHost, heartBeatTolerance } from './client-session.ts';
+import {
+  type ClientSession,
+  type ClientSessionHost,
+  type ClientSessionOptions,
+  openClientSession,
+} from './client-session.ts';
 import { encodeFrame, type Frame, type Headers } from './codec.ts';
 import type { StompError } from './errors.ts';
 import { shorten } from './frame-fields.ts';
@@ -11,11 +16,9 @@ import { carriable, type Entries, passOn } from './passing.ts';
 import type { Availability, BrokerAddresses } from './relay-availability.ts';
 import { brokerConnections } from './relay-connection.ts';
 import type { BrokerLink, RelaySession } from './relay-session.ts';
-import { type HeartBeat, negotiateHeartBeat, parseHeartBeat, type Version } from './versions.ts';
+import type { HeartBeat, Version } from './versions.ts';
 
 const never = Number.POSITIVE_INFINITY;
-/** Beat after this part of the agreed time ([STOMP-36]). */
-const early = 0.8;
 /** All that the relay needs, such as acknowledging each message by itself, is in these. */
 const brokerVersions: readonly Version[] = ['1.2', '1.1'];
 /** What the relay says to the broker in its own name. */
@@ -33,44 +36,30 @@ export interface UpstreamOptions extends BrokerAddresses {
 }
 
 /** Sends heart-beats while it does not read, and waits for nobody once it failed. */
-class UpstreamSession extends ClientSession implements Session {
-  readonly idle = true;
-  readonly #connection: Connection;
-  readonly #failed: (error: ProtocolError) => void;
-  sendEvery = never;
-
-  constructor(connection: Connection, host: ClientSessionHost, failed: (error: ProtocolError) => void) {
-    super(connection, host);
-    this.#connection = connection;
-    this.#failed = failed;
-  }
-
-  get sendBy(): number {
-    return this.#connection.sentAt + this.sendEvery;
-  }
-
-  drain(): void {}
-
-  override fail(error: ProtocolError): void {
-    this.#failed(error);
-    this.#connection.afterTurn(() => this.#connection.terminate());
-  }
+function openUpstreamSession(
+  connection: Connection,
+  options: ClientSessionOptions,
+  host: ClientSessionHost,
+  failed: (error: ProtocolError) => void,
+): ClientSession & Session {
+  return Object.assign(openClientSession(connection, options, host), {
+    idle: true,
+    drain() {},
+    fail(error: ProtocolError) {
+      failed(error);
+      connection.afterTurn(() => connection.terminate());
+    },
+  });
 }
 
 /** The connection to the broker that belongs to one client. It is never used for another one. */
 export class Upstream implements BrokerLink, ClientSessionHost {
-  readonly versions = brokerVersions;
-  readonly heartBeat: HeartBeat;
-  readonly tolerance = heartBeatTolerance;
-  readonly connectTimeout: number;
-  readonly receiptTimeout = never;
-
   readonly #client: RelaySession;
   readonly #headers: Headers;
   readonly #options: UpstreamOptions;
   readonly #dial: Dial;
   #connection: Connection | undefined;
-  #session: UpstreamSession | undefined;
+  #session: ClientSession | undefined;
   #address = 0;
   #receipts = 0;
   // The receipt of the frame that the broker's ERROR is about.
@@ -83,8 +72,6 @@ export class Upstream implements BrokerLink, ClientSessionHost {
     this.#client = client;
     this.#headers = headers;
     this.#options = options;
-    this.heartBeat = options.heartbeat;
-    this.connectTimeout = connectTimeout;
     this.#dial = createDial({
       url: transports.map((_, index) => String((index + availability.preferred) % length)),
       transport: (url, protocols, attempt) => {
@@ -108,8 +95,8 @@ export class Upstream implements BrokerLink, ClientSessionHost {
     this.#dial.start();
   }
 
-  #open(connection: Connection): UpstreamSession {
-    const { host, login, passcode } = this.#options;
+  #open(connection: Connection): ClientSession & Session {
+    const { host, login, passcode, heartbeat, connectTimeout } = this.#options;
     const own = login === undefined ? this.#headers : new Map(Object.entries({ login, passcode: passcode ?? '' }));
     const headers = new Map<string, string>();
     for (const name of ['login', 'passcode']) {
@@ -117,7 +104,14 @@ export class Upstream implements BrokerLink, ClientSessionHost {
       if (value !== undefined) headers.set(name, value);
     }
     for (const [name, value] of this.#headers) if (!ownHeaders.has(name)) headers.set(name, value);
-    const session = new UpstreamSession(connection, this, (error) => this.#failed(error));
+    const options: ClientSessionOptions = {
+      versions: brokerVersions,
+      heartbeatOutgoing: heartbeat.outgoing,
+      heartbeatIncoming: heartbeat.incoming,
+      connectionTimeout: connectTimeout,
+      receiptTimeout: never,
+    };
+    const session = openUpstreamSession(connection, options, this, (error) => this.#failed(error));
     this.#connection = connection;
     this.#session = session;
     session.start(host, carriable('raw', headers));
@@ -135,20 +129,22 @@ export class Upstream implements BrokerLink, ClientSessionHost {
   }
 
   pass(headers: Entries, frame: Frame, receipt: string | undefined): void {
-    const { version } = this.#session as UpstreamSession;
+    const { version } = this.#session as ClientSession;
     this.#connection?.send(
-      passOn(version, receipt === undefined ? headers : [...headers, ['receipt', this.#expect(receipt)]], frame),
+      passOn(
+        version as Version,
+        receipt === undefined ? headers : [...headers, ['receipt', this.#expect(receipt)]],
+        frame,
+      ),
     );
   }
 
   /** Receipts have names of our own on the broker's side: a client may use one twice. */
   #expect(receipt: string): string {
     const name = String(++this.#receipts);
-    this.#session?.expectReceipt(name, {
-      received: () => this.#client.receipt(receipt),
-      failed: () => {
-        this.#failedReceipt = receipt;
-      },
+    this.#session?.expectReceipt(name, (error) => {
+      if (error) this.#failedReceipt = receipt;
+      else this.#client.receipt(receipt);
     });
     return name;
   }
@@ -164,7 +160,9 @@ export class Upstream implements BrokerLink, ClientSessionHost {
   disconnect(done: (processed: boolean) => void): void {
     const receipt = String(++this.#receipts);
     this.#disconnected = done;
-    this.#session?.expectReceipt(receipt, { received: () => done(true), failed() {} });
+    this.#session?.expectReceipt(receipt, (error) => {
+      if (!error) done(true);
+    });
     this.#connection?.send(encodeFrame('1.2', 'DISCONNECT', { receipt }));
   }
 
@@ -176,9 +174,6 @@ export class Upstream implements BrokerLink, ClientSessionHost {
   // ── from the broker ────────────────────────────────────────────────────────────────────────────────────────────
 
   connected(headers: Headers): void {
-    const session = this.#session as UpstreamSession;
-    const { send } = negotiateHeartBeat(this.heartBeat, parseHeartBeat(headers.get('heart-beat')));
-    if (send > 0) session.sendEvery = send * early;
     this.#dial.connected();
     this.#options.availability.reached(this.#address);
     this.#client.connection.resume(undefined, () => this.#client.brokerConnected(headers));
@@ -192,7 +187,8 @@ export class Upstream implements BrokerLink, ClientSessionHost {
     this.#client.connection.resume(undefined, () => this.#client.brokerDrained());
   }
 
-  error(error: StompError, wasConnected: boolean): void {
+  error(error: StompError): void {
+    const wasConnected = this.#session?.connected;
     const { login, report, availability } = this.#options;
     if (!wasConnected && login !== undefined) {
       // The client's own login was good: this is between the relay and its broker.
@@ -208,6 +204,8 @@ export class Upstream implements BrokerLink, ClientSessionHost {
   }
 
   heartbeatLost(): void {}
+
+  measured(): void {}
 
   /** The broker is silent, or what it says is not STOMP: the latter is for somebody to look at. */
   #failed({ fault, message }: ProtocolError): void {

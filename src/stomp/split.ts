@@ -1,4 +1,4 @@
-import { encodeUtf8, type Wire, wireLength } from '../core/wire.ts';
+import { decodeUtf8, encodeUtf8, type Wire, wireLength } from '../core/wire.ts';
 
 /**
  * A frame in pieces, for servers that take only small WebSocket messages (Spring: 64 KiB) and join what belongs
@@ -11,21 +11,14 @@ export function split(wire: Wire, maxBytes: number): readonly Wire[] {
   if (wireLength(wire) <= maxBytes) return [wire];
   const { head, tail, binary } = wire;
   const pieces: Wire[] = [];
-  if (typeof head === 'string' && tail === undefined && !binary) {
-    const encoder = new TextEncoder();
-    // No character has more than 4 bytes.
-    const room = new Uint8Array(Math.max(4, maxBytes));
-    for (let at = 0; at < head.length; ) {
-      // A unit has at least one byte: what lies behind so many does not fit.
-      const end = at + encoder.encodeInto(head.slice(at, at + room.length), room).read;
-      pieces.push({ head: head.slice(at, end), binary });
-      at = end;
-    }
-    return pieces;
-  }
-  for (const part of [typeof head === 'string' ? encodeUtf8(head) : head, tail]) {
-    for (let at = 0; part !== undefined && at < part.length; at += maxBytes) {
-      pieces.push({ head: part.subarray(at, at + maxBytes), binary: true });
+  for (const part of [typeof head === 'string' ? encodeUtf8(head) : head, tail ?? new Uint8Array()]) {
+    for (let at = 0, end = 0; at < part.length; at = end) {
+      // No character has more than 4 octets.
+      end = at + Math.max(4, maxBytes);
+      // An octet like this goes on with a character.
+      while (!binary && ((part[end] as number) & 0xc0) === 0x80) end--;
+      const piece = part.subarray(at, end);
+      pieces.push({ head: binary ? piece : decodeUtf8(piece), binary });
     }
   }
   return pieces;

@@ -1,3 +1,4 @@
+import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 
 /** A version of STOMP. */
@@ -31,29 +32,18 @@ export interface HeartBeat {
   readonly incoming: number;
 }
 
-/** What was agreed: send something every `send` ms, expect something every `expect` ms; 0: never. */
-export interface AgreedHeartBeat {
-  readonly send: number;
-  readonly expect: number;
-}
-
-/** Read a `heart-beat` header ([STOMP-34]). Throws a {@link ProtocolError} `malformed`. */
-export function parseHeartBeat(value: string | undefined): HeartBeat {
-  if (value === undefined) return { outgoing: 0, incoming: 0 };
-  const found = /^(\d{1,10}),(\d{1,10})$/.exec(value);
-  if (!found) throw new ProtocolError('malformed', 'heart-beat must be two non-negative integers such as 10000,10000');
-  return { outgoing: Number(found[1]), incoming: Number(found[2]) };
+/** How often its sender can send, and wants to receive, in a `heart-beat` header ([STOMP-34]). Throws a {@link ProtocolError} `malformed`. */
+export function parseHeartBeat(value = '0,0'): readonly [canSend: number, wants: number] {
+  const [, canSend, wants] = /^(\d{1,10}),(\d{1,10})$/.exec(value) ?? [];
+  if (!wants) throw new ProtocolError('malformed', 'heart-beat must look like 10000,10000');
+  return [Number(canSend), Number(wants)];
 }
 
 /**
- * A direction beats at the slower wish of the two sides, and not at all if either says 0 ([STOMP-35]).
+ * A direction beats at the slower wish of the two sides, and not at all if either says 0 ([STOMP-35]). In ms; Infinity: never.
  *
  * @example
- * negotiateHeartBeat({ outgoing: 10_000, incoming: 0 }, { outgoing: 5_000, incoming: 20_000 }); // { send: 20000, expect: 0 }
+ * agreedInterval(10_000, 20_000); // 20000
  */
-export const negotiateHeartBeat = (mine: HeartBeat, theirs: HeartBeat): AgreedHeartBeat => ({
-  send: agree(mine.outgoing, theirs.incoming),
-  expect: agree(theirs.outgoing, mine.incoming),
-});
-
-const agree = (canSend: number, wants: number): number => (canSend > 0 && wants > 0 ? Math.max(canSend, wants) : 0);
+export const agreedInterval = (canSend: number, wants: number): number =>
+  canSend > 0 && wants > 0 ? Math.max(canSend, wants) : never;

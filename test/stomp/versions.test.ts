@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import {
-  negotiateHeartBeat,
+  agreedInterval,
   negotiateVersion,
   parseHeartBeat,
   subprotocolOf,
@@ -28,16 +28,21 @@ test('[STOMP-27] the highest version that both speak is chosen, in whatever orde
 });
 
 test('[STOMP-34] heart-beat is two non-negative integers, and 0,0 when it is missing', () => {
-  expect(parseHeartBeat(undefined)).toEqual({ outgoing: 0, incoming: 0 });
-  expect(parseHeartBeat('0,30000')).toEqual({ outgoing: 0, incoming: 30_000 });
+  expect(parseHeartBeat(undefined)).toEqual([0, 0]);
+  expect(parseHeartBeat('0,30000')).toEqual([0, 30_000]);
   for (const bad of ['', '10', '-1,0', '1.5,2', '1,2,3', 'a,b', '1, 2', '99999999999,0']) {
     expect(() => parseHeartBeat(bad), bad).toThrow(expect.objectContaining({ fault: 'malformed' }));
   }
 });
 
 test('[STOMP-35] a direction beats at the slower wish, and not if either side says 0', () => {
-  const mine = { outgoing: 10_000, incoming: 5_000 };
-  expect(negotiateHeartBeat(mine, { outgoing: 4_000, incoming: 20_000 })).toEqual({ send: 20_000, expect: 5_000 });
-  expect(negotiateHeartBeat(mine, { outgoing: 0, incoming: 0 })).toEqual({ send: 0, expect: 0 });
-  expect(negotiateHeartBeat({ outgoing: 0, incoming: 0 }, mine)).toEqual({ send: 0, expect: 0 });
+  expect(agreedInterval(10_000, 20_000)).toBe(20_000);
+  expect(agreedInterval(4_000, 3_000)).toBe(4_000);
+  for (const [canSend, wants] of [
+    [10_000, 0],
+    [0, 10_000],
+    [0, 0],
+  ] as const) {
+    expect(agreedInterval(canSend, wants)).toBe(Number.POSITIVE_INFINITY);
+  }
 });
