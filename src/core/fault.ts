@@ -46,6 +46,21 @@ export class ProtocolError extends Error {
   }
 }
 
+/** What the table of a protocol says. A hole in it is a bug, but no reason to leave a connection open. */
+export function verdictOf(
+  { fault, detail }: ProtocolError,
+  table: FaultTable,
+  report: (bug: unknown) => void,
+): [code: number, reason: string] {
+  try {
+    const { code, reason } = table[fault];
+    return [code, reason(detail)];
+  } catch (bug) {
+    report(bug);
+    return [CloseCode.internalError, ''];
+  }
+}
+
 /** The most that a close reason may have, in bytes: 125 of a control frame less 2 of the code (RFC 6455 5.5). */
 export const maxReasonBytes = 123;
 

@@ -1,7 +1,9 @@
 import { type Clock, type EndOfTurn, never } from './clock.ts';
 import { type ConnectionEnd, type ConnectionOptions, LiveConnection } from './connection.ts';
-import { CloseCode, closeReason, type FaultTable, isSendableCode, ProtocolError } from './fault.ts';
+import { CloseCode, closeReason, type FaultTable, isSendableCode, ProtocolError, verdictOf } from './fault.ts';
 import type { ConnectionLimits } from './limits.ts';
+import { isPromise } from './outcome.ts';
+import { checkPrincipal, expiryOf } from './principal.ts';
 import { Rate } from './rate.ts';
 import type { ServerReceiver, Socket } from './socket.ts';
 import type { Authenticate, Connection, Handshake, Principal, Session, ShownCredentials } from './subprotocol.ts';
@@ -19,16 +21,6 @@ export interface ServerConnectionOptions extends Omit<ConnectionOptions, 'faults
   /** A server cuts a reader that is too slow (fault `tooSlow`); a client, such as the relay's, waits. */
   readonly cutsSlowReader: boolean;
   ended?(connection: ServerConnection, end: ConnectionEnd): void;
-}
-
-const isThenable = <T>(value: Promise<T> | T): value is Promise<T> =>
-  typeof (value as Partial<PromiseLike<T>> | undefined)?.then === 'function';
-
-/** A date that is none would never come: a credential without an end by mistake. */
-function checkedPrincipal(principal: Principal): Principal {
-  const { expiresAt } = principal;
-  if (expiresAt === undefined || (typeof expiresAt === 'number' && !Number.isNaN(expiresAt))) return principal;
-  throw new TypeError(`authenticate: expiresAt must be a number of ms since 1970; got ${String(expiresAt)}`);
 }
 
 /**
@@ -107,10 +99,6 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     this.#queuedBytes = 0;
     if (slow && this.fault === undefined) return this.fail(new ProtocolError('tooSlow'));
     if (bytes > this.limits.highWaterMark) this.#largest = bytes;
-    this.#write(wires);
-  }
-
-  #write(wires: readonly Wire[]): void {
     this.sentAt = this.now;
     if (this.#gone) return;
     const { socket } = this;
@@ -234,7 +222,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     then: (value: T, now: number) => void,
     otherwise?: (error: unknown, now: number) => void,
   ): void {
-    if (isThenable(outcome)) super.resume(outcome, then, otherwise);
+    if (isPromise(outcome)) super.resume(outcome, then, otherwise);
     else this.settle(then, outcome);
   }
 
@@ -248,8 +236,11 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
         resolve(authenticate({ ...credentials, handshake, subprotocol: this.name })),
       ),
       (principal, now) => {
-        if (principal) this.principal = checkedPrincipal(principal);
-        if (this.#expiresIn() <= now) throw new ProtocolError('expired');
+        if (principal) {
+          checkPrincipal(principal);
+          this.principal = principal;
+        }
+        if (this.#expiry <= now) throw new ProtocolError('expired');
         then(Boolean(principal), now);
       },
     );
@@ -268,13 +259,13 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
       super.deadline,
       this.#holds > 0 ? never : Math.min(this.#pingAt, this.#pongBy ?? never),
       this.#throttledUntil ?? never,
-      this.#expiresIn(),
+      this.#expiry,
     );
   }
 
   override tick(now: number): void {
     if (!this.closing) {
-      if (this.#expiresIn() <= now) return this.fail(new ProtocolError('expired'));
+      if (this.#expiry <= now) return this.fail(new ProtocolError('expired'));
       if (now >= (this.#throttledUntil ?? never)) {
         if (this.#rate?.exhausted(now)) return this.fail(new ProtocolError('tooMany'));
         this.#throttledUntil = undefined;
@@ -318,9 +309,8 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     this.#bytesSeen = this.socket.bytesReceived ?? 0;
   }
 
-  #expiresIn(): number {
-    const expiresAt = this.principal?.expiresAt;
-    return expiresAt === undefined ? never : this.now + (expiresAt - this.options.clock.wall());
+  get #expiry(): number {
+    return expiryOf(this.principal, this.options.clock);
   }
 
   ponged(): void {
@@ -339,15 +329,8 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     if (this.lastWords(error)) this.shut(...this.#verdict(error));
   }
 
-  /** What the table of the protocol says. A hole in it is a bug, but no reason to leave the connection open. */
-  #verdict({ fault, detail }: ProtocolError): [code: number, reason: string] {
-    try {
-      const { code, reason } = this.options.faultTable[fault];
-      return [code, reason(detail)];
-    } catch (bug) {
-      this.report(bug);
-      return [CloseCode.internalError, ''];
-    }
+  #verdict(error: ProtocolError): [code: number, reason: string] {
+    return verdictOf(error, this.options.faultTable, (bug) => this.report(bug));
   }
 
   /** The server is going away: finish what runs, start nothing new. */

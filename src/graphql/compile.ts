@@ -1,6 +1,7 @@
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLSchema } from 'graphql';
+import type { PromiseOr } from '../core/outcome.ts';
 import { isObject } from './codec.ts';
-import type { CompiledOperation, Encode, PromiseOr } from './execute.ts';
+import type { CompiledOperation, Encode } from './execute.ts';
 
 /** One operation of a document, compiled: what `compileQuery` of graphql-jit returns. */
 export interface CompiledDocument {

@@ -1,8 +1,8 @@
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError } from 'graphql';
 import * as graphqlPackage from 'graphql';
+import { isPromise, type PromiseOr } from '../core/outcome.ts';
 import { encodePayload, type FormattedError, isObject, type JSONMessageReplacer } from './codec.ts';
 
-export type PromiseOr<T> = T | PromiseLike<T>;
 export type OperationKind = 'query' | 'mutation' | 'subscription';
 
 /** What an executor may give: one result, or several over time. */
@@ -64,9 +64,6 @@ const graphql17 = ('validateSubscriptionArgs' in graphqlPackage ? graphqlPackage
 const createSourceEventStream16 = graphqlPackage.createSourceEventStream as unknown as (
   args: ExecutionArgs,
 ) => PromiseOr<AsyncIterable<unknown> | ExecutionResult>;
-
-export const isPromise = <T>(value: PromiseOr<T>): value is PromiseLike<T> =>
-  typeof (value as PromiseLike<T> | undefined | null)?.then === 'function';
 
 export const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
   typeof (value as AsyncIterable<unknown> | undefined | null)?.[Symbol.asyncIterator] === 'function';

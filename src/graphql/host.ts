@@ -1,8 +1,8 @@
 import { ProtocolError } from '../core/fault.ts';
+import { isPromise, type PromiseOr } from '../core/outcome.ts';
 import type { Connection, Handshake, Principal } from '../core/subprotocol.ts';
 import { encodeControl, isObject, type SubscribeMessage } from './codec.ts';
 import type { Engine } from './engine.ts';
-import { isPromise, type PromiseOr } from './execute.ts';
 import { Operation, type OperationHost } from './operation.ts';
 import type { ConnectionParams, Context } from './options.ts';
 import { GraphqlSession, type SessionHandler } from './session.ts';

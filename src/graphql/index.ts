@@ -1,3 +1,4 @@
+export type { PromiseOr } from '../core/outcome.ts';
 export type {
   FormattedError,
   FormattedExecutionResult,
@@ -6,7 +7,7 @@ export type {
   SubscribePayload,
 } from './codec.ts';
 export type { Compile, CompiledDocument } from './compile.ts';
-export type { OperationKind, OperationResult, PromiseOr } from './execute.ts';
+export type { OperationKind, OperationResult } from './execute.ts';
 export { type GraphqlLimits, graphqlLimits } from './limits.ts';
 export type { ConnectionParams, Context, GraphqlOptions, OperationArgs, SlowSubscriber } from './options.ts';
 export { graphql } from './server.ts';

@@ -1,12 +1,12 @@
 import { systemClock } from '../core/clock.ts';
 import { connectionLimits, resolveLimits } from '../core/limits.ts';
+import type { PromiseOr } from '../core/outcome.ts';
 import { ServerConnection } from '../core/server-connection.ts';
 import type { Socket } from '../core/socket.ts';
 import type { Handshake } from '../core/subprotocol.ts';
 import { decodeUtf8, type Wire, wireLength } from '../core/wire.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from './codec.ts';
 import { createEngine, type Engine } from './engine.ts';
-import type { PromiseOr } from './execute.ts';
 import { graphqlFaults } from './faults.ts';
 import { ConnectionHost } from './host.ts';
 import type { ConnectionParams, GraphqlOptions } from './options.ts';

@@ -1,9 +1,8 @@
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
-import type { Subscription } from '../bus/subscription.ts';
+import { isPromise, type PromiseOr } from '../core/outcome.ts';
 import type { Connection } from '../core/subprotocol.ts';
 import {
   encodeComplete,
-  encodeControl,
   encodeHead,
   encodeNextHead,
   encodePayload,
@@ -11,6 +10,7 @@ import {
   type SubscribePayload,
   validateMessage,
 } from './codec.ts';
+import { confirm } from './confirm.ts';
 import type { Engine } from './engine.ts';
 import {
   chain,
@@ -21,10 +21,8 @@ import {
   flatten,
   formatError,
   isAsyncIterable,
-  isPromise,
   type OperationKind,
   openEvents,
-  type PromiseOr,
   resultsOf,
   subscribe,
   toGraphQLError,
@@ -195,24 +193,8 @@ export class Operation implements RunningOperation, Reader, Sharer {
     this.#source = isPushed(opened)
       ? new PushedSource(this, opened, options.slowSubscriber ?? 'disconnect', limits.maxWaiting)
       : new PulledSource(this, opened);
-    this.#confirm(opened);
+    confirm(this, opened);
     this.#source.start();
-  }
-
-  /** Tell the client that asked for it when nothing will be missed any more. Plain peers never see this. */
-  #confirm(opened: AsyncIterable<unknown>): void {
-    const extension = this.payload.extensions?.['subwire'];
-    if (!isObject(extension) || extension['confirm'] !== true) return;
-    const { active } = opened as Partial<Subscription<unknown>>;
-    this.connection.resume(
-      active,
-      () => {
-        if (this.ended) return;
-        this.connection.send({ head: encodeControl('ping', { subwire: { live: this.id } }), binary: false });
-      },
-      // The source itself tells that it is broken.
-      () => {},
-    );
   }
 
   // ── results ────────────────────────────────────────────────────────────────────────────────────────────────────

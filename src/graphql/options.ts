@@ -8,6 +8,7 @@ import type {
   validate,
 } from 'graphql';
 import type { LimitOptions } from '../core/limits.ts';
+import type { PromiseOr } from '../core/outcome.ts';
 import type { Handshake, Principal } from '../core/subprotocol.ts';
 import type {
   FormattedError,
@@ -17,7 +18,7 @@ import type {
   SubscribePayload,
 } from './codec.ts';
 import type { Compile } from './compile.ts';
-import type { IncrementalResults, OperationKind, OperationResult, PromiseOr } from './execute.ts';
+import type { IncrementalResults, OperationKind, OperationResult } from './execute.ts';
 import type { graphqlLimits } from './limits.ts';
 import type { ShareKey } from './share.ts';
 

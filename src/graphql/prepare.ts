@@ -1,7 +1,8 @@
 import { type ExecutionArgs, GraphQLError } from 'graphql';
+import type { PromiseOr } from '../core/outcome.ts';
 import type { SubscribePayload } from './codec.ts';
 import type { Engine } from './engine.ts';
-import { type OperationKind, operationKind, type PromiseOr } from './execute.ts';
+import { type OperationKind, operationKind } from './execute.ts';
 import { type ConnectionParams, type Context, isErrors, type OperationArgs } from './options.ts';
 
 /** An operation that is being prepared. */

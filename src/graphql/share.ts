@@ -1,5 +1,6 @@
 import type { ExecutionResult } from 'graphql';
-import { type Encode, type ExecuteEvent, isPromise } from './execute.ts';
+import { isPromise } from '../core/outcome.ts';
+import type { Encode, ExecuteEvent } from './execute.ts';
 import { encodeTail } from './tail.ts';
 
 /** What `share` may return: who has the same key sees the same results. `undefined`: nobody shares with this one. */

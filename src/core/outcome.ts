@@ -1,0 +1,5 @@
+/** A value, or the promise of one. */
+export type PromiseOr<T> = T | PromiseLike<T>;
+
+export const isPromise = <T>(value: PromiseOr<T>): value is PromiseLike<T> =>
+  typeof (value as PromiseLike<T> | undefined | null)?.then === 'function';
