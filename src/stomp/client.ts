@@ -1,5 +1,5 @@
-import { clock as hostClock } from '#socket';
-import { connect } from '../adapters/connect.ts';
+import { clock as hostClock, webSocket } from '#socket';
+import { dialServer } from '../adapters/connect.ts';
 import { asyncDispose } from '../bus/subscription.ts';
 import { createListeners } from '../core/listeners.ts';
 import type { PublishParameters, StompClient, StompClientEvents, StompClientState } from './client-api.ts';
@@ -139,10 +139,13 @@ export function createStompClient(options: StompClientOptions): StompClient {
     emit('error', error);
   }
 
-  const dial = connect(brokerURL ?? 'stomp:', {
+  const dial = dialServer({
     ...options,
+    url: brokerURL ?? 'stomp:',
+    transport: options.connect ?? webSocket(options.webSocketImpl),
+    clock,
     openTimeout: connectionTimeout,
-    onError: report,
+    report,
     protocols: [
       {
         names: brokerURL ? [...versions.map(subprotocolOf), 'stomp'] : [],
