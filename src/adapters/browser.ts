@@ -115,7 +115,7 @@ export function onWake(wake: () => void): () => void {
   const { signal } = listening;
   for (const event of ['online', 'pageshow', 'visibilitychange']) {
     const heard = (): void => {
-      // It is told of a tab that hides as well.
+      // It bubbles up from the document, and is told of a tab that hides as well.
       if (event !== 'visibilitychange' || !document.hidden) wake();
     };
     globalThis.addEventListener?.(event, heard, { signal });

@@ -100,8 +100,8 @@ browserTest('[CONN-37] our client: back online, it does not wait any longer', as
   await until('connected');
   for (const socket of sockets) socket.destroy();
   await until('waiting');
-  // A headless tab is always visible; this is what it hears when it becomes so.
-  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  // A headless tab is always visible; this is what it hears when it becomes so. It bubbles (HTML, page visibility).
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
   await until('connected');
 });
 
