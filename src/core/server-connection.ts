@@ -48,7 +48,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   #gone: readonly [code: number, reason: string] | undefined;
   #bytesSeen: number;
   #pingAt: number;
-  // Numbers with a fraction take memory of their own, thousands of times: what is rare is absent.
+  // Absent while there is none: fields that begin with Infinity would each take memory of their own.
   #pongBy: number | undefined;
   readonly #rate: Rate | undefined;
   #throttledUntil: number | undefined;
