@@ -70,7 +70,8 @@ export class ConnectionHost implements SessionHandler, OperationHost {
   bug(error: unknown): void {
     this.connection.report(error);
     const shown = !this.engine.hidesErrors && error instanceof Error ? error.message : undefined;
-    this.connection.close('internal', shown);
+    // Some libraries put an object there; a reason is text.
+    this.connection.close('internal', typeof shown === 'string' ? shown : undefined);
   }
 
   /** Run something that lets go of an operation; nobody waits for it but {@link gone}. */

@@ -505,6 +505,16 @@ describe('hooks', () => {
     }
   });
 
+  test('[GQL-30] [GQL-19] an error whose message is no text ends its connection, and nothing else', async () => {
+    const odd = Object.assign(new Error(), { message: { status: 503 } as unknown as string });
+    for (const onSubscribe of [() => Promise.reject(odd), () => Promise.reject(Object.create(null))]) {
+      const peer = serveGraphql({ schema: createTestSchema().schema, isProd: false, onSubscribe }).connect();
+      peer.subscribe('1', '{ hello }');
+      await peer.take();
+      expect(peer.socket.closing).toEqual({ code: 4500, reason: 'Internal server error' });
+    }
+  });
+
   test('[GQL-30] onSubscribe that answers nonsense, and a missing schema, are bugs', async () => {
     const empty = serveGraphql({ isProd: false, onSubscribe: () => [] }).connect();
     empty.subscribe('1', '{ hello }');
