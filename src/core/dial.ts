@@ -212,5 +212,11 @@ export function createDial(options: DialOptions): Dial {
   return dial;
 }
 
-/** What an error says, whatever was thrown. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** What an error says, whatever was thrown: not everything has a text. Never throws. */
+export function messageOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return '';
+  }
+}

@@ -177,6 +177,13 @@ test('[CONN-35] a function that answers after stop() dials nothing', async () =>
   expect([dialled.length, states]).toEqual([0, ['connecting', 'idle']]);
 });
 
+test('an address that fails with what has no text is a failed attempt like any other', async () => {
+  const { clock, dial, states, ends } = client({ url: () => Promise.reject(Object.create(null)) });
+  dial.start();
+  await clock.settle();
+  expect([states.at(-1), ends.at(-1)?.reason]).toEqual(['waiting', '']);
+});
+
 test('a transport that throws, for an address that is none, is a failed attempt', () => {
   const bad = new TypeError('not a URL');
   const { dial, ends } = client({
