@@ -115,7 +115,7 @@ export class Decoder {
       // Four times as much, or as much as the frame is known to need: a length that is only claimed buys little memory.
       const wanted = Math.max(4 * kept, this.#frame ? bodyBuffer : firstBuffer);
       const known = this.#frame?.length ?? wanted;
-      const buffer = new Uint8Array(Math.max(kept + more, Math.min(wanted, known + 1)));
+      const buffer = takeBytes(Math.max(kept + more, Math.min(wanted, known + 1)));
       buffer.set(bytesOf(this.#cut(this.#start, this.#end)));
       this.#move(buffer);
       this.#end = kept;

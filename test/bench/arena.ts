@@ -6,7 +6,7 @@ import { startChild } from './ipc.ts';
 import type { Stretch } from './load/load.ts';
 import { program } from './peers.ts';
 import type { ServerReady, Usage } from './servers/harness.ts';
-import { type ProfileRow, summary } from './servers/profile.ts';
+import { type ProfileRow, printed } from './servers/profile.ts';
 import type { Table } from './table.ts';
 import { type Contender, present, type Scale } from './workload.ts';
 
@@ -142,7 +142,7 @@ export async function contest(
     if (scale.profile) {
       for (const subject of subjects) {
         const entered = running.get(subject);
-        if (entered) profiles.push(`Where the time of ${subject} goes: ${await entered.profile()}.`);
+        if (entered) profiles.push(await entered.profile());
       }
     }
   } finally {
@@ -174,10 +174,7 @@ async function enter(contender: ServerContender, { stretch }: Scale): Promise<En
   return {
     stop,
     async profile() {
-      const rows = (await server.profile?.(() => load.ask('run', 2_000))) ?? [];
-      console.log(`\n${contender.label}:`);
-      for (const { name, part } of rows.slice(0, 30)) console.log(`${(part * 100).toFixed(1).padStart(6)} %  ${name}`);
-      return summary(rows);
+      return printed(contender.label, (await server.profile?.(() => load.ask('run', 2_000))) ?? []);
     },
     async round(): Promise<Sample> {
       const before = await server.usage();

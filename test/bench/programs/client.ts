@@ -7,6 +7,7 @@ import { createStompClient } from 'subwire/stomp/client';
 import { WebSocket } from 'ws';
 import { answer, startedWith } from '../ipc.ts';
 import { type EventKind, queries } from '../servers/events.ts';
+import { profiling } from '../servers/profile.ts';
 
 export type ClientName = 'subwire-graphql' | 'graphql-ws' | 'subwire-stomp' | 'stompjs';
 
@@ -47,6 +48,7 @@ const start: Readonly<Record<ClientName, () => void>> = {
 start[client]();
 
 answer({
+  ...profiling(),
   usage() {
     const { user, system } = process.cpuUsage();
     return { user, system, rss: process.memoryUsage.rss() };

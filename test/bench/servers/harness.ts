@@ -3,7 +3,7 @@ import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer } from 'node:net';
 import { freePort } from '../../support/programs/program.ts';
 import { answer } from '../ipc.ts';
-import { type ProfileRow, startProfile } from './profile.ts';
+import { profiling } from './profile.ts';
 
 /** Where a server under test is reached. */
 export interface ServerReady {
@@ -32,13 +32,9 @@ export async function serve(publish: () => void = () => {}, http: Server = creat
   http.listen({ port, host: '127.0.0.1', backlog: 4_096 });
   control.listen(controlPort, '127.0.0.1');
   await Promise.all([once(http, 'listening'), once(control, 'listening')]);
-  let stopProfile: (() => Promise<ProfileRow[]>) | undefined;
   answer(
     {
-      async startProfile() {
-        stopProfile = await startProfile();
-      },
-      stopProfile: () => stopProfile?.(),
+      ...profiling(),
       usage(): Usage {
         const { user, system } = process.cpuUsage();
         return { user, system, rss: process.memoryUsage.rss() };

@@ -9,7 +9,7 @@ export interface ProfileRow {
 }
 
 /** Sample this process until the returned function is called. */
-export async function startProfile(): Promise<() => Promise<ProfileRow[]>> {
+async function startProfile(): Promise<() => Promise<ProfileRow[]>> {
   const session = new Session();
   session.connect();
   await session.post('Profiler.enable');
@@ -19,6 +19,17 @@ export async function startProfile(): Promise<() => Promise<ProfileRow[]>> {
     const { profile } = await session.post('Profiler.stop');
     session.disconnect();
     return selfTimes(profile);
+  };
+}
+
+/** What a program answers that can be profiled from outside. */
+export function profiling() {
+  let stop: (() => Promise<ProfileRow[]>) | undefined;
+  return {
+    async startProfile(): Promise<void> {
+      stop = await startProfile();
+    },
+    stopProfile: () => stop?.(),
   };
 }
 
@@ -50,8 +61,15 @@ function ownerOf(functionName: string, url: string): string {
   return /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? 'subwire';
 }
 
+/** Print where the time goes, and sum it up in a sentence. */
+export function printed(label: string, rows: readonly ProfileRow[]): string {
+  console.log(`\n${label}:`);
+  for (const { name, part } of rows.slice(0, 30)) console.log(`${(part * 100).toFixed(1).padStart(6)} %  ${name}`);
+  return `Where the time of ${label} goes: ${summary(rows)}.`;
+}
+
 /** The parts of all owners in one sentence, the largest first; what has less than one per cent is left out. */
-export function summary(rows: readonly ProfileRow[]): string {
+function summary(rows: readonly ProfileRow[]): string {
   const parts = new Map<string, number>();
   for (const { owner, part } of rows) parts.set(owner, (parts.get(owner) ?? 0) + part);
   return [...parts]

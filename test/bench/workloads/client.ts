@@ -5,6 +5,7 @@ import { program } from '../peers.ts';
 import type { ClientName } from '../programs/client.ts';
 import type { EventKind } from '../servers/events.ts';
 import type { Usage } from '../servers/harness.ts';
+import { type ProfileRow, printed } from '../servers/profile.ts';
 import { present, type Scale, type Workload } from '../workload.ts';
 
 type Protocol = 'graphql' | 'stomp';
@@ -26,6 +27,11 @@ async function enter(client: ClientName, kind: EventKind, protocol: Protocol) {
       const user = (after.user - before.user) / sent;
       const cpu = user + (after.system - before.system) / sent;
       return { cpu, user, rate: (sent / elapsed) * 1_000, p50: Number.NaN, p99: Number.NaN, rss: after.rss };
+    },
+    async profile(): Promise<string> {
+      await receiver.ask('startProfile');
+      await firehose.ask<number>('run', 2_000);
+      return printed(client, await receiver.ask<ProfileRow[]>('stopProfile'));
     },
     stop: () => Promise.all([firehose.stop(), receiver.stop()]),
   };
@@ -57,9 +63,11 @@ function firehose(
           if (round >= 0) samples.set(label, [...(samples.get(label) ?? []), sample]);
         }
       }
+      const profiles = scale.profile && running[0] ? [await running[0].profile()] : [];
       await Promise.all(running.map(({ stop }) => stop()));
       return contestTable(title, samples, [clients[0] as string], goals, [
         'CPU of the client, on `ws`.',
+        ...profiles,
         ...taking.notes,
       ]);
     },

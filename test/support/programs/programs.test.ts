@@ -86,8 +86,8 @@ test('a program that is not ready in time fails with its last output and is ende
   const directory = await privateDirectory('slow');
   const command = ['bash', '-c', 'echo still booting; sleep 600 & setsid sleep 600'] as const;
   await expect(
-    startProgram({ name: 'Sloth', command, directory, port: await freePort(), within: 300 }),
-  ).rejects.toThrow('Sloth was not ready within 300 ms. Its last output:\nstill booting');
+    startProgram({ name: 'Sloth', command, directory, port: await freePort(), within: 1_500 }),
+  ).rejects.toThrow('Sloth was not ready within 1500 ms. Its last output:\nstill booting');
   expect(processesOf(directory)).toEqual([]);
 });
 
