@@ -31,6 +31,7 @@ export interface DecoderLimits {
 }
 
 const nul = '\0';
+const lineFeed = 10;
 /** A frame that comes in pieces starts with a buffer of so many bytes. */
 const firstBuffer = 1_024;
 /** The same, once its head is known. */
@@ -155,13 +156,11 @@ export class Decoder {
     const data = this.#data;
     const end = this.#end;
     let at = this.#scanned;
-    if (typeof data === 'string') {
-      at = data.indexOf(octet, at);
-      return at === -1 ? end : at;
-    }
-    const code = octet === nul ? 0 : 10;
-    while (at < end && data[at] !== code) at++;
-    return at;
+    if (typeof data === 'string') at = data.indexOf(octet, at);
+    else if (octet === nul) at = data.indexOf(0, at);
+    // Lines are short: a loop is faster than a call of indexOf.
+    else while (at < end && data[at] !== lineFeed) at++;
+    return at === -1 || at > end ? end : at;
   }
 
   #readHead(): ReadFrame | undefined {
