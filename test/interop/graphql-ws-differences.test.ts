@@ -4,7 +4,7 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { makeExecutableSchema } from '@graphql-tools/schema';
-import { type ExecutionArgs, type ExecutionResult, parse } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, parse, versionInfo } from 'graphql';
 import * as reference from 'graphql-ws';
 import { useServer as useReferenceServer } from 'graphql-ws/use/ws';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -194,7 +194,9 @@ describe('servers', () => {
     send({ type: 'ping' });
     await eventually(() => expect(received.at(-1)).toEqual({ type: 'pong' }));
     await endings.pop()?.();
-    await eventually(() => expect(onClose).toHaveBeenCalled());
+    // With graphql 17, graphql-ws waits here for a source that never ends, and calls neither.
+    const closes = names !== theirs || versionInfo.major < 17;
+    await eventually(() => expect(onClose).toHaveBeenCalledTimes(closes ? 1 : 0));
     expect(onComplete).toHaveBeenCalledTimes(expected);
   });
 
