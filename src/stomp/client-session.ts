@@ -1,6 +1,7 @@
 import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { BaseConnection, BaseSession } from '../core/subprotocol.ts';
+import type { StompClientOptions } from './client-options.ts';
 import { Decoder, encodeFrame, encodeHead, endOfLine, type Frame, type HeaderInput, type Headers } from './codec.ts';
 import { ConnectionLost, StompError } from './errors.ts';
 import { entriesOf } from './headers.ts';
@@ -20,16 +21,17 @@ const decoderLimits = { maxHeaders: 1_000, maxHeaderLine: 262_144, maxHeaderByte
 /** Told once of what came of something: an error, or nothing. */
 export type Done = (error?: unknown) => void;
 
-/** As much of the options of a client as its sessions need; there they are explained. */
-export interface ClientSessionOptions {
-  readonly versions?: readonly Version[] | undefined;
-  readonly heartbeatOutgoing?: number | undefined;
-  readonly heartbeatIncoming?: number | undefined;
-  readonly connectionTimeout?: number | undefined;
-  readonly receiptTimeout?: number | undefined;
-  readonly contentLength?: boolean | undefined;
-  readonly maxFrameBytes?: number | undefined;
-}
+/** As much of the options of a client as its sessions need. */
+export type ClientSessionOptions = Pick<
+  StompClientOptions,
+  | 'versions'
+  | 'heartbeatOutgoing'
+  | 'heartbeatIncoming'
+  | 'connectionTimeout'
+  | 'receiptTimeout'
+  | 'contentLength'
+  | 'maxFrameBytes'
+>;
 
 /** What a client hears from each of its sessions. */
 export interface ClientSessionHost {
