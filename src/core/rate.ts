@@ -1,6 +1,7 @@
+import { never } from './clock.ts';
+
 /** For so long a peer may stay above its rate before it is cut, in ms. */
 const patience = 10_000;
-const never = Number.POSITIVE_INFINITY;
 
 /**
  * A token bucket: a second's worth of messages may come at once, then as many as flow in again. Who empties it waits;

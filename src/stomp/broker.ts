@@ -3,6 +3,7 @@ import type { Listener } from '../bus/fan-out.ts';
 import { createMessage, type Message } from '../bus/message.ts';
 import { declaredTopic } from '../bus/topic.ts';
 import { ProtocolError } from '../core/fault.ts';
+import { isPromise } from '../core/outcome.ts';
 import type { Handshake, Principal } from '../core/subprotocol.ts';
 import { decodeUtf8, encodeUtf8 } from '../core/wire.ts';
 import { textLength } from './allowance.ts';
@@ -124,8 +125,8 @@ export class Broker {
   ): boolean | Promise<boolean> {
     const { authorize } = this.#parts;
     if (!authorize) return permittedByTopic(command, route);
-    const verdict = settled(authorize({ ...requestOf(client, destination, headers), command }));
-    if (verdict instanceof Promise) return verdict.then((value) => value ?? permittedByTopic(command, route));
+    const verdict = authorize({ ...requestOf(client, destination, headers), command });
+    if (isPromise(verdict)) return Promise.resolve(verdict).then((given) => given ?? permittedByTopic(command, route));
     return verdict ?? permittedByTopic(command, route);
   }
 
@@ -332,10 +333,6 @@ function mayRead(topic: string): boolean {
 function unavailable(cause: unknown): never {
   throw new ProtocolError('unavailable', 'the message bus cannot be reached', { cause });
 }
-
-/** Hooks may return any thenable. */
-const settled = <T>(value: T | Promise<T>): T | Promise<T> =>
-  typeof value === 'object' && value !== null && 'then' in value ? Promise.resolve(value) : value;
 
 /** A small body must not keep a large chunk of the network alive. Not `slice`: that of a Buffer copies nothing. */
 const owned = (body: Uint8Array): Uint8Array =>

@@ -1,3 +1,4 @@
+import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { LimitValues } from '../core/limits.ts';
 import type { Connection, Session } from '../core/subprotocol.ts';
@@ -15,7 +16,6 @@ import { lastWords } from './last-words.ts';
 import type { stompLimits } from './limits.ts';
 import { agreedInterval, type HeartBeat, parseHeartBeat, type Version } from './versions.ts';
 
-const never = Number.POSITIVE_INFINITY;
 const silent = parseHeartBeat();
 /** Beat after this part of the agreed time: "at least every n ms" leaves no room for a late timer ([STOMP-36]). */
 const early = 0.9;

@@ -1,3 +1,4 @@
+import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { Connection } from '../core/subprotocol.ts';
 import type { AuthorizeRequest } from './broker.ts';
@@ -9,8 +10,6 @@ import type { RelayLimits } from './relay-limits.ts';
 import { RelaySubscription, RelaySubscriptions } from './relay-subscription.ts';
 import { RelayTransactions } from './relay-transactions.ts';
 import type { HeartBeat } from './versions.ts';
-
-const never = Number.POSITIVE_INFINITY;
 
 /** Headers of a MESSAGE that are said anew, or that are none of it: RabbitMQ repeats the receipt of the SEND ([STOMP-44]). */
 const ownOfMessage = ['ack', 'subscription', 'receipt', 'transaction'];

@@ -1,3 +1,4 @@
+import { never } from '../core/clock.ts';
 import { createDial, type Dial, type DialEnd } from '../core/dial.ts';
 import { CloseCode, type Fault, ProtocolError } from '../core/fault.ts';
 import type { ServerConnection } from '../core/server-connection.ts';
@@ -18,7 +19,6 @@ import { brokerConnections } from './relay-connection.ts';
 import type { BrokerLink, RelaySession } from './relay-session.ts';
 import type { HeartBeat, Version } from './versions.ts';
 
-const never = Number.POSITIVE_INFINITY;
 /** All that the relay needs, such as acknowledging each message by itself, is in these. */
 const brokerVersions: readonly Version[] = ['1.2', '1.1'];
 /** What the relay says to the broker in its own name. */
