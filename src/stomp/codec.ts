@@ -1,7 +1,8 @@
 import { ProtocolError } from '../core/fault.ts';
+import { takeBytes, takeUtf8 } from '../core/slab.ts';
 import { decodeUtf8, encodeUtf8, utf8Length, type Wire } from '../core/wire.ts';
 import { type HeaderInput, headerLines, unescapeHeader } from './headers.ts';
-import { takeBytes, takeUtf8 } from './slab.ts';
+import { slab } from './slab.ts';
 import type { Version } from './versions.ts';
 
 export { escapeHeader, type HeaderInput } from './headers.ts';
@@ -116,7 +117,7 @@ export class Decoder {
       // Four times as much, or as much as the frame is known to need: a length that is only claimed buys little memory.
       const wanted = Math.max(4 * kept, this.#frame ? bodyBuffer : firstBuffer);
       const known = this.#frame?.length ?? wanted;
-      const buffer = takeBytes(Math.max(kept + more, Math.min(wanted, known + 1)));
+      const buffer = takeBytes(slab, Math.max(kept + more, Math.min(wanted, known + 1)));
       buffer.set(bytesOf(this.#cut(this.#start, this.#end)));
       this.#move(buffer);
       this.#end = kept;
@@ -299,8 +300,8 @@ export function encodeTail(
 ): { readonly tail: Uint8Array; readonly binary: boolean } {
   const lines = headerLines(version, headers);
   const { length } = body;
-  const head = takeUtf8(length > 0 ? `${lines}content-length:${length}\n\n` : `${lines}\n`);
-  return { tail: joined(head, body, takeBytes(head.length + length + 1)), binary: !isUtf8(body) };
+  const head = takeUtf8(slab, length > 0 ? `${lines}content-length:${length}\n\n` : `${lines}\n`);
+  return { tail: joined(head, body, takeBytes(slab, head.length + length + 1)), binary: !isUtf8(body) };
 }
 
 /**

@@ -1,6 +1,7 @@
+import { takeBytes } from '../core/slab.ts';
 import type { Wire } from '../core/wire.ts';
 import { encodeHead, type Frame, isUtf8 } from './codec.ts';
-import { takeBytes } from './slab.ts';
+import { slab } from './slab.ts';
 import type { Version } from './versions.ts';
 
 const nothing = new Uint8Array(0);
@@ -29,7 +30,7 @@ export function passOn(version: Version, headers: Entries, frame: Frame): Wire {
   const head = encodeHead(version, command, carriable(version, headers));
   const length = frame.headers.has('content-length') ? `content-length:${body.length}\n` : '';
   if (body.length === 0) return { head: `${head}${length}\n\0`, binary: false };
-  const tail = takeBytes(body.length + 1);
+  const tail = takeBytes(slab, body.length + 1);
   tail.set(body);
   return { head: `${head}${length}\n`, tail, binary: !isUtf8(body) };
 }

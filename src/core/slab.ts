@@ -1,0 +1,67 @@
+import { encodeUtf8 } from './wire.ts';
+
+const encoder = /* @__PURE__ */ new TextEncoder();
+const nothing = /* @__PURE__ */ new Uint8Array(0);
+
+/**
+ * Asking for a small buffer costs more than filling it, so that small ones are cut from a larger one, of `size` bytes.
+ * Whoever keeps a small one keeps the larger one alive: more than a quarter of it is never cut.
+ *
+ * @example
+ * const slab: Slab = { size: 65_536, used: 0 };
+ * const bytes = takeUtf8(slab, 'hello');
+ */
+export interface Slab {
+  readonly size: number;
+  used: number;
+  /** Absent until it is needed; another one once it is used up. */
+  buffer?: Uint8Array<ArrayBuffer>;
+}
+
+/** So many zeroed bytes that nobody else writes to; in a buffer of their own if they are many. */
+export function takeBytes(slab: Slab, length: number): Uint8Array<ArrayBuffer> {
+  if (length > slab.size / 4) return new Uint8Array(length);
+  if (!slab.buffer || slab.used + length > slab.size) renew(slab);
+  return cut(slab, length);
+}
+
+/** The UTF-8 bytes of a text, between a few others. */
+export function takeUtf8(slab: Slab, text: string, before = nothing, after = nothing): Uint8Array<ArrayBuffer> {
+  if (text.length <= slab.size / 4) {
+    const piece = encodeIn(slab, text, before, after);
+    if (piece) return piece;
+    renew(slab);
+    // At three bytes for each unit, it fits now.
+    return encodeIn(slab, text, before, after) as typeof nothing;
+  }
+  const bytes = encodeUtf8(text);
+  const own = new Uint8Array(before.length + bytes.length + after.length);
+  own.set(before);
+  own.set(bytes, before.length);
+  own.set(after, before.length + bytes.length);
+  return own;
+}
+
+function renew(slab: Slab): void {
+  slab.buffer = new Uint8Array(slab.size);
+  slab.used = 0;
+}
+
+function cut(slab: Slab, length: number): typeof nothing {
+  const start = slab.used;
+  slab.used += length;
+  return (slab.buffer as typeof nothing).subarray(start, slab.used);
+}
+
+/** Undefined if there is no room for it: how many bytes a text has, only encoding tells. */
+function encodeIn(slab: Slab, text: string, before: Uint8Array, after: Uint8Array): typeof nothing | undefined {
+  const { buffer = nothing, used } = slab;
+  const start = used + before.length;
+  if (buffer.length < start + text.length + after.length) return undefined;
+  const { read, written } = encoder.encodeInto(text, buffer.subarray(start));
+  const end = start + written;
+  if (read < text.length || buffer.length < end + after.length) return undefined;
+  buffer.set(before, used);
+  buffer.set(after, end);
+  return cut(slab, end + after.length - used);
+}
