@@ -49,30 +49,15 @@ export function connect(url: Address, options: ConnectOptions): Dial {
   return dialServer({ ...options, url, transport, openTimeout, retry, changed, report });
 }
 
-export interface DialServerOptions extends Omit<DialOptions, 'clock' | 'limits'> {
+export interface DialServerOptions extends Omit<DialOptions, 'clock' | 'limits' | 'onWake'> {
   readonly clock?: Timers | undefined;
   readonly limits?: ClientLimitOptions | undefined;
 }
 
 /** The same for clients, which know their protocols. */
 export function dialServer(options: DialServerOptions): Dial {
-  const { url, clock = hostClock, changed } = options;
+  const { url, clock = hostClock } = options;
   const [first] = [url].flat();
   must(first && (typeof first === 'string' || typeof first === 'function'), 'url', 'a URL, some, or a function', url);
-  let forget: (() => void) | undefined;
-  const dial = createDial({
-    ...options,
-    clock,
-    limits: resolveClientLimits(options.limits),
-    changed(state, end) {
-      // Wake-ups are heard only while something is wanted: an idle client leaves nothing behind.
-      if (state !== 'idle') forget ??= onWake(dial.wake);
-      else {
-        forget?.();
-        forget = undefined;
-      }
-      changed(state, end);
-    },
-  });
-  return dial;
+  return createDial({ ...options, clock, limits: resolveClientLimits(options.limits), onWake });
 }

@@ -1,6 +1,6 @@
 import { never, type Timed, type Timers } from './clock.ts';
-import { closeReason, type Fault, type FaultCodes, ProtocolError } from './fault.ts';
-import type { ClientLimits } from './limits.ts';
+import { closeReason, type Fault, ProtocolError } from './fault.ts';
+import type { ConnectionLimits } from './limits.ts';
 import type { Socket, SocketReceiver } from './socket.ts';
 import type { BaseConnection, BaseSession } from './subprotocol.ts';
 import type { Wire } from './wire.ts';
@@ -18,9 +18,7 @@ export interface ConnectionEnd {
 /** What many connections may have in common. */
 export interface ConnectionOptions {
   readonly clock: Timers;
-  readonly limits: ClientLimits;
-  /** Close codes of faults; 1011 for those that are not there. */
-  readonly faults?: FaultCodes | undefined;
+  readonly limits: ConnectionLimits;
   /** Errors that are not the peer's fault. */
   readonly report: (error: unknown) => void;
   /** Called exactly once, after the session was told. */
@@ -28,13 +26,13 @@ export interface ConnectionOptions {
 }
 
 /**
- * One socket and one session: sending, time, backpressure, and the one path on which everything ends. This much a
- * client needs; a server's connection adds what protects it from strangers.
+ * One socket and one session: sending, time, backpressure, and the one path on which everything ends. Below it is what
+ * protects a server from strangers. Clients have a smaller one, `openConnection`.
  *
  * open ──fault, finish──▶ closing (last words are out, close frame sent) ──closed, timeout──▶ ended
  */
-export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
-  readonly limits: ClientLimits;
+export abstract class LiveConnection implements BaseConnection, SocketReceiver, Timed {
+  readonly limits: ConnectionLimits;
   /** Absent until `start` has opened it. */
   session: BaseSession | undefined;
   sentAt: number;
@@ -178,9 +176,7 @@ export class LiveConnection implements BaseConnection, SocketReceiver, Timed {
     this.fail(new ProtocolError(fault, detail));
   }
 
-  protected fail(error: ProtocolError): void {
-    if (this.lastWords(error)) this.shut(this.options.faults?.[error.fault] ?? 1011, error.message);
-  }
+  protected abstract fail(error: ProtocolError): void;
 
   /** False if there were last words already, or if the session dropped the transport instead. */
   protected lastWords(error: ProtocolError): boolean {

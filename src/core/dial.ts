@@ -1,6 +1,8 @@
 import { type BackoffOptions, backoff, readRetryHint } from './backoff.ts';
+import { type ClientConnection, type ClientConnectionOptions, type ClientEnd, openConnection } from './client-connection.ts';
 import { never, type Timed, type Timers } from './clock.ts';
-import { type ConnectionEnd, type ConnectionOptions, LiveConnection } from './connection.ts';
+import { ProtocolError } from './fault.ts';
+
 import type { ClientLimits } from './limits.ts';
 import { chosen, offer } from './offer.ts';
 import { must } from './options.ts';
@@ -18,9 +20,8 @@ export type Address = string | readonly string[] | (() => string | Promise<strin
  */
 export type DialState = 'idle' | 'connecting' | 'connected' | 'waiting';
 
-/** How an attempt or a connection ended. `error` is there when it never opened. */
-export interface DialEnd extends ConnectionEnd {
-  readonly error?: unknown;
+/** How an attempt or a connection ended. */
+export interface DialEnd extends ClientEnd {
   /** The protocol had been ready. */
   readonly wasConnected: boolean;
 }
@@ -35,7 +36,7 @@ export interface DialOptions {
   /** How long an attempt may take until the socket is open, in ms. */
   readonly openTimeout: number;
   /** Another kind of connection, for a client that has to hold back what it reads. */
-  readonly connection?: ((socket: Socket, options: ConnectionOptions) => LiveConnection) | undefined;
+  readonly connection?: ((socket: Socket, options: ClientConnectionOptions) => ClientConnection) | undefined;
   /**
    * Come back after this end? `attempt` counts from 0 since the protocol was last ready. A number waits so many ms
    * instead of the back-off; `false` gives up.
@@ -43,13 +44,16 @@ export interface DialOptions {
   retry(end: DialEnd, attempt: number): boolean | number;
   /** Anything changed: the state, or the connection. `end` is there on the way to `waiting` and `idle`. */
   changed(state: DialState, end?: DialEnd): void;
+  /** Errors of hooks and listeners. Does not throw. */
   report(error: unknown): void;
+  /** Hear of tabs that wake up and networks that come back, while something is wanted; returns how to stop. */
+  onWake?(wake: () => void): () => void;
 }
 
 /** The life of a client's connection: dial, negotiate, notice the loss, wait, dial again, give up. */
 export interface Dial extends Timed {
   readonly state: DialState;
-  readonly connection: LiveConnection | undefined;
+  readonly connection: ClientConnection | undefined;
   /** How often the connection was lost, or could not be made, since it was last ready. `retry` may count anew: 0. */
   attempt: number;
   /** Want a connection: begins an attempt, or cuts a wait short. Nothing happens if there is one already. */
@@ -69,17 +73,17 @@ export const nobody: SocketReceiver = { received() {}, drained() {}, closed() {}
 
 /** Idle until `start()` is called. */
 export function createDial(options: DialOptions): Dial {
-  const { url, protocols, clock, report } = options;
-  const { connection: connect = (socket, made) => new LiveConnection(socket, made) } = options;
+  const { url, protocols, clock, report, onWake, connection: connect = openConnection } = options;
   let nextUrl = 0;
   // Which step this is: what an attempt of an earlier one still tells is not heard.
   let step = 0;
   let abandon: (() => void) | undefined;
+  let sleep: (() => void) | undefined;
 
   const dial = {
     keepsAlive: true,
     state: 'idle' as DialState,
-    connection: undefined as LiveConnection | undefined,
+    connection: undefined as ClientConnection | undefined,
     deadline: never,
     attempt: 0,
     start() {
@@ -105,32 +109,36 @@ export function createDial(options: DialOptions): Dial {
       else dial.connection?.probe();
     },
     tick() {
-      if (dial.state === 'waiting') begin();
-      else lost({ code: 1006, reason: 'Connection timeout' });
+      dial.lose(1006, 'Connection timeout');
     },
   };
 
   /** From here on its end is no loss. */
-  function detach(): LiveConnection | undefined {
+  function detach(): ClientConnection | undefined {
     const { connection } = dial;
     dial.connection = undefined;
     return connection;
   }
 
-  function wait(deadline: number): void {
-    dial.deadline = deadline;
+  function wait(ms: number): void {
+    dial.deadline = clock.now() + ms;
     clock.forget(dial);
     clock.watch(dial);
   }
 
   /** Give up what was under way, and begin another step: its number is returned. */
-  function enter(state: DialState, deadline = never, end?: DialEnd): number {
+  function enter(state: DialState, ms = never, end?: DialEnd): number {
     const own = ++step;
     abandon?.();
     abandon = undefined;
     dial.state = state;
     if (state === 'idle' || state === 'connected') dial.attempt = 0;
-    wait(deadline);
+    if (state !== 'idle') sleep ??= onWake?.(dial.wake);
+    else {
+      sleep?.();
+      sleep = undefined;
+    }
+    wait(ms);
     try {
       options.changed(state, end);
     } catch (error) {
@@ -140,7 +148,7 @@ export function createDial(options: DialOptions): Dial {
   }
 
   async function begin(): Promise<void> {
-    const own = enter('connecting', clock.now() + options.openTimeout);
+    const own = enter('connecting', options.openTimeout);
     if (step !== own) return; // a listener stopped it
     const failed: Attempt['failed'] = (code, reason, error) => {
       if (step === own) lost({ code, reason, error });
@@ -169,28 +177,25 @@ export function createDial(options: DialOptions): Dial {
   function opened(socket: Socket, url: string): SocketReceiver {
     const { protocol } = socket;
     const spoken = chosen(protocol, protocols);
-    abandon = undefined;
-    if (!spoken) {
-      const reason = `Subprotocol "${protocol}" was not offered`;
-      socket.close(4406, reason);
-      lost({ code: 4406, reason, fault: 'unacceptable' });
-      return nobody;
-    }
-    wait(never);
     const connection = connect(socket, {
       ...options,
-      faults: spoken.faults,
-      ended(ended, end) {
-        if (dial.connection === ended) lost(end);
+      faults: spoken ? spoken.faults : { unacceptable: 4406 },
+      ended(end) {
+        if (dial.connection === connection) lost(end);
       },
     });
+    abandon = undefined;
+    wait(never);
     // Known before the session speaks, so that it can already be asked about.
     dial.connection = connection;
-    connection.start((started) => spoken.open(started, protocol, url));
+    connection.start((started) => {
+      if (spoken) return spoken.open(started, protocol, url);
+      throw new ProtocolError('unacceptable', `Subprotocol "${protocol}" was not offered`);
+    });
     return connection;
   }
 
-  function lost(problem: Omit<DialEnd, 'wasConnected'>): void {
+  function lost(problem: ClientEnd): void {
     const own = step;
     const end: DialEnd = { ...problem, wasConnected: dial.state === 'connected' };
     dial.connection = undefined;
@@ -204,9 +209,9 @@ export function createDial(options: DialOptions): Dial {
       report(error);
     }
     if (step !== own) return; // `retry` stopped it
-    if (answer === false) return void enter('idle', never, end);
-    const ms = answer === true ? backoff(dial.attempt - 1, options.backoff, readRetryHint(end.reason)) : answer;
-    enter('waiting', clock.now() + ms, end);
+    if (answer === true) answer = backoff(dial.attempt - 1, options.backoff, readRetryHint(end.reason));
+    if (answer === false) enter('idle', never, end);
+    else enter('waiting', answer, end);
   }
 
   return dial;

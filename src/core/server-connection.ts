@@ -13,7 +13,7 @@ import type { Wire } from './wire.ts';
 const batchBytes = 65_536;
 
 /** What all connections of a subprotocol at one endpoint have in common. */
-export interface ServerConnectionOptions extends Omit<ConnectionOptions, 'faults'> {
+export interface ServerConnectionOptions extends ConnectionOptions {
   readonly clock: Clock;
   readonly limits: ConnectionLimits;
   readonly faultTable: FaultTable;
@@ -28,7 +28,6 @@ export interface ServerConnectionOptions extends Omit<ConnectionOptions, 'faults
  * limited rate, WebSocket pings find dead peers, readers that are too slow are cut, credentials expire.
  */
 export class ServerConnection extends LiveConnection implements Connection, ServerReceiver, EndOfTurn {
-  declare readonly limits: ConnectionLimits;
   declare session: Session;
   declare protected readonly options: ServerConnectionOptions;
   readonly handshake: Handshake;

@@ -43,6 +43,8 @@ export interface ClientSessionEvents {
   ping: (received: boolean, payload: Payload) => void;
   pong: (received: boolean, payload: Payload) => void;
   message: (message: Message) => void;
+  /** What went wrong here or on the way: a hook that threw, a message that cannot be read, a refused connection. */
+  error: (error: unknown) => void;
 }
 
 /** What a session works on, and whom it tells. Nothing of it throws. */
@@ -51,7 +53,6 @@ export interface ClientSessionHost extends ClientSessionOptions {
   emit<Event extends keyof ClientSessionEvents>(event: Event, ...details: Parameters<ClientSessionEvents[Event]>): void;
   connected(payload: Payload): void;
   latency(ms: number): void;
-  failed(error: ProtocolError): void;
   ended(code: number, reason: string): void;
 }
 
@@ -173,7 +174,9 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
     },
 
     drained: sendUnsent,
-    fail: host.failed,
+    fail(error) {
+      if (error.fault === 'malformed') emit('error', error);
+    },
     end: host.ended,
   };
   return session;

@@ -18,8 +18,6 @@ export interface ClientEvents extends ClientSessionEvents {
   connected: (socket: ClientSocket, payload: Payload, wasRetry: boolean) => void;
   /** A connection, or an attempt, ended. */
   closed: (event: ConnectionClosed) => void;
-  /** What went wrong here or on the way: a hook that threw, a message that cannot be read, a refused connection. */
-  error: (error: unknown) => void;
 }
 
 /** What listeners may do with the socket. */

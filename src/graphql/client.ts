@@ -3,7 +3,7 @@ import { dialServer } from '../adapters/connect.ts';
 import { asyncDispose, createSubscription } from '../bus/subscription.ts';
 import { never } from '../core/clock.ts';
 import { type Dial, messageOf } from '../core/dial.ts';
-import { closeReason, ProtocolError } from '../core/fault.ts';
+import { ProtocolError } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
 import { numbers } from '../core/options.ts';
 import { graphqlClientFaults } from './client-faults.ts';
@@ -38,8 +38,7 @@ export function createClient(options: ClientOptions): Client {
   // Absent while there is no connection, and from when it was stopped on purpose: its socket closes later.
   let session: ClientSession | undefined;
   let disposed = false;
-  // How the last connection ended: our own fault, the event, and what those get whose operation fails.
-  let failure: ProtocolError | undefined;
+  // How the last connection ended: the event, and what those get whose operation fails.
   let closed: ConnectionClosed;
   let problem: unknown;
   let snapshot: ClientState;
@@ -70,7 +69,7 @@ export function createClient(options: ClientOptions): Client {
               return connection.closing ? 2 : 1;
             },
             send: (data: string) => connection.send({ head: data, binary: false }),
-            close: (code?: number, reason?: string) => connection.finish(code, reason),
+            close: connection.finish,
           };
           const own = openClientSession(connection, {
             ...options,
@@ -82,10 +81,6 @@ export function createClient(options: ClientOptions): Client {
               emit('connected', socket, payload, wasRetry);
             },
             latency: update,
-            failed(error) {
-              failure = error;
-              if (error.fault === 'malformed') emit('error', error);
-            },
             ended(code, reason) {
               if (session !== own) emit('closed', new ConnectionClosed(code, reason));
             },
@@ -110,22 +105,17 @@ export function createClient(options: ClientOptions): Client {
     ],
 
     retry(end, attempt) {
-      // What we closed for counts, whether or not the peer answered.
-      const own = end.fault && failure;
-      closed = new ConnectionClosed(
-        own ? (graphqlClientFaults[own.fault] as number) : end.code,
-        own ? closeReason(own.message) : end.reason,
-        end.error ?? own?.cause ?? own,
-      );
+      const { code, reason, error, wasConnected } = end;
+      closed = new ConnectionClosed(code, reason, error);
       // What our own hook threw says more than that we closed because of it; and `shouldRetry` may know better.
-      problem = closed.code === 4005 && closed.cause ? closed.cause : closed;
+      problem = code === 4005 && error ? error : closed;
       if (lazy && operations.size === 0) return false;
       // [GQL-73] The server was done, we are not.
-      if (closed.code === 1000 && end.wasConnected) {
+      if (code === 1000 && wasConnected) {
         dial.attempt = 0;
         return 0;
       }
-      if ((problem === closed && isFinal(closed.code)) || attempt >= retryAttempts || !shouldRetry(problem))
+      if ((problem === closed && isFinal(code)) || attempt >= retryAttempts || !shouldRetry(problem))
         return false;
       if (!retryWait) return true;
       const loss = closed;
@@ -142,13 +132,13 @@ export function createClient(options: ClientOptions): Client {
     },
 
     changed(state, end) {
-      if (state === 'connecting') failure = undefined;
       if (end) session = undefined;
       update();
       if (state === 'connecting') emit('connecting', dial.attempt > 0);
       if (!end) return;
       const running = state === 'idle' ? takeAll() : [];
-      if (end.error !== undefined) emit('error', end.error);
+      // What was a fault has been told.
+      if (!end.fault && end.error !== undefined) emit('error', end.error);
       emit('closed', closed);
       if (state === 'idle') fail(problem, running);
     },

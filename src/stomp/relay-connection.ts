@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { ConnectionOptions } from '../core/connection.ts';
+import type { ClientConnectionOptions } from '../core/client-connection.ts';
 import type { ConnectionLimits } from '../core/limits.ts';
 import { ServerConnection } from '../core/server-connection.ts';
 import type { Socket } from '../core/socket.ts';
@@ -13,9 +13,10 @@ const nowhere = { url: '', headers: {}, remoteAddress: '', secure: false };
  */
 export const brokerConnections =
   (clock: Clock, limits: ConnectionLimits) =>
-  (socket: Socket, options: ConnectionOptions): ServerConnection =>
+  (socket: Socket, { report, ended }: ClientConnectionOptions): ServerConnection =>
     new ServerConnection(socket, nowhere, {
-      ...options,
+      report,
+      ended: (_, end) => ended(end),
       clock,
       limits,
       faultTable: stompFaults,

@@ -227,7 +227,7 @@ test('an attempt that was given up and opens nevertheless is dropped, and harms 
   dial.connected();
   const late = dialled[0]?.open() as FakeSocket;
   expect([late.terminated, late.sent]).toEqual([true, []]);
-  expect([dial.state, dial.connection?.session]).toEqual(['connected', plain.sessions[0]]);
+  expect([dial.state, dial.connection]).toEqual(['connected', plain.sessions[0]?.connection]);
   expect(plain.sessions).toHaveLength(1);
   expect(socket.terminated).toBe(false);
 });

@@ -25,7 +25,6 @@ function open(options: ClientSessionOptions = {}, host: Partial<ClientSessionHos
     emit: (event, ...details) => told.push([event, ...details]),
     connected: (payload) => told.push(['connected', payload]),
     latency: (ms) => told.push(['latency', ms]),
-    failed: (error) => told.push(['failed', error.fault]),
     ended: (code, reason) => told.push(['ended', code, reason]),
     ...host,
   });
@@ -323,13 +322,15 @@ describe('liveness', () => {
   });
 });
 
-test('the end and the fault before it are told', () => {
+test('the end is told, and what cannot be read as an error before it', () => {
   const session = open();
+  const error = new ProtocolError('malformed');
   session.fail?.(new ProtocolError('tooLarge'));
-  session.end(1009, 'Message too large');
+  session.fail?.(error);
+  session.end(4004, 'malformed');
   expect(connection.take()).toEqual([]);
   expect(told).toEqual([
-    ['failed', 'tooLarge'],
-    ['ended', 1009, 'Message too large'],
+    ['error', error],
+    ['ended', 4004, 'malformed'],
   ]);
 });

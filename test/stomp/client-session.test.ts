@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { LiveConnection } from '../../src/core/connection.ts';
+import { openConnection } from '../../src/core/client-connection.ts';
 import { connectionLimits, resolveLimits } from '../../src/core/limits.ts';
 import { stompClientFaults } from '../../src/stomp/client-faults.ts';
 import {
@@ -28,21 +28,25 @@ function open({ answer, alive = true, ...more }: Setup = {}) {
   const host: ClientSessionHost = {
     connected: (headers) => heard.push(['connected', headers.get('version')]),
     message: ({ body }) => heard.push(['message', new TextDecoder().decode(body)]),
-    error: (error) => heard.push(['error', error, (connection.session as ClientSession).connected]),
+    error: (error) => heard.push(['error', error, session.connected]),
     heartbeatLost: () => heard.push('heartbeatLost'),
     drained: () => heard.push('drained'),
     measured: (latency) => heard.push(['measured', latency]),
   };
   const options = { heartbeatOutgoing: 0, heartbeatIncoming: 0, connectionTimeout: 5_000, ...more };
-  const connection = new LiveConnection(socket, {
+  const connection = openConnection(socket, {
     clock,
     limits: resolveLimits(connectionLimits),
     faults: stompClientFaults,
     report: (bug) => bugs.push(bug),
+    ended() {},
   });
-  connection.start((opened) => openClientSession(opened, options, host));
+  let session!: ClientSession;
+  connection.start((opened) => {
+    session = openClientSession(opened, options, host);
+    return session;
+  });
   socket.receiver = connection;
-  const session = connection.session as ClientSession;
   if (answer !== undefined) {
     session.start('a');
     socket.take();

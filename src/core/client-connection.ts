@@ -1,0 +1,180 @@
+import { never, type Timed, type Timers } from './clock.ts';
+import { closeReason, type Fault, type FaultCodes, ProtocolError } from './fault.ts';
+import type { ClientLimits } from './limits.ts';
+import type { Socket, SocketReceiver } from './socket.ts';
+import type { BaseConnection, BaseSession } from './subprotocol.ts';
+
+/** How often a transport is asked whether it takes more, in ms: not every one tells. */
+const drainPoll = 50;
+
+/** How a client's connection ended. */
+export interface ClientEnd {
+  readonly code: number;
+  readonly reason: string;
+  /** What we closed for; then `code` and `reason` are our own, whatever the peer answered. */
+  readonly fault?: Fault | undefined;
+  /** What went wrong, where that is known. */
+  readonly error?: unknown;
+}
+
+export interface ClientConnectionOptions {
+  readonly clock: Timers;
+  readonly limits: ClientLimits;
+  /** Close codes of faults; 1011 for those that are not there. */
+  readonly faults: FaultCodes;
+  /** Errors that are not the peer's fault. Does not throw. */
+  readonly report: (error: unknown) => void;
+  /** Called exactly once, after the session was told. */
+  ended(end: ClientEnd): void;
+}
+
+/** One socket and one session of a client. */
+export interface ClientConnection extends BaseConnection, SocketReceiver {
+  /** Open the session. It may send or close while it is made. */
+  start(open: (connection: ClientConnection) => BaseSession): void;
+  /** Is the peer still there? */
+  probe(): void;
+}
+
+/**
+ * A connection for clients alone: what a server does to hold out against strangers costs every page that loads it.
+ *
+ * open ──fault, finish──▶ closing (last words are out, close frame sent) ──closed, timeout──▶ ended
+ */
+export function openConnection(
+  socket: Socket,
+  { clock, limits, faults, report, ended }: ClientConnectionOptions,
+): ClientConnection {
+  let session: BaseSession | undefined;
+  let closing = false;
+  // Why we close: that counts, whether or not the peer answers, and with whatever code.
+  let verdict: ClientEnd | undefined;
+  // When to look whether the transport takes more; once closing, when to drop it.
+  let wakeAt = never;
+
+  /** Every call into the session passes here: nothing that it throws goes further. */
+  function enter(run: (now: number) => void): void {
+    if (closing) return;
+    try {
+      run(clock.now());
+    } catch (error) {
+      if (error instanceof ProtocolError) fail(error);
+      else {
+        report(error);
+        fail(new ProtocolError('internal', undefined, { cause: error }));
+      }
+    }
+    connection.touch();
+  }
+
+  function fail(error: ProtocolError): void {
+    if (verdict) return;
+    const { fault, message, cause = error } = error;
+    verdict = { code: faults[fault] ?? 1011, reason: closeReason(message), fault, error: cause };
+    enter(() => session?.fail?.(error));
+    shut(verdict);
+  }
+
+  /** From here on nothing is sent and nothing is read; the peer has so long to agree. */
+  function shut({ code, reason }: ClientEnd): void {
+    if (closing) return;
+    closing = true;
+    wakeAt = clock.now() + limits.closeTimeout;
+    connection.touch();
+    socket.close(code, reason);
+  }
+
+  const connection: ClientConnection & Timed & { sentAt: number; receivedAt: number } = {
+    limits,
+    name: socket.protocol,
+    sentAt: clock.now(),
+    receivedAt: clock.now(),
+    get now() {
+      return clock.now();
+    },
+    get closing() {
+      return closing;
+    },
+    get saturated() {
+      const saturated = socket.bufferedAmount > limits.highWaterMark / 2;
+      if (saturated && !closing) {
+        // Whoever is told so waits for `drained`.
+        wakeAt = Math.min(wakeAt, clock.now() + drainPoll);
+        connection.touch();
+      }
+      return saturated;
+    },
+    get deadline() {
+      return closing ? wakeAt : Math.min(wakeAt, session?.deadline ?? never);
+    },
+    report,
+
+    start: (open) =>
+      enter(() => {
+        session = open(connection);
+      }),
+
+    send(wire) {
+      if (closing) return;
+      socket.write([wire]);
+      connection.sentAt = clock.now();
+    },
+
+    received: (data) =>
+      enter((now) => {
+        connection.receivedAt = now;
+        session?.receive(data, now);
+      }),
+
+    drained: () => enter((now) => session?.drained(now)),
+
+    probe: () => enter((now) => session?.probe?.(now)),
+
+    resume(outcome, then, otherwise) {
+      Promise.resolve(outcome).then(
+        (value) => enter((now) => then(value, now)),
+        (error: unknown) =>
+          enter((now) => {
+            if (!otherwise) throw error;
+            otherwise(error, now);
+          }),
+      );
+    },
+
+    touch: () => clock.watch(connection),
+
+    tick(now) {
+      if (now >= wakeAt) {
+        wakeAt = never;
+        if (closing) return connection.terminate();
+        if (!connection.saturated) connection.drained();
+      }
+      if (now >= connection.deadline) enter(() => session?.tick(now));
+    },
+
+    close: (fault, detail) => fail(new ProtocolError(fault, detail)),
+
+    finish(code = 1000, reason = '') {
+      if (!verdict) shut({ code, reason: closeReason(reason) });
+    },
+
+    terminate() {
+      closing = true;
+      wakeAt = never;
+      socket.terminate();
+    },
+
+    closed(code, reason) {
+      const end = verdict ?? { code, reason };
+      closing = true;
+      clock.forget(connection);
+      try {
+        session?.end(end.code, end.reason);
+      } catch (error) {
+        report(error);
+      }
+      ended(end);
+    },
+  };
+  return connection;
+}
