@@ -1,5 +1,5 @@
 import { must } from '../core/options.ts';
-import type { Attempt, Socket, SocketReceiver, Transport } from '../core/socket.ts';
+import type { SocketReceiver, Transport } from '../core/socket.ts';
 import type { Wire } from '../core/wire.ts';
 
 export { timers as clock } from '../core/timers.ts';
@@ -38,61 +38,54 @@ export const textWebSocket = (constructor?: unknown): Transport => over(construc
 function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transport {
   must(!constructor || typeof constructor === 'function', 'webSocketImpl', 'a WebSocket class', constructor);
   return (url, protocols, attempt) => {
-    const Constructor = (constructor ?? globalThis.WebSocket) as WebSocketConstructor | undefined;
+    const Constructor = (constructor ?? globalThis.WebSocket) as WebSocketConstructor;
     must(Constructor, 'webSocketImpl', 'a WebSocket class', constructor);
-    return openWith(new (Constructor as WebSocketConstructor)(url, protocols as string[]), messageOf, attempt);
-  };
-}
+    const socket = new Constructor(url, protocols as string[]);
+    let receiver: SocketReceiver | undefined;
+    let told = false;
+    let problem: unknown;
+    socket.binaryType = 'arraybuffer';
 
-function openWith(socket: WebSocketLike, messageOf: (wire: Wire) => Message, attempt: Attempt): () => void {
-  let receiver: SocketReceiver | undefined;
-  let told = false;
-  let problem: unknown;
-  socket.binaryType = 'arraybuffer';
+    function end({ code, reason }: { readonly code: number; readonly reason: string }): void {
+      if (told) return;
+      told = true;
+      if (receiver) receiver.closed(code, reason);
+      else attempt.failed(code, reason || 'The WebSocket could not be opened', problem);
+    }
 
-  function end(code: number, reason: string): void {
-    if (told) return;
-    told = true;
-    if (receiver) receiver.closed(code, reason);
-    else attempt.failed(code, reason || 'The WebSocket could not be opened', problem);
-  }
-
-  const transport: Socket = {
-    get protocol() {
-      return socket.protocol;
-    },
-    get bufferedAmount() {
-      return socket.bufferedAmount;
-    },
-    write(wires) {
-      if (socket.readyState === 1) for (const wire of wires) socket.send(messageOf(wire));
-    },
-    close(code, reason) {
-      socket.close(code === 1000 || (code >= 3000 && code < 5000) ? code : 4500, reason);
-    },
-    terminate() {
-      if (socket.terminate) socket.terminate();
-      else socket.close();
-      // A dead peer answers no close frame, and the browser would wait for it.
-      end(1006, '');
-    },
-  };
-
-  socket.addEventListener('open', () => {
-    if (told) socket.close();
-    else receiver = attempt.opened(transport);
-  });
-  socket.addEventListener('message', ({ data }: { data: string | ArrayBuffer }) => {
-    if (!told) receiver?.received(typeof data === 'string' ? data : new Uint8Array(data));
-  });
-  // What went wrong is told with the close that follows; browsers say nothing here, `ws` does.
-  socket.addEventListener('error', ({ error }: { error?: unknown }) => {
-    problem = error;
-  });
-  socket.addEventListener('close', ({ code, reason }: { code: number; reason: string }) => end(code, reason));
-  return () => {
-    told = true;
-    socket.close();
+    socket.addEventListener('open', () => {
+      if (told) return socket.close();
+      receiver = attempt.opened({
+        protocol: socket.protocol,
+        get bufferedAmount() {
+          return socket.bufferedAmount;
+        },
+        write(wires) {
+          if (socket.readyState === 1) for (const wire of wires) socket.send(messageOf(wire));
+        },
+        close(code, reason) {
+          socket.close(code === 1000 || (code >= 3000 && code < 5000) ? code : 4500, reason);
+        },
+        terminate() {
+          if (socket.terminate) socket.terminate();
+          else socket.close();
+          // A dead peer answers no close frame, and the browser would wait for it.
+          end({ code: 1006, reason: '' });
+        },
+      });
+    });
+    socket.addEventListener('message', ({ data }: { data: string | ArrayBuffer }) => {
+      if (!told) receiver?.received(typeof data === 'string' ? data : new Uint8Array(data));
+    });
+    // What went wrong is told with the close that follows; browsers say nothing here, `ws` does.
+    socket.addEventListener('error', ({ error }: { error?: unknown }) => {
+      problem = error;
+    });
+    socket.addEventListener('close', end);
+    return () => {
+      told = true;
+      socket.close();
+    };
   };
 }
 
@@ -112,13 +105,12 @@ function join({ head, tail, binary }: Wire): Message {
  */
 export function onWake(wake: () => void): () => void {
   const listening = new AbortController();
-  const { signal } = listening;
   for (const event of ['online', 'pageshow', 'visibilitychange']) {
     const heard = (): void => {
       // It bubbles up from the document, and is told of a tab that hides as well.
       if (event !== 'visibilitychange' || !document.hidden) wake();
     };
-    globalThis.addEventListener?.(event, heard, { signal });
+    globalThis.addEventListener?.(event, heard, { signal: listening.signal });
   }
   return () => listening.abort();
 }

@@ -35,9 +35,9 @@ export type FaultCodes = Readonly<Partial<Record<Fault, number>>>;
  */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
-  readonly fault: Fault;
+  declare readonly fault: Fault;
   /** What goes into the close reason; absent: the table's own words. */
-  readonly detail: string | undefined;
+  declare readonly detail: string | undefined;
 
   constructor(fault: Fault, detail?: string, options?: ErrorOptions) {
     super(detail ?? fault, options);

@@ -22,12 +22,11 @@ export function createTimers<Timer>(
     const fire = (): void => {
       waiting.delete(timed);
       const now = timers.now();
-      if (timed.deadline > now) timers.watch(timed);
-      else if (now > at + stall) arm(timed, now);
-      else {
+      if (timed.deadline <= now) {
+        if (now > at + stall) return arm(timed, now);
         timed.tick(now);
-        timers.watch(timed);
       }
+      timers.watch(timed);
     };
     waiting.set(timed, { at, timer: setTimer(fire, Math.min(at - timers.now(), longest)) });
   }
