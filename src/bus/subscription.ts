@@ -44,12 +44,12 @@ export interface Stoppable {
 
 /** What came and was not taken yet, and who waits for more. There are thousands of these: what is rare is made late. */
 class Feed<T> implements Sink<T> {
-  sink: Sink<T> | undefined;
-  waiting: T[] | undefined;
-  readers: ((result: IteratorResult<T, undefined> | Promise<IteratorResult<T, undefined>>) => void)[] | undefined;
-  ended = false;
-  failure: Failure | undefined;
-  source: Stoppable | undefined;
+  #source: Stoppable | undefined;
+  #sink: Sink<T> | undefined;
+  #waiting: T[] | undefined;
+  #readers: ((result: IteratorResult<T, undefined> | Promise<IteratorResult<T, undefined>>) => void)[] | undefined;
+  #ended = false;
+  #failure: Failure | undefined;
   readonly #buffer: number;
 
   constructor(buffer: number) {
@@ -57,35 +57,68 @@ class Feed<T> implements Sink<T> {
   }
 
   next(value: T): void {
-    if (this.ended) return;
-    if (this.sink) return this.sink.next(value);
-    const reader = this.readers?.shift();
+    if (this.#ended) return;
+    if (this.#sink) return this.#sink.next(value);
+    const reader = this.#readers?.shift();
     if (reader) return reader({ done: false, value });
-    this.waiting ??= [];
-    if (this.waiting.length < this.#buffer) return void this.waiting.push(value);
-    this.waiting = undefined;
+    this.#waiting ??= [];
+    if (this.#waiting.push(value) <= this.#buffer) return;
+    this.#waiting = undefined;
     this.error(new Error(`A subscription is not read: more than ${this.#buffer} values wait`));
   }
 
   error(error: unknown): void {
-    if (this.end({ error })) this.sink?.error(error);
+    if (this.end({ error })) this.#sink?.error(error);
   }
 
   complete(): void {
-    if (this.end()) this.sink?.complete();
+    if (this.end()) this.#sink?.complete();
   }
 
   /** False: it had ended already. */
   end(failure?: Failure): boolean {
-    if (this.ended) return false;
-    const { readers } = this;
-    this.ended = true;
-    this.readers = undefined;
-    this.source?.stop();
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#source?.stop();
     // Told to whoever waits, else kept for the next who asks.
-    if (!readers?.length) this.failure = failure;
-    for (const reader of readers ?? []) reader(ending(failure));
+    if (!this.#readers?.length) this.#failure = failure;
+    for (const reader of this.#readers ?? []) reader(ending(failure));
+    this.#readers = undefined;
     return true;
+  }
+
+  async take(): Promise<IteratorResult<T, undefined>> {
+    if (this.#waiting?.length) return { done: false, value: this.#waiting.shift() as T };
+    if (!this.#ended) {
+      return new Promise((resolve) => {
+        this.#readers ??= [];
+        this.#readers.push(resolve);
+      });
+    }
+    const failure = this.#failure;
+    this.#failure = undefined;
+    return ending(failure);
+  }
+
+  leave(): Promise<IteratorReturnResult<undefined>> {
+    this.#waiting = undefined;
+    this.complete();
+    return ending();
+  }
+
+  pushTo(sink: Sink<T>): () => void {
+    // What comes while these are handed over waits behind them.
+    while (this.#waiting?.length) sink.next(this.#waiting.shift() as T);
+    this.#sink = sink;
+    if (this.#failure) sink.error(this.#failure.error);
+    else if (this.#ended) sink.complete();
+    return () => this.end();
+  }
+
+  /** What was started is stopped at the end, which may have come already. */
+  started(source: Stoppable | (() => void)): void {
+    this.#source = typeof source === 'function' ? { stop: source } : source;
+    if (this.#ended) this.#source.stop();
   }
 }
 
@@ -96,38 +129,20 @@ class FeedSubscription<T> implements Subscription<T> {
     this.#feed = feed;
   }
 
-  async next(): Promise<IteratorResult<T, undefined>> {
-    const feed = this.#feed;
-    if (feed.waiting?.length) return { done: false, value: feed.waiting.shift() as T };
-    if (feed.ended) {
-      const { failure } = feed;
-      feed.failure = undefined;
-      return ending(failure);
-    }
-    return new Promise((resolve) => {
-      feed.readers ??= [];
-      feed.readers.push(resolve);
-    });
+  next(): Promise<IteratorResult<T, undefined>> {
+    return this.#feed.take();
   }
 
-  async return(): Promise<IteratorReturnResult<undefined>> {
-    this.#feed.waiting = undefined;
-    this.#feed.complete();
-    return ending();
+  return(): Promise<IteratorReturnResult<undefined>> {
+    return this.#feed.leave();
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  [push](to: Sink<T>): () => void {
-    const feed = this.#feed;
-    // What comes while these are handed over waits behind them.
-    while (feed.waiting?.length) to.next(feed.waiting.shift() as T);
-    feed.sink = to;
-    if (feed.failure) to.error(feed.failure.error);
-    else if (feed.ended) to.complete();
-    return () => feed.end();
+  [push](sink: Sink<T>): () => void {
+    return this.#feed.pushTo(sink);
   }
 
   async [asyncDispose](): Promise<void> {
@@ -136,8 +151,8 @@ class FeedSubscription<T> implements Subscription<T> {
 }
 
 /**
- * A subscription over a source that is told to start and to stop. `start` is called at once and gets the sink;
- * what it returns, or its `stop`, stops it. Values that come before anybody reads wait, up to `buffer`; one more ends the
+ * A subscription over a source that is told to start and to stop. `start` is called at once and gets the sink; what it
+ * returns, or its `stop`, stops it. Values that come before anybody reads wait, up to `buffer`; one more ends the
  * subscription with an error, so that an abandoned one costs a bounded amount of memory.
  */
 export function createSubscription<T>(
@@ -145,10 +160,6 @@ export function createSubscription<T>(
   buffer: number = defaultBuffer,
 ): Subscription<T> {
   const feed = new Feed<T>(buffer);
-  const started = start(feed);
-  const source = typeof started === 'function' ? { stop: started } : started;
-  feed.source = source;
-  // The source ended while it started: there was nothing to stop yet.
-  if (feed.ended) source.stop();
+  feed.started(start(feed));
   return new FeedSubscription(feed);
 }
