@@ -34,6 +34,8 @@ export interface ClientConnection extends BaseConnection, SocketReceiver {
   start(open: (connection: ClientConnection) => BaseSession): void;
   /** Is the peer still there? */
   probe(): void;
+  /** Drop the transport at once. It has ended then, like this, whatever the transport says. */
+  terminate(code?: number, reason?: string): void;
 }
 
 /**
@@ -47,6 +49,7 @@ export function openConnection(
 ): ClientConnection {
   let session: BaseSession | undefined;
   let closing = false;
+  let over = false;
   // Why we close: that counts, whether or not the peer answers, and with whatever code.
   let verdict: ClientEnd | undefined;
   // When to look whether the transport takes more; once closing, when to drop it.
@@ -158,15 +161,17 @@ export function openConnection(
       if (!verdict) shut({ code, reason: closeReason(reason) });
     },
 
-    terminate() {
-      closing = true;
-      wakeAt = never;
+    terminate(code = 1006, reason = '') {
+      verdict ??= { code, reason };
       socket.terminate();
+      connection.closed(code, reason);
     },
 
     closed(code, reason) {
+      if (over) return;
       const end = verdict ?? { code, reason };
-      closing = true;
+      over = closing = true;
+      wakeAt = never;
       clock.forget(connection);
       try {
         session?.end(end.code, end.reason);

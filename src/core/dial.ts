@@ -1,7 +1,12 @@
 import { type BackoffOptions, backoff, readRetryHint } from './backoff.ts';
-import { type ClientConnection, type ClientConnectionOptions, type ClientEnd, openConnection } from './client-connection.ts';
+import {
+  type ClientConnection,
+  type ClientConnectionOptions,
+  type ClientEnd,
+  openConnection,
+} from './client-connection.ts';
 import { never, type Timed, type Timers } from './clock.ts';
-import { ProtocolError } from './fault.ts';
+import { messageOf, ProtocolError } from './fault.ts';
 
 import type { ClientLimits } from './limits.ts';
 import { chosen, offer } from './offer.ts';
@@ -46,6 +51,8 @@ export interface DialOptions {
   changed(state: DialState, end?: DialEnd): void;
   /** Errors of hooks and listeners. Does not throw. */
   report(error: unknown): void;
+  /** A connection that was stopped is closed by now. */
+  left?(end: ClientEnd): void;
   /** Hear of tabs that wake up and networks that come back, while something is wanted; returns how to stop. */
   onWake?(wake: () => void): () => void;
 }
@@ -54,6 +61,7 @@ export interface DialOptions {
 export interface Dial extends Timed {
   readonly state: DialState;
   readonly connection: ClientConnection | undefined;
+  /** Its session: what `open` of the protocol returned. */
   /** How often the connection was lost, or could not be made, since it was last ready. `retry` may count anew: 0. */
   attempt: number;
   /** Want a connection: begins an attempt, or cuts a wait short. Nothing happens if there is one already. */
@@ -93,16 +101,15 @@ export function createDial(options: DialOptions): Dial {
       if (dial.state === 'connecting') enter('connected');
     },
     stop(code?: number, reason?: string) {
-      const connection = detach();
+      const { connection } = dial;
+      detach();
       if (dial.state !== 'idle') enter('idle');
       connection?.finish(code, reason);
     },
     lose(code: number, reason: string) {
-      if (dial.state === 'waiting') begin();
-      else if (dial.state !== 'idle') {
-        detach()?.terminate();
-        lost({ code, reason });
-      }
+      if (dial.connection) dial.connection.terminate(code, reason);
+      else if (dial.state === 'connecting') lost({ code, reason });
+      else dial.wake();
     },
     wake() {
       if (dial.state === 'waiting') begin();
@@ -114,10 +121,8 @@ export function createDial(options: DialOptions): Dial {
   };
 
   /** From here on its end is no loss. */
-  function detach(): ClientConnection | undefined {
-    const { connection } = dial;
+  function detach(): void {
     dial.connection = undefined;
-    return connection;
   }
 
   function wait(ms: number): void {
@@ -182,6 +187,7 @@ export function createDial(options: DialOptions): Dial {
       faults: spoken ? spoken.faults : { unacceptable: 4406 },
       ended(end) {
         if (dial.connection === connection) lost(end);
+        else options.left?.(end);
       },
     });
     abandon = undefined;
@@ -189,8 +195,8 @@ export function createDial(options: DialOptions): Dial {
     // Known before the session speaks, so that it can already be asked about.
     dial.connection = connection;
     connection.start((started) => {
-      if (spoken) return spoken.open(started, protocol, url);
-      throw new ProtocolError('unacceptable', `Subprotocol "${protocol}" was not offered`);
+      if (!spoken) throw new ProtocolError('unacceptable', `Subprotocol "${protocol}" was not offered`);
+      return spoken.open(started, protocol, url);
     });
     return connection;
   }
@@ -198,7 +204,7 @@ export function createDial(options: DialOptions): Dial {
   function lost(problem: ClientEnd): void {
     const own = step;
     const end: DialEnd = { ...problem, wasConnected: dial.state === 'connected' };
-    dial.connection = undefined;
+    detach();
     let answer: boolean | number = false;
     try {
       answer = options.retry(end, dial.attempt++);
@@ -215,13 +221,4 @@ export function createDial(options: DialOptions): Dial {
   }
 
   return dial;
-}
-
-/** What an error says, whatever was thrown: not everything has a text. Never throws. */
-export function messageOf(error: unknown): string {
-  try {
-    return String(error instanceof Error ? error.message : error);
-  } catch {
-    return '';
-  }
 }

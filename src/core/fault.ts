@@ -46,6 +46,15 @@ export class ProtocolError extends Error {
   }
 }
 
+/** What an error says, whatever was thrown: not everything has a text. Never throws. */
+export function messageOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return '';
+  }
+}
+
 /** What the table of a protocol says. A hole in it is a bug, but no reason to leave a connection open. */
 export function verdictOf(
   { fault, detail }: ProtocolError,

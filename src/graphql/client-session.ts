@@ -1,5 +1,5 @@
 import { never } from '../core/clock.ts';
-import { ProtocolError } from '../core/fault.ts';
+import { messageOf, ProtocolError } from '../core/fault.ts';
 import type { BaseConnection, BaseSession } from '../core/subprotocol.ts';
 import type { FormattedExecutionResult, JSONMessageReplacer, JSONMessageReviver, Message } from './codec.ts';
 import { readServerMessage } from './server-message.ts';
@@ -21,8 +21,20 @@ export interface ClientOperation {
 
 export type Payload = Readonly<Record<string, unknown>> | null | undefined;
 
+/** What listeners may do with the socket. */
+export interface ClientSocket {
+  readonly protocol: string;
+  /** As of a `WebSocket`: 1 is open, 2 is closing or closed. */
+  readonly readyState: number;
+  /** Send a message of your own making, such as a ping of `stringifyMessage`. */
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+}
+
 /** What a session takes of the client's options. */
 export interface ClientSessionOptions {
+  /** Payload of `connection_init`. A function is asked for each connection; what it throws is final (4005). */
+  readonly connectionParams?: Payload | (() => Payload | Promise<Payload>) | undefined;
   /**
    * Ping the server so long after the socket opened and after each pong, in ms. If nothing comes within
    * `limits.pongTimeout` (10 s), the peer is dead: the socket is dropped and the client reconnects. Default 0: only
@@ -40,6 +52,10 @@ export interface ClientSessionOptions {
 
 /** What a session tells its client's listeners. */
 export interface ClientSessionEvents {
+  /** The socket is open; `connectionParams` are asked for next. */
+  opened: (socket: ClientSocket) => void;
+  /** The server acknowledged the connection. */
+  connected: (socket: ClientSocket, payload: Payload, wasRetry: boolean) => void;
   ping: (received: boolean, payload: Payload) => void;
   pong: (received: boolean, payload: Payload) => void;
   message: (message: Message) => void;
@@ -51,14 +67,12 @@ export interface ClientSessionEvents {
 export interface ClientSessionHost extends ClientSessionOptions {
   readonly operations: ReadonlyMap<string, ClientOperation>;
   emit<Event extends keyof ClientSessionEvents>(event: Event, ...details: Parameters<ClientSessionEvents[Event]>): void;
-  connected(payload: Payload): void;
+  /** The server acknowledged the connection. Was it lost before? */
+  connected(): boolean;
   latency(ms: number): void;
-  ended(code: number, reason: string): void;
 }
 
 export interface ClientSession extends BaseSession {
-  /** Send `connection_init`; the time for the acknowledgement runs from here. */
-  start(params: Payload, now: number): void;
   /** Send an operation, as soon as the server acknowledged the connection and takes more. */
   subscribe(operation: ClientOperation): void;
   /** Nobody wants the results of an operation any more. */
@@ -68,17 +82,36 @@ export interface ClientSession extends BaseSession {
 
 /** The client's side of graphql-transport-ws on one connection: handshake, operations, liveness. Pure. */
 export function openClientSession(connection: BaseConnection, host: ClientSessionHost): ClientSession {
-  const { operations, emit, keepAlive, connectionAckWaitTimeout, disablePong } = host;
+  const { operations, emit, connectionParams, keepAlive, connectionAckWaitTimeout, disablePong } = host;
   const { jsonMessageReplacer: replacer, jsonMessageReviver: reviver } = host;
   /** Absent until the server acknowledged the connection. */
   let unsent: Set<ClientOperation> | undefined;
   let ackBy = never;
-  let pingAt = never;
-  let pingedAt = 0;
-  let pongBy = never;
+  // When the ping was sent whose pong is awaited; absent: none is.
+  let pingedAt: number | undefined;
+  // When to ping, or while a pong is awaited, when it has to be there.
+  let aliveBy = never;
 
   const sendText = (head: string): void => connection.send({ head, binary: false });
   const send = (message: Message): void => sendText(JSON.stringify(message, replacer));
+  const socket: ClientSocket = {
+    protocol: connection.name,
+    get readyState() {
+      return connection.closing ? 2 : 1;
+    },
+    send: sendText,
+    close: (code, reason) => connection.finish(code, reason),
+  };
+
+  /** Say who we are; the time for the acknowledgement runs from here. */
+  async function start(): Promise<void> {
+    emit('opened', socket);
+    const params = typeof connectionParams === 'function' ? await connectionParams() : connectionParams;
+    const { now } = connection;
+    send({ type: 'connection_init', payload: params || undefined });
+    ackBy = now + (connectionAckWaitTimeout || never);
+    alive(now);
+  }
 
   function sendUnsent(): void {
     for (const operation of unsent ?? []) {
@@ -89,19 +122,13 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
   }
 
   function alive(now: number): void {
-    pongBy = never;
-    pingAt = now + (keepAlive || never);
+    pingedAt = undefined;
+    aliveBy = now + (keepAlive || never);
   }
 
   const session: ClientSession = {
     get deadline() {
-      return Math.min(ackBy, pingAt, pongBy);
-    },
-
-    start(params, now) {
-      send({ type: 'connection_init', payload: params || undefined });
-      ackBy = now + (connectionAckWaitTimeout || never);
-      alive(now);
+      return Math.min(ackBy, aliveBy);
     },
 
     subscribe(operation) {
@@ -114,10 +141,9 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
     },
 
     ping(payload, now) {
-      pingAt = never;
-      if (pongBy === never) {
+      if (pingedAt === undefined) {
         pingedAt = now;
-        pongBy = now + connection.limits.pongTimeout;
+        aliveBy = now + connection.limits.pongTimeout;
       }
       send({ type: 'ping', payload });
       connection.touch();
@@ -141,7 +167,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
         const { live } = (payload?.['subwire'] ?? {}) as { readonly live?: string };
         operations.get(live as string)?.live();
       } else if (message.type === 'pong') {
-        if (pongBy !== never) host.latency(now - pingedAt);
+        if (pingedAt !== undefined) host.latency(now - pingedAt);
         alive(now);
         emit('pong', true, message.payload);
       } else if (message.type !== 'connection_ack') {
@@ -152,32 +178,43 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
         ackBy = never;
         // Before anybody is told: a listener may subscribe, and nothing must be sent twice.
         unsent = new Set(operations.values());
-        host.connected(message.payload);
+        emit('connected', socket, message.payload, host.connected());
         sendUnsent();
       }
     },
 
     tick(now) {
       if (now >= ackBy) throw new ProtocolError('initTimeout', 'Connection acknowledgement timeout');
-      if (now >= pongBy) {
-        // [GQL-70] Whatever came after the ping shows that the peer lives.
-        if (connection.receivedAt > pingedAt) return alive(now);
+      if (now < aliveBy) return;
+      if (pingedAt === undefined) session.ping(undefined, now);
+      // [GQL-70] Whatever came after the ping shows that the peer lives.
+      else if (connection.receivedAt > pingedAt) alive(now);
+      else {
         // A peer that is silent answers no close frame either.
         connection.close('heartbeat', 'Heartbeat timeout');
-        return connection.terminate();
+        connection.terminate();
       }
-      if (now >= pingAt) session.ping(undefined, now);
     },
 
     probe(now) {
-      if (pongBy === never) session.ping(undefined, now);
+      if (pingedAt === undefined) session.ping(undefined, now);
     },
 
     drained: sendUnsent,
     fail(error) {
       if (error.fault === 'malformed') emit('error', error);
     },
-    end: host.ended,
+    end() {},
   };
+
+  connection.resume(
+    // Later: who hears of it may already use the client.
+    Promise.resolve().then(start),
+    () => {},
+    (cause) => {
+      emit('error', cause);
+      throw new ProtocolError('internal', messageOf(cause), { cause });
+    },
+  );
   return session;
 }

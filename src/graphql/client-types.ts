@@ -4,30 +4,18 @@ import type { ClientLimitOptions } from '../core/client-limits.ts';
 import type { Timers } from '../core/clock.ts';
 import type { Address, DialState } from '../core/dial.ts';
 import type { Transport } from '../core/socket.ts';
-import type { ClientSessionEvents, ClientSessionOptions, Payload } from './client-session.ts';
+import type { ClientSessionEvents, ClientSessionOptions } from './client-session.ts';
 import type { ConnectionClosed } from './closed.ts';
 import type { FormattedExecutionResult, SubscribePayload } from './codec.ts';
+
+export type { ClientSocket } from './client-session.ts';
 
 /** What listeners of {@link Client.on} are called with. */
 export interface ClientEvents extends ClientSessionEvents {
   /** An attempt begins. */
   connecting: (isRetry: boolean) => void;
-  /** The socket is open; `connectionParams` are asked for next. */
-  opened: (socket: ClientSocket) => void;
-  /** The server acknowledged the connection. */
-  connected: (socket: ClientSocket, payload: Payload, wasRetry: boolean) => void;
   /** A connection, or an attempt, ended. */
   closed: (event: ConnectionClosed) => void;
-}
-
-/** What listeners may do with the socket. */
-export interface ClientSocket {
-  readonly protocol: string;
-  /** As of a `WebSocket`: 1 is open, 2 is closing or closed. */
-  readonly readyState: number;
-  /** Send a message of your own making, such as a ping of `stringifyMessage`. */
-  send(data: string): void;
-  close(code?: number, reason?: string): void;
 }
 
 /** How things stand, for an indicator on a page. */
@@ -77,13 +65,9 @@ export type Operation<Data> = SubscribePayload & {
   readonly query: string & { readonly __apiType?: ((variables: never) => Data) | undefined };
 };
 
-type Awaitable<T> = T | Promise<T>;
-
 export interface ClientOptions extends ClientSessionOptions {
   /** Where the server is, such as `wss://host/graphql`; a function is asked before each attempt. */
   readonly url: Address;
-  /** Payload of `connection_init`. A function is asked for each connection; what it throws is final (4005). */
-  readonly connectionParams?: Payload | (() => Awaitable<Payload>) | undefined;
   /** Connect with the first operation and close after the last one. Default true; false: connect now, and stay. */
   readonly lazy?: boolean | undefined;
   /** Hears why a client that is not lazy gave up. Default `console.error`. */

@@ -2,8 +2,7 @@ import { clock as hostClock, textWebSocket } from '#socket';
 import { dialServer } from '../adapters/connect.ts';
 import { asyncDispose, createSubscription } from '../bus/subscription.ts';
 import { never } from '../core/clock.ts';
-import { type Dial, messageOf } from '../core/dial.ts';
-import { ProtocolError } from '../core/fault.ts';
+import type { Dial } from '../core/dial.ts';
 import { createListeners } from '../core/listeners.ts';
 import { numbers } from '../core/options.ts';
 import { graphqlClientFaults } from './client-faults.ts';
@@ -29,13 +28,12 @@ const randomId = (): string => btoa(String.fromCharCode(...crypto.getRandomValue
  * const client = createClient({ url: 'wss://host/graphql', connectionParams: async () => ({ token: await token() }) });
  */
 export function createClient(options: ClientOptions): Client {
-  const { connectionParams, lazy = true, retryWait } = options;
+  const { lazy = true, retryWait } = options;
   const { shouldRetry = (problem: unknown) => problem instanceof ConnectionClosed, clock = hostClock } = options;
   const { onNonLazyError = console.error, onError = console.error, generateID = randomId } = options;
   const { lazyCloseTimeout, retryAttempts } = numbers(options, defaults, 0);
 
   const operations = new Map<string, ClientOperation>();
-  // Absent while there is no connection, and from when it was stopped on purpose: its socket closes later.
   let session: ClientSession | undefined;
   let disposed = false;
   // How the last connection ended: the event, and what those get whose operation fails.
@@ -62,44 +60,19 @@ export function createClient(options: ClientOptions): Client {
       {
         names: [GRAPHQL_TRANSPORT_WS_PROTOCOL],
         faults: graphqlClientFaults,
-        open(connection) {
-          const socket = {
-            protocol: connection.name,
-            get readyState() {
-              return connection.closing ? 2 : 1;
-            },
-            send: (data: string) => connection.send({ head: data, binary: false }),
-            close: connection.finish,
-          };
-          const own = openClientSession(connection, {
+        open: (connection) => {
+          session = openClientSession(connection, {
             ...options,
             operations,
             emit,
-            connected(payload) {
+            latency: update,
+            connected() {
               const wasRetry = dial.attempt > 0;
               dial.connected();
-              emit('connected', socket, payload, wasRetry);
-            },
-            latency: update,
-            ended(code, reason) {
-              if (session !== own) emit('closed', new ConnectionClosed(code, reason));
+              return wasRetry;
             },
           });
-          session = own;
-          connection.resume(
-            Promise.resolve()
-              .then(() => {
-                emit('opened', socket);
-                return typeof connectionParams === 'function' ? connectionParams() : connectionParams;
-              })
-              .then((params) => own.start(params, connection.now)),
-            () => {},
-            (cause) => {
-              emit('error', cause);
-              throw new ProtocolError('internal', messageOf(cause), { cause });
-            },
-          );
-          return own;
+          return session;
         },
       },
     ],
@@ -115,8 +88,7 @@ export function createClient(options: ClientOptions): Client {
         dial.attempt = 0;
         return 0;
       }
-      if ((problem === closed && isFinal(code)) || attempt >= retryAttempts || !shouldRetry(problem))
-        return false;
+      if ((problem === closed && isFinal(code)) || attempt >= retryAttempts || !shouldRetry(problem)) return false;
       if (!retryWait) return true;
       const loss = closed;
       const waits = (): boolean => closed === loss && dial.state === 'waiting';
@@ -130,6 +102,8 @@ export function createClient(options: ClientOptions): Client {
       );
       return never;
     },
+
+    left: ({ code, reason }) => void emit('closed', new ConnectionClosed(code, reason)),
 
     changed(state, end) {
       if (end) session = undefined;
@@ -229,15 +203,11 @@ export function createClient(options: ClientOptions): Client {
     iterate(payload, { signal, buffer } = {}) {
       return createSubscription((sink) => {
         const abort = (): void => sink.error(signal?.reason);
-        if (signal?.aborted) {
-          abort();
-          return () => {};
-        }
         signal?.addEventListener('abort', abort);
-        const stopOperation = subscribe(payload, sink);
+        const cancel = signal?.aborted ? abort() : subscribe(payload, sink);
         return () => {
           signal?.removeEventListener('abort', abort);
-          stopOperation();
+          cancel?.();
         };
       }, buffer);
     },

@@ -1,5 +1,5 @@
-import type { Clock } from '../core/clock.ts';
 import type { ClientConnectionOptions } from '../core/client-connection.ts';
+import type { Clock } from '../core/clock.ts';
 import type { ConnectionLimits } from '../core/limits.ts';
 import { ServerConnection } from '../core/server-connection.ts';
 import type { Socket } from '../core/socket.ts';

@@ -46,7 +46,9 @@ test('[CONN-23] a fault closes with its code, or 1011 if it has none; the reason
   connection.close('malformed', 'why');
   connection.close('internal');
   expect([socket.closing, session.log]).toEqual([{ code: 4400, reason: 'why' }, ['fail malformed', 'end 4400 why']]);
-  expect(ends).toEqual([{ code: 4400, reason: 'why', fault: 'malformed', error: new ProtocolError('malformed', 'why') }]);
+  expect(ends).toEqual([
+    { code: 4400, reason: 'why', fault: 'malformed', error: new ProtocolError('malformed', 'why') },
+  ]);
   const other = open();
   other.connection.close('tooLarge');
   expect(other.socket.closing).toEqual({ code: 1011, reason: 'tooLarge' });

@@ -286,7 +286,7 @@ test('lose() drops what there is at once, and only what there is', () => {
   dial.lose(4499, 'Terminated');
   expect([socket.terminated, dial.state]).toEqual([true, 'waiting']);
   expect(ends.at(-1)).toEqual({ code: 4499, reason: 'Terminated', wasConnected: true });
-  expect(plain.sessions[0]?.log).toEqual(['end 1006']);
+  expect(plain.sessions[0]?.log).toEqual(['end 4499 Terminated']);
   dial.lose(4499, 'again');
   expect(dial.attempt).toBe(1);
   dial.start();

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ProtocolError } from '../../src/core/fault.ts';
 import {
@@ -5,6 +6,7 @@ import {
   type ClientSession,
   type ClientSessionHost,
   type ClientSessionOptions,
+  type ClientSocket,
   openClientSession,
 } from '../../src/graphql/client-session.ts';
 import { RecordingConnection } from '../support/recording-connection.ts';
@@ -23,11 +25,18 @@ function open(options: ClientSessionOptions = {}, host: Partial<ClientSessionHos
     ...options,
     operations,
     emit: (event, ...details) => told.push([event, ...details]),
-    connected: (payload) => told.push(['connected', payload]),
+    connected: () => false,
     latency: (ms) => told.push(['latency', ms]),
-    ended: (code, reason) => told.push(['ended', code, reason]),
     ...host,
   });
+}
+
+/** Open, and say who we are at this time. */
+async function start(options: ClientSessionOptions = {}, now = 0): Promise<ClientSession> {
+  const session = open(options);
+  connection.now = now;
+  await setImmediate();
+  return session;
 }
 
 function add(id: string): ClientOperation {
@@ -43,8 +52,11 @@ function add(id: string): ClientOperation {
   return operation;
 }
 
-/** What the session told its client, without the `message` that goes with every message. */
-const news = (): Told[] => told.filter(([what]) => what !== 'message');
+/** What the session told its client, without the `message` that goes with every message, and without the socket. */
+const news = (): Told[] =>
+  told
+    .filter(([what]) => what !== 'message' && what !== 'opened')
+    .map(([what, ...details]) => (what === 'connected' ? [what, ...details.slice(1)] : [what, ...details]));
 const say = (session: ClientSession, message: unknown, now = 0): void => session.receive(JSON.stringify(message), now);
 const acknowledge = (session: ClientSession, now = 0): void => say(session, { type: 'connection_ack' }, now);
 const fault = (run: () => void): unknown => {
@@ -58,34 +70,36 @@ const fault = (run: () => void): unknown => {
 };
 
 describe('handshake', () => {
-  test('[GQL-61] the first message is connection_init, with a payload only if there is one', () => {
-    open().start(undefined, 0);
+  test('[GQL-61] the first message is connection_init, with a payload only if there is one', async () => {
+    await start();
     expect(connection.take()).toEqual(['{"type":"connection_init"}']);
-    open().start({ token: 'x' }, 0);
+    await start({ connectionParams: { token: 'x' } });
     expect(connection.take()).toEqual(['{"type":"connection_init","payload":{"token":"x"}}']);
   });
 
-  test('connection_init passes the replacer', () => {
-    open({ jsonMessageReplacer: (_key, value) => (value === 1 ? 'one' : value) }).start({ number: 1 }, 0);
+  test('connection_init passes the replacer', async () => {
+    await start({
+      connectionParams: async () => ({ number: 1 }),
+      jsonMessageReplacer: (_key, value) => (value === 1 ? 'one' : value),
+    });
     expect(connection.take()).toEqual(['{"type":"connection_init","payload":{"number":"one"}}']);
   });
 
-  test('[GQL-62] operations wait for the acknowledgement and leave in their order', () => {
-    const session = open();
-    session.start(undefined, 0);
+  test('[GQL-62] operations wait for the acknowledgement and leave in their order', async () => {
+    const session = await start();
     connection.take();
     session.subscribe(add('1'));
     session.subscribe(add('__proto__'));
     expect(connection.take()).toEqual([]);
     say(session, { type: 'connection_ack', payload: { hello: true } });
     expect(connection.take()).toEqual(['subscribe 1', 'subscribe __proto__']);
-    expect(news()).toEqual([['connected', { hello: true }]]);
+    expect(news()).toEqual([['connected', { hello: true }, false]]);
     session.subscribe(add('3'));
     expect(connection.take()).toEqual(['subscribe 3']);
   });
 
   test('a listener of message that closes hears of nothing else', () => {
-    const session = open({}, { emit: () => connection.finish() });
+    const session = open({}, { emit: () => connection.finish(), connected: () => told.push(['connected']) > 0 });
     acknowledge(session);
     expect(told).toEqual([]);
   });
@@ -101,7 +115,10 @@ describe('handshake', () => {
   });
 
   test('[GQL-77] a listener of connected that subscribes makes nothing leave twice', () => {
-    const session: ClientSession = open({}, { connected: () => session.subscribe(add('2')) });
+    const emit: ClientSessionHost['emit'] = (event, ..._details) => {
+      if (event === 'connected') session.subscribe(add('2'));
+    };
+    const session: ClientSession = open({}, { emit });
     add('1');
     acknowledge(session);
     expect(connection.take()).toEqual(['subscribe 1', 'subscribe 2']);
@@ -122,21 +139,19 @@ describe('handshake', () => {
     acknowledge(session);
     acknowledge(session);
     expect(connection.take()).toEqual(['subscribe 1']);
-    expect(news()).toEqual([['connected', undefined]]);
+    expect(news()).toEqual([['connected', undefined, false]]);
   });
 
-  test('[GQL-67] the acknowledgement has its time', () => {
-    const session = open({ connectionAckWaitTimeout: 3_000 });
-    expect(session.deadline).toBe(Number.POSITIVE_INFINITY);
-    session.start(undefined, 1_000);
+  test('[GQL-67] the acknowledgement has its time', async () => {
+    expect(open({ connectionAckWaitTimeout: 3_000 }).deadline).toBe(Number.POSITIVE_INFINITY);
+    const session = await start({ connectionAckWaitTimeout: 3_000 }, 1_000);
     expect(session.deadline).toBe(4_000);
     session.tick(3_999);
     expect(fault(() => session.tick(4_000))).toEqual(['initTimeout', 'Connection acknowledgement timeout']);
   });
 
-  test('[GQL-67] once acknowledged, no time runs', () => {
-    const session = open({ connectionAckWaitTimeout: 3_000 });
-    session.start(undefined, 0);
+  test('[GQL-67] once acknowledged, no time runs', async () => {
+    const session = await start({ connectionAckWaitTimeout: 3_000 });
     acknowledge(session, 2_999);
     expect(session.deadline).toBe(Number.POSITIVE_INFINITY);
   });
@@ -144,9 +159,8 @@ describe('handshake', () => {
 
 describe('operations', () => {
   let session: ClientSession;
-  beforeEach(() => {
-    session = open();
-    session.start(undefined, 0);
+  beforeEach(async () => {
+    session = await start();
     acknowledge(session);
     connection.take();
     told.length = 0;
@@ -262,9 +276,8 @@ describe('liveness', () => {
     expect(session.deadline).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('[GQL-70] pings follow each other by keepAlive, from the start and from each pong', () => {
-    const session = open({ keepAlive: 5_000 });
-    session.start(undefined, 1_000);
+  test('[GQL-70] pings follow each other by keepAlive, from the start and from each pong', async () => {
+    const session = await start({ keepAlive: 5_000 }, 1_000);
     connection.take();
     expect(session.deadline).toBe(6_000);
     session.tick(5_999);
@@ -281,9 +294,8 @@ describe('liveness', () => {
     expect(session.deadline).toBe(11_042);
   });
 
-  test('[GQL-70] silence after a ping is a dead peer: dropped at once', () => {
-    const session = open({ keepAlive: 5_000 });
-    session.start(undefined, 0);
+  test('[GQL-70] silence after a ping is a dead peer: dropped at once', async () => {
+    const session = await start({ keepAlive: 5_000 });
     session.tick(5_000);
     session.tick(14_999);
     expect(connection.closed).toBeUndefined();
@@ -292,9 +304,8 @@ describe('liveness', () => {
     expect(connection.terminated).toBe(true);
   });
 
-  test('[GQL-70] anything that came after the ping shows that the peer lives', () => {
-    const session = open({ keepAlive: 5_000 });
-    session.start(undefined, 0);
+  test('[GQL-70] anything that came after the ping shows that the peer lives', async () => {
+    const session = await start({ keepAlive: 5_000 });
     session.tick(5_000);
     connection.receivedAt = 5_001;
     session.tick(15_000);
@@ -322,15 +333,35 @@ describe('liveness', () => {
   });
 });
 
-test('the end is told, and what cannot be read as an error before it', () => {
-  const session = open();
-  const error = new ProtocolError('malformed');
-  session.fail?.(new ProtocolError('tooLarge'));
-  session.fail?.(error);
-  session.end(4004, 'malformed');
-  expect(connection.take()).toEqual([]);
-  expect(told).toEqual([
-    ['error', error],
-    ['ended', 4004, 'malformed'],
-  ]);
+describe('what listeners are told', () => {
+  test('[GQL-74] of a socket before it is said who we are; params that fail end the connection', async () => {
+    const cause = new Error('No token');
+    await start({ connectionParams: () => Promise.reject(cause) });
+    expect(told).toEqual([
+      ['opened', expect.objectContaining({ protocol: 'graphql-transport-ws' })],
+      ['error', cause],
+    ]);
+    expect([connection.closed, connection.take()]).toEqual([['internal', 'No token'], []]);
+  });
+
+  test('a socket sends, closes and knows whether it is open', async () => {
+    await start();
+    const socket = told[0]?.[1] as ClientSocket;
+    expect(socket.readyState).toBe(1);
+    connection.take();
+    socket.send('{"type":"ping"}');
+    expect(connection.take()).toEqual(['{"type":"ping"}']);
+    socket.close(4408, 'Request Timeout');
+    expect([connection.finished, socket.readyState]).toEqual([[4408, 'Request Timeout'], 2]);
+  });
+
+  test('[GQL-66] what cannot be read is an error, another fault is none; the end is told by the connection', () => {
+    const session = open();
+    const error = new ProtocolError('malformed');
+    session.fail?.(new ProtocolError('tooLarge'));
+    session.fail?.(error);
+    session.end(4004, 'malformed');
+    expect(connection.take()).toEqual([]);
+    expect(told).toEqual([['error', error]]);
+  });
 });

@@ -1,4 +1,4 @@
-import type { Fault } from '../../src/core/fault.ts';
+import { type Fault, ProtocolError } from '../../src/core/fault.ts';
 import { type ConnectionLimits, connectionLimits, resolveLimits } from '../../src/core/limits.ts';
 import type { Connection, Handshake, Principal, ShownCredentials } from '../../src/core/subprotocol.ts';
 import type { Wire } from '../../src/core/wire.ts';
@@ -71,14 +71,20 @@ export class RecordingConnection implements Connection {
     then: (value: T, now: number) => void,
     otherwise?: (error: unknown, now: number) => void,
   ): void {
-    const resolve = (value: T): void => {
-      if (!this.closing) then(value, this.now);
+    const enter = (run: () => void): void => {
+      try {
+        if (!this.closing) run();
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.close(error.fault, error.detail);
+      }
     };
-    const reject = (error: unknown): void => {
-      if (this.closing) return;
-      if (otherwise) otherwise(error, this.now);
-      else this.close('internal');
-    };
+    const resolve = (value: T): void => enter(() => then(value, this.now));
+    const reject = (error: unknown): void =>
+      enter(() => {
+        if (otherwise) otherwise(error, this.now);
+        else this.close('internal');
+      });
     if (outcome instanceof Promise) outcome.then(resolve, reject);
     else resolve(outcome);
   }
