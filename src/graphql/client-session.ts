@@ -10,7 +10,7 @@ import { readServerMessage } from './server-message.ts';
  */
 export interface ClientOperation {
   readonly id: string;
-  readonly message: string;
+  message: string;
   next(result: FormattedExecutionResult): void;
   /** Ends it: the errors of an `error` message, or why there will be no connection. */
   error(reason: unknown): void;

@@ -103,18 +103,20 @@ export function createClient(options: ClientOptions): Client {
       return never;
     },
 
-    left: ({ code, reason }) => void emit('closed', new ConnectionClosed(code, reason)),
+    left({ code, reason }) {
+      emit('closed', new ConnectionClosed(code, reason));
+    },
 
     changed(state, end) {
-      if (end) session = undefined;
+      if (state !== 'connected') session = undefined;
       update();
       if (state === 'connecting') emit('connecting', dial.attempt > 0);
       if (!end) return;
-      const running = state === 'idle' ? takeAll() : [];
+      const running = state === 'idle' ? takeAll() : undefined;
       // What was a fault has been told.
       if (!end.fault && end.error !== undefined) emit('error', end.error);
       emit('closed', closed);
-      if (state === 'idle') fail(problem, running);
+      if (running) fail(problem, running);
     },
   });
   update();
@@ -131,10 +133,7 @@ export function createClient(options: ClientOptions): Client {
     if (!lazy) guard(() => onNonLazyError(error));
   }
 
-  function stop(): void {
-    session = undefined;
-    dial.stop(1000, 'Normal Closure');
-  }
+  const stop = (): void => dial.stop(1000, 'Normal Closure');
 
   const lazyClose = {
     deadline: never,
@@ -153,18 +152,6 @@ export function createClient(options: ClientOptions): Client {
 
   function subscribe<Result>(payload: SubscribePayload, sink: OperationSink<Result>): () => void {
     const id = generateID(payload);
-    let message: string;
-    try {
-      if (disposed) throw new Error('The client is disposed');
-      if (!id || typeof payload.query !== 'string') throw new TypeError('An operation needs an id and a query');
-      if (operations.has(id)) throw new Error(`Operation "${id}" is running already`);
-      const wanted = sink.onLive ? confirmed(payload) : payload;
-      message = JSON.stringify({ id, type: 'subscribe', payload: wanted }, options.jsonMessageReplacer);
-    } catch (error) {
-      guard(() => sink.error(error));
-      return () => {};
-    }
-
     function end(tell: () => void): void {
       if (operations.get(id) === operation) operations.delete(id);
       guard(tell);
@@ -173,18 +160,22 @@ export function createClient(options: ClientOptions): Client {
     }
     const operation: ClientOperation = {
       id,
-      message,
-      next(result) {
-        try {
-          sink.next(result as Result);
-        } catch (error) {
-          report(error);
-        }
-      },
+      message: '',
+      next: (result) => guard(() => sink.next(result as Result)),
       error: (error) => end(() => sink.error(error)),
       complete: () => end(() => sink.complete()),
       live: () => guard(() => sink.onLive?.()),
     };
+    try {
+      if (disposed) throw new Error('The client is disposed');
+      if (!id || typeof payload.query !== 'string') throw new TypeError('An operation needs an id and a query');
+      if (operations.has(id)) throw new Error(`Operation "${id}" is running already`);
+      const wanted = sink.onLive ? confirmed(payload) : payload;
+      operation.message = JSON.stringify({ id, type: 'subscribe', payload: wanted }, options.jsonMessageReplacer);
+    } catch (error) {
+      operation.error(error);
+      return () => {};
+    }
     operations.set(id, operation);
     if (session) session.subscribe(operation);
     else dial.start();
@@ -218,9 +209,8 @@ export function createClient(options: ClientOptions): Client {
     },
     dispose() {
       disposed = true;
-      const running = takeAll();
+      for (const operation of takeAll()) operation.complete();
       stop();
-      for (const operation of running) operation.complete();
     },
     terminate() {
       dial.lose(4499, 'Terminated');
