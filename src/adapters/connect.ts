@@ -1,9 +1,10 @@
 import { clock as hostClock, onWake, webSocket } from '#socket';
-import type { BackoffOptions } from '../core/backoff.ts';
+import { type BackoffOptions, checkRetry } from '../core/backoff.ts';
 import { type ClientLimitOptions, resolveClientLimits } from '../core/client-limits.ts';
 import type { Timers } from '../core/clock.ts';
 import { type Address, createDial, type Dial, type DialEnd, type DialOptions, type DialState } from '../core/dial.ts';
 import { createListeners } from '../core/listeners.ts';
+import { chosen, offer } from '../core/offer.ts';
 import { must, numbers } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { ClientProtocol } from '../core/subprotocol.ts';
@@ -46,7 +47,17 @@ export function connect(url: Address, options: ConnectOptions): Dial {
   const { report } = createListeners(onError);
   const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
   must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
-  return dialServer({ ...options, url, transport, openTimeout, retry, changed, report });
+  return dialServer({
+    ...options,
+    url,
+    transport,
+    openTimeout,
+    changed,
+    report,
+    offered: offer(protocols),
+    choose: (name) => chosen(name, protocols),
+    retry: (end, attempt) => checkRetry(retry(end, attempt)),
+  });
 }
 
 export interface DialServerOptions extends Omit<DialOptions, 'clock' | 'limits' | 'onWake'> {

@@ -1,3 +1,5 @@
+import { must } from './options.ts';
+
 /** Waiting times between attempts, in ms. */
 export interface BackoffOptions {
   /** Upper bound of the first wait. Default 4,000. */
@@ -18,6 +20,13 @@ export interface BackoffOptions {
 export function backoff(attempt: number, options: BackoffOptions = {}, hint?: number): number {
   const { base = 4_000, cap = 30_000, random = Math.random } = options;
   return random() * (attempt === 0 && hint !== undefined ? hint : Math.min(cap, base * 2 ** attempt));
+}
+
+/** The answer of an application that was asked whether to come back. Throws a `TypeError` if it is none. */
+export function checkRetry(answer: boolean | number): boolean | number {
+  // As a number, `false` is 0 and `true` is 1.
+  must((answer as number) >= 0, 'retry()', 'a boolean, or a number of ms', answer);
+  return answer;
 }
 
 /** What a server says at the end of a close reason so that its clients come back spread out: ` retry within 12000 ms`. */

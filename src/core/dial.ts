@@ -9,8 +9,6 @@ import { never, type Timed, type Timers } from './clock.ts';
 import { messageOf, ProtocolError } from './fault.ts';
 
 import type { ClientLimits } from './limits.ts';
-import { chosen, offer } from './offer.ts';
-import { must } from './options.ts';
 import type { Attempt, Socket, SocketReceiver, Transport } from './socket.ts';
 import type { ClientProtocol } from './subprotocol.ts';
 
@@ -31,9 +29,15 @@ export interface DialEnd extends ClientEnd {
   readonly wasConnected: boolean;
 }
 
+/** What a dial asks of a protocol. */
+export type Speaker = Pick<ClientProtocol, 'faults' | 'open'>;
+
 export interface DialOptions {
   readonly url: Address;
-  readonly protocols: readonly ClientProtocol[];
+  /** Tokens of `Sec-WebSocket-Protocol`, by preference; none for byte streams. */
+  readonly offered: readonly string[];
+  /** Who speaks what the server chose; undefined: it was not offered. */
+  choose(name: string): Speaker | undefined;
   readonly transport: Transport;
   readonly clock: Timers;
   readonly limits: ClientLimits;
@@ -81,7 +85,7 @@ export const nobody: SocketReceiver = { received() {}, drained() {}, closed() {}
 
 /** Idle until `start()` is called. */
 export function createDial(options: DialOptions): Dial {
-  const { url, protocols, clock, report, onWake, connection: connect = openConnection } = options;
+  const { url, offered, clock, report, onWake, connection: connect = openConnection } = options;
   let nextUrl = 0;
   // Which step this is: what an attempt of an earlier one still tells is not heard.
   let step = 0;
@@ -162,7 +166,7 @@ export function createDial(options: DialOptions): Dial {
       const addresses = typeof url === 'function' ? [await url()] : [url].flat();
       const address = addresses[nextUrl++ % addresses.length] as string;
       if (step !== own) return;
-      const giveUp = options.transport(address, offer(protocols), {
+      const giveUp = options.transport(address, offered, {
         opened(socket) {
           if (step === own) return opened(socket, address);
           // It was given up and opened nevertheless.
@@ -181,7 +185,7 @@ export function createDial(options: DialOptions): Dial {
 
   function opened(socket: Socket, url: string): SocketReceiver {
     const { protocol } = socket;
-    const spoken = chosen(protocol, protocols);
+    const spoken = options.choose(protocol);
     const connection = connect(socket, {
       ...options,
       faults: spoken ? spoken.faults : { unacceptable: 4406 },
@@ -208,10 +212,7 @@ export function createDial(options: DialOptions): Dial {
     let answer: boolean | number = false;
     try {
       answer = options.retry(end, dial.attempt++);
-      // As a number, `false` is 0 and `true` is 1.
-      must((answer as number) >= 0, 'retry()', 'a boolean, or a number of ms', answer);
     } catch (error) {
-      answer = false;
       report(error);
     }
     if (step !== own) return; // `retry` stopped it

@@ -5,6 +5,7 @@ import { never } from '../core/clock.ts';
 import type { Dial } from '../core/dial.ts';
 import { createListeners } from '../core/listeners.ts';
 import { numbers } from '../core/options.ts';
+import type { BaseConnection } from '../core/subprotocol.ts';
 import { graphqlClientFaults } from './client-faults.ts';
 import { type ClientOperation, type ClientSession, openClientSession } from './client-session.ts';
 import type { Client, ClientEvents, ClientOptions, ClientState, OperationSink } from './client-types.ts';
@@ -56,26 +57,8 @@ export function createClient(options: ClientOptions): Client {
     transport: options.connect ?? textWebSocket(options.webSocketImpl),
     openTimeout: 10_000,
     report,
-    protocols: [
-      {
-        names: [GRAPHQL_TRANSPORT_WS_PROTOCOL],
-        faults: graphqlClientFaults,
-        open: (connection) => {
-          session = openClientSession(connection, {
-            ...options,
-            operations,
-            emit,
-            latency: update,
-            connected() {
-              const wasRetry = dial.attempt > 0;
-              dial.connected();
-              return wasRetry;
-            },
-          });
-          return session;
-        },
-      },
-    ],
+    offered: [GRAPHQL_TRANSPORT_WS_PROTOCOL],
+    choose: (name) => (name === GRAPHQL_TRANSPORT_WS_PROTOCOL ? { faults: graphqlClientFaults, open } : undefined),
 
     retry(end, attempt) {
       const { code, reason, error, wasConnected } = end;
@@ -120,6 +103,21 @@ export function createClient(options: ClientOptions): Client {
     },
   });
   update();
+
+  function open(connection: BaseConnection): ClientSession {
+    session = openClientSession(connection, {
+      ...options,
+      operations,
+      emit,
+      latency: update,
+      connected() {
+        const wasRetry = dial.attempt > 0;
+        dial.connected();
+        return wasRetry;
+      },
+    });
+    return session;
+  }
 
   /** Everything that runs; from now on nothing does. */
   function takeAll(): ClientOperation[] {

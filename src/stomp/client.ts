@@ -1,7 +1,10 @@
 import { clock as hostClock, webSocket } from '#socket';
 import { dialServer } from '../adapters/connect.ts';
 import { asyncDispose } from '../bus/subscription.ts';
+import { checkRetry } from '../core/backoff.ts';
+import type { Dial } from '../core/dial.ts';
 import { createListeners } from '../core/listeners.ts';
+import type { BaseConnection } from '../core/subprotocol.ts';
 import type { PublishParameters, StompClient, StompClientEvents, StompClientState } from './client-api.ts';
 import { stompClientFaults } from './client-faults.ts';
 import { ask, checkOptions, type StompClientOptions } from './client-options.ts';
@@ -139,61 +142,61 @@ export function createStompClient(options: StompClientOptions): StompClient {
     emit('error', error);
   }
 
-  const dial = dialServer({
+  const offered = brokerURL ? [...versions.map(subprotocolOf), 'stomp'] : [];
+
+  function open(connection: BaseConnection, _: string, url: string): ClientSession {
+    const own = openClientSession(connection, options, {
+      connected(headers) {
+        dial.connected();
+        subscriptions.restore(own);
+        emit('connected', headers);
+        for (const done of waiters.splice(0)) done();
+      },
+      message: subscriptions.deliver,
+      error: complain,
+      heartbeatLost: () => emit('heartbeatLost'),
+      drained: flush,
+      measured(ms) {
+        latency = ms;
+        update();
+      },
+    });
+    session = own;
+    connection.resume(
+      ask(connectHeaders),
+      (headers) => {
+        try {
+          own.start(options.host ?? (new URL(url).hostname || '/'), headers);
+        } catch (error) {
+          complain(error);
+          connection.close('internal', 'connectHeaders');
+        }
+      },
+      (error) => {
+        complain(error);
+        connection.close('unavailable', 'connectHeaders');
+      },
+    );
+    return own;
+  }
+
+  const dial: Dial = dialServer({
     ...options,
     url: brokerURL ?? 'stomp:',
     transport: options.connect ?? webSocket(options.webSocketImpl),
     clock,
     openTimeout: connectionTimeout,
     report,
-    protocols: [
-      {
-        names: brokerURL ? [...versions.map(subprotocolOf), 'stomp'] : [],
-        faults: stompClientFaults,
-        open(connection, _, url) {
-          const own = openClientSession(connection, options, {
-            connected(headers) {
-              dial.connected();
-              subscriptions.restore(own);
-              emit('connected', headers);
-              for (const done of waiters.splice(0)) done();
-            },
-            message: subscriptions.deliver,
-            error: complain,
-            heartbeatLost: () => emit('heartbeatLost'),
-            drained: flush,
-            measured(ms) {
-              latency = ms;
-              update();
-            },
-          });
-          session = own;
-          connection.resume(
-            ask(connectHeaders),
-            (headers) => {
-              try {
-                own.start(options.host ?? (new URL(url).hostname || '/'), headers);
-              } catch (error) {
-                complain(error);
-                connection.close('internal', 'connectHeaders');
-              }
-            },
-            (error) => {
-              complain(error);
-              connection.close('unavailable', 'connectHeaders');
-            },
-          );
-          return own;
-        },
-      },
-    ],
+    offered,
+    // A byte stream has no names.
+    choose: (name) => ((brokerURL ? offered.includes(name) : !name) ? { faults: stompClientFaults, open } : undefined),
 
     retry(end, attempt) {
       const { code, fault, wasConnected } = end;
       // [STOMP-73] A complaint in answer to CONNECT, or headers that it cannot carry: another attempt would end alike.
       const refused = complaint && !wasConnected && fault !== 'unavailable' && !passing.includes(code);
       if (leaving || refused || fault === 'unacceptable' || code === 4406 || code === 1008) return false;
-      return options.retry?.(end, attempt) ?? true;
+      return checkRetry(options.retry?.(end, attempt) ?? true);
     },
 
     changed(state, end) {

@@ -4,7 +4,7 @@ import type { ConnectionLimits } from '../core/limits.ts';
 import { deaf } from '../core/negotiate.ts';
 import type { ServerConnection } from '../core/server-connection.ts';
 import type { Transport } from '../core/socket.ts';
-import { brokerConnections } from './relay-connection.ts';
+import { brokerConnections, overStreams } from './relay-connection.ts';
 
 /** Full jitter up to these many ms between two looks at a broker that is away. */
 const backoff = { base: 500, cap: 5_000 };
@@ -64,20 +64,14 @@ export class Availability {
     const probe: Dial = createDial({
       url: transports.map((_, index) => String(index)),
       transport: (url, protocols, attempt) => (transports[Number(url)] as Transport)(url, protocols, attempt),
-      protocols: [
-        {
-          names: [],
-          faults: {},
-          open: (connection) => {
-            (connection as ServerConnection).afterTurn(() => {
-              if (this.#probe !== probe) return;
-              this.#stop();
-              this.#change(true, '');
-            });
-            return deaf;
-          },
-        },
-      ],
+      ...overStreams((connection) => {
+        (connection as ServerConnection).afterTurn(() => {
+          if (this.#probe !== probe) return;
+          this.#stop();
+          this.#change(true, '');
+        });
+        return deaf;
+      }),
       connection: brokerConnections(clock, limits),
       clock,
       limits,

@@ -1,5 +1,6 @@
 import type { ClientConnectionOptions } from '../core/client-connection.ts';
 import type { Clock } from '../core/clock.ts';
+import type { DialOptions, Speaker } from '../core/dial.ts';
 import type { ConnectionLimits } from '../core/limits.ts';
 import { ServerConnection } from '../core/server-connection.ts';
 import type { Socket } from '../core/socket.ts';
@@ -22,3 +23,9 @@ export const brokerConnections =
       faultTable: stompFaults,
       cutsSlowReader: false,
     });
+
+/** Brokers are spoken to over byte streams, which have no names of protocols. Their faults have no codes. */
+export const overStreams = (open: Speaker['open']): Pick<DialOptions, 'offered' | 'choose'> => ({
+  offered: [],
+  choose: (name) => (name === '' ? { faults: {}, open } : undefined),
+});

@@ -15,7 +15,7 @@ import type { StompError } from './errors.ts';
 import { shorten } from './frame-fields.ts';
 import { carriable, type Entries, passOn } from './passing.ts';
 import type { Availability, BrokerAddresses } from './relay-availability.ts';
-import { brokerConnections } from './relay-connection.ts';
+import { brokerConnections, overStreams } from './relay-connection.ts';
 import type { BrokerLink, RelaySession } from './relay-session.ts';
 import type { HeartBeat, Version } from './versions.ts';
 
@@ -78,7 +78,7 @@ export class Upstream implements BrokerLink, ClientSessionHost {
         this.#address = Number(url);
         return (transports[this.#address] as Transport)(url, protocols, attempt);
       },
-      protocols: [{ names: [], faults: {}, open: (connection) => this.#open(connection as ServerConnection) }],
+      ...overStreams((connection) => this.#open(connection as ServerConnection)),
       connection: brokerConnections(clock, limits),
       clock,
       limits,

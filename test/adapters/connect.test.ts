@@ -130,3 +130,26 @@ test('[CONN-25] errors of hooks go to onError, or to console.error; one that thr
   }).start();
   expect(onError).toHaveBeenCalledTimes(1);
 });
+
+test.each([Number.NaN, -1, undefined, 'soon'])(
+  '[CONN-25] a retry hook that answers %j is reported, and gives up',
+  (answer) => {
+    const onError = vi.fn();
+    const states: string[] = [];
+    connect('ws://x', {
+      protocols: [scriptedClient()],
+      connect: (_, __, attempt) => {
+        attempt.failed(1006, '');
+        return () => {};
+      },
+      clock: createFakeClock(),
+      retry: () => answer as never,
+      changed: (state) => states.push(state),
+      onError,
+    }).start();
+    expect(states).toEqual(['connecting', 'idle']);
+    expect(onError.mock.calls).toEqual([
+      [new TypeError(`retry() must be a boolean, or a number of ms; got ${answer}`)],
+    ]);
+  },
+);

@@ -70,7 +70,8 @@ export function ownStorm(options: StormOptions): StormResult {
     };
     const dial: Dial = createDial({
       url: 'ws://server',
-      protocols: [protocol(() => dial.connected())],
+      offered: ['storm'],
+      choose: () => protocol(() => dial.connected()),
       transport,
       clock,
       limits,

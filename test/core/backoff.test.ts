@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { backoff, readRetryHint, retryHint } from '../../src/core/backoff.ts';
+import { backoff, checkRetry, readRetryHint, retryHint } from '../../src/core/backoff.ts';
 
 const full = { random: () => 1 };
 
@@ -34,4 +34,9 @@ test('[CONN-34] a hint is read back from the end of a close reason, at most an h
   for (const reason of ['', 'Going away', 'retry within x ms', 'retry within 5 ms!', 'retry within 9999999999 ms']) {
     expect(readRetryHint(reason)).toBeUndefined();
   }
+});
+
+test('an answer to whether to come back is a boolean, or a number of ms', () => {
+  for (const answer of [true, false, 0, 5, Number.POSITIVE_INFINITY]) expect(checkRetry(answer)).toBe(answer);
+  for (const answer of [Number.NaN, -1, undefined]) expect(() => checkRetry(answer as number)).toThrow(TypeError);
 });
