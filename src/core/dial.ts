@@ -106,7 +106,8 @@ export function createDial(options: DialOptions): Dial {
     },
     stop(code?: number, reason?: string) {
       const { connection } = dial;
-      detach();
+      // From here on its end is no loss.
+      dial.connection = undefined;
       if (dial.state !== 'idle') enter('idle');
       connection?.finish(code, reason);
     },
@@ -123,11 +124,6 @@ export function createDial(options: DialOptions): Dial {
       dial.lose(1006, 'Connection timeout');
     },
   };
-
-  /** From here on its end is no loss. */
-  function detach(): void {
-    dial.connection = undefined;
-  }
 
   function wait(ms: number): void {
     dial.deadline = clock.now() + ms;
@@ -208,7 +204,7 @@ export function createDial(options: DialOptions): Dial {
   function lost(problem: ClientEnd): void {
     const own = step;
     const end: DialEnd = { ...problem, wasConnected: dial.state === 'connected' };
-    detach();
+    dial.connection = undefined;
     let answer: boolean | number = false;
     try {
       answer = options.retry(end, dial.attempt++);
