@@ -47,6 +47,7 @@ export function openConnection(
   socket: Socket,
   { clock, limits, faults, report, ended }: ClientConnectionOptions,
 ): ClientConnection {
+  const openedAt = clock.now();
   let session: BaseSession | undefined;
   let closing = false;
   let over = false;
@@ -90,8 +91,8 @@ export function openConnection(
   const connection: ClientConnection & Timed & { sentAt: number; receivedAt: number } = {
     limits,
     name: socket.protocol,
-    sentAt: clock.now(),
-    receivedAt: clock.now(),
+    sentAt: openedAt,
+    receivedAt: openedAt,
     get now() {
       return clock.now();
     },

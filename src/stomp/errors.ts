@@ -4,9 +4,9 @@ import type { Frame, Headers } from './codec.ts';
 /** The server answered with an ERROR frame; `message` is its `message` header ([STOMP-63]). */
 export class StompError extends Error {
   override readonly name = 'StompError';
-  readonly headers: Headers;
+  declare readonly headers: Headers;
   /** What the server has to say about it, as text. */
-  readonly body: string;
+  declare readonly body: string;
 
   constructor({ headers, body }: Frame) {
     super(headers.get('message') ?? 'The server sent an ERROR');
@@ -19,9 +19,9 @@ export class StompError extends Error {
 export class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost';
   /** The close code, 1006 if there was none. */
-  readonly code: number;
+  declare readonly code: number;
   /** The close reason. */
-  readonly reason: string;
+  declare readonly reason: string;
 
   constructor(code: number, reason: string, options?: ErrorOptions) {
     super(`The connection ended: ${code} ${reason}`.trim(), options);
