@@ -163,6 +163,7 @@ export function openConnection(
     },
 
     terminate(code = 1006, reason = '') {
+      if (over) return;
       verdict ??= { code, reason };
       socket.terminate();
       connection.closed(code, reason);

@@ -1,5 +1,5 @@
 /** A deadline that does not come. */
-export const never: number = Number.POSITIVE_INFINITY;
+export const never: number = Infinity;
 
 /** Something that wants to be called when its time has come. `deadline` is in ms of {@link Clock.now}; Infinity: never. */
 export interface Timed {

@@ -94,6 +94,11 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
 
   const sendText = (head: string): void => connection.send({ head, binary: false });
   const send = (message: Message): void => sendText(JSON.stringify(message, replacer));
+  function say(type: 'ping' | 'pong', payload: Payload): void {
+    send({ type, payload });
+    emit(type, false, payload);
+  }
+
   const socket: ClientSocket = {
     protocol: connection.name,
     get readyState() {
@@ -145,9 +150,8 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
         pingedAt = now;
         aliveBy = now + connection.limits.pongTimeout;
       }
-      send({ type: 'ping', payload });
       connection.touch();
-      emit('ping', false, payload);
+      say('ping', payload);
     },
 
     receive(data, now) {
@@ -160,12 +164,9 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
       if (message.type === 'ping') {
         const { payload } = message;
         emit('ping', true, payload);
-        if (!disablePong) {
-          send({ type: 'pong', payload });
-          emit('pong', false, payload);
-        }
-        const { live } = (payload?.['subwire'] ?? {}) as { readonly live?: string };
-        operations.get(live as string)?.live();
+        if (!disablePong) say('pong', payload);
+        const confirmed = payload?.['subwire'] as { readonly live: string } | undefined;
+        operations.get(confirmed?.live as string)?.live();
       } else if (message.type === 'pong') {
         if (pingedAt !== undefined) host.latency(now - pingedAt);
         alive(now);
