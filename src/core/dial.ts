@@ -7,7 +7,6 @@ import {
 } from './client-connection.ts';
 import { never, type Timed, type Timers } from './clock.ts';
 import { messageOf, ProtocolError } from './fault.ts';
-
 import type { ClientLimits } from './limits.ts';
 import type { Attempt, Socket, SocketReceiver, Transport } from './socket.ts';
 import type { ClientProtocol } from './subprotocol.ts';
@@ -65,7 +64,6 @@ export interface DialOptions {
 export interface Dial extends Timed {
   readonly state: DialState;
   readonly connection: ClientConnection | undefined;
-  /** Its session: what `open` of the protocol returned. */
   /** How often the connection was lost, or could not be made, since it was last ready. `retry` may count anew: 0. */
   attempt: number;
   /** Want a connection: begins an attempt, or cuts a wait short. Nothing happens if there is one already. */

@@ -35,9 +35,9 @@ export type FaultCodes = Readonly<Partial<Record<Fault, number>>>;
  */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
-  declare readonly fault: Fault;
+  readonly fault: Fault;
   /** What goes into the close reason; absent: the table's own words. */
-  declare readonly detail: string | undefined;
+  readonly detail: string | undefined;
 
   constructor(fault: Fault, detail?: string, options?: ErrorOptions) {
     super(detail ?? fault, options);

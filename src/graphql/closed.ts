@@ -9,10 +9,10 @@ export class ConnectionClosed extends Error {
   override readonly name = 'ConnectionClosed';
   readonly type = 'close';
   /** RFC 6455 7.4, or of graphql-transport-ws; 1006 when there was no close frame, or no connection at all. */
-  declare readonly code: number;
-  declare readonly reason: string;
+  readonly code: number;
+  readonly reason: string;
   /** Did the peer take part in the close? */
-  declare readonly wasClean: boolean;
+  readonly wasClean: boolean;
 
   constructor(code: number, reason: string, cause?: unknown) {
     super(`Socket closed: ${code} ${reason}`.trimEnd(), cause === undefined ? undefined : { cause });

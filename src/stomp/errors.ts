@@ -4,9 +4,9 @@ import type { Frame, Headers } from './codec.ts';
 /** The server answered with an ERROR frame; `message` is its `message` header ([STOMP-63]). */
 export class StompError extends Error {
   override readonly name = 'StompError';
-  declare readonly headers: Headers;
+  readonly headers: Headers;
   /** What the server has to say about it, as text. */
-  declare readonly body: string;
+  readonly body: string;
 
   constructor({ headers, body }: Frame) {
     super(headers.get('message') ?? 'The server sent an ERROR');
@@ -19,9 +19,9 @@ export class StompError extends Error {
 export class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost';
   /** The close code, 1006 if there was none. */
-  declare readonly code: number;
+  readonly code: number;
   /** The close reason. */
-  declare readonly reason: string;
+  readonly reason: string;
 
   constructor(code: number, reason: string, options?: ErrorOptions) {
     super(`The connection ended: ${code} ${reason}`.trim(), options);
