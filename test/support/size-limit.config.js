@@ -14,7 +14,7 @@ const check = (name, entries, limit) => ({
 
 // What there is, and nothing more: nobody adds to it unseen. The aim is 4.5, 6 and 8 kB.
 export default [
-  check('core and GraphQL client', graphql, '5.92 kB'),
-  check('core and STOMP client', stomp, '9.7 kB'),
-  check('core and both clients', { ...graphql, ...stomp }, '11.9 kB'),
+  check('core and GraphQL client', graphql, '5.95 kB'),
+  check('core and STOMP client', stomp, '9.72 kB'),
+  check('core and both clients', { ...graphql, ...stomp }, '11.95 kB'),
 ];
