@@ -72,7 +72,7 @@ export function openConnection(
   }
 
   function fail(error: ProtocolError): void {
-    if (verdict) return;
+    if (closing || verdict) return;
     const { fault, message, cause = error } = error;
     verdict = { code: faults[fault] ?? 1011, reason: closeReason(message), fault, error: cause };
     enter(() => session?.fail?.(error));

@@ -7,9 +7,9 @@ import { createFakeClock } from '../support/fake-clock.ts';
 import { FakeSocket } from '../support/fake-socket.ts';
 import { ScriptedSession } from '../support/scripted-session.ts';
 
-function open(script?: (session: ScriptedSession) => void) {
+function open(script?: (session: ScriptedSession) => void, answersClose = true) {
   const clock = createFakeClock(1_000);
-  const socket = new FakeSocket({ protocol: 'plain', batches: false });
+  const socket = new FakeSocket({ protocol: 'plain', batches: false, answersClose });
   const errors: unknown[] = [];
   const ends: ClientEnd[] = [];
   let session!: ScriptedSession;
@@ -52,6 +52,19 @@ test('[CONN-23] a fault closes with its code, or 1011 if it has none; the reason
   const other = open();
   other.connection.close('tooLarge');
   expect(other.socket.closing).toEqual({ code: 1011, reason: 'tooLarge' });
+});
+
+test('[CONN-23] what goes wrong after a normal close is no reason for it', () => {
+  const { socket, connection, session, ends } = open(undefined, false);
+  session.on.receive = () => {
+    connection.finish(1000, 'enough');
+    throw new ProtocolError('malformed');
+  };
+  connection.received('a');
+  connection.close('heartbeat');
+  connection.closed(1000, 'enough');
+  expect([socket.closing, ends]).toEqual([{ code: 1000, reason: 'enough' }, [{ code: 1000, reason: 'enough' }]]);
+  expect(session.log).toEqual(['receive a', 'end 1000 enough']);
 });
 
 test('[CONN-25] what a session throws in any call ends its connection', () => {
@@ -99,8 +112,7 @@ test('[CONN-17] who waits for the transport is told, though it says nothing', ()
 });
 
 test('[CONN-26] a peer that does not answer the close is dropped', () => {
-  const { clock, connection, socket } = open();
-  Object.assign(socket, { answersClose: false });
+  const { clock, connection, socket } = open(undefined, false);
   connection.finish();
   clock.advance(9_990);
   expect(socket.terminated).toBe(false);
