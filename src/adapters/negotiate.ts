@@ -2,7 +2,7 @@ import { clock, webSocket } from '#socket';
 import { never } from '../core/clock.ts';
 import { nobody } from '../core/dial.ts';
 import { must, numbers } from '../core/options.ts';
-import type { Socket, SocketReceiver, Transport } from '../core/socket.ts';
+import type { Attempt, Socket, SocketReceiver, Transport } from '../core/socket.ts';
 
 export interface NegotiateOptions {
   /** How to reach the server. Default: a WebSocket. */
@@ -10,6 +10,9 @@ export interface NegotiateOptions {
   /** How long it may take until the socket is open, in ms. Default 10,000. */
   readonly openTimeout?: number | undefined;
 }
+
+/** From the token of a subprotocol to what makes a client of it. */
+export type ClientFactories = Readonly<Record<string, (connect: Transport) => unknown>>;
 
 /**
  * Offer several subprotocols in one connection attempt, by preference, and make the client of the one that the server
@@ -24,11 +27,11 @@ export interface NegotiateOptions {
  *   'v12.stomp': (connect) => createStompClient({ brokerURL: url, connect }),
  * });
  */
-export function negotiate<Client>(
+export function negotiate<Clients extends ClientFactories>(
   url: string,
-  clients: Readonly<Record<string, (connect: Transport) => Client>>,
+  clients: Clients,
   options: NegotiateOptions = {},
-): Promise<Client> {
+): Promise<ReturnType<Clients[keyof Clients]>> {
   const { connect = webSocket() } = options;
   const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
   const offered = Object.keys(clients);
@@ -53,7 +56,7 @@ export function negotiate<Client>(
       reject(new Error(`No connection to ${url}: ${problem}`, { cause }));
     }
     clock.watch(timeout);
-    abandon = connect(url, offered, {
+    const attempt: Attempt = {
       failed: (_code, reason, error) => fail(reason, error),
       opened(socket) {
         settle();
@@ -66,14 +69,20 @@ export function negotiate<Client>(
         }
         const { transport, receiver } = handOver(socket, connect);
         try {
-          resolve(create(transport));
+          resolve(create(transport) as ReturnType<Clients[keyof Clients]>);
         } catch (error) {
           socket.terminate();
           reject(error);
         }
         return receiver;
       },
-    });
+    };
+    try {
+      abandon = connect(url, offered, attempt);
+    } catch (error) {
+      settle();
+      reject(error);
+    }
   });
 }
 

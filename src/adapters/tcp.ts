@@ -79,7 +79,7 @@ export interface TcpEndpoint extends Endpoint {
  * An endpoint on a TCP port of its own. Byte streams negotiate nothing: the first subprotocol that speaks to unnamed
  * connections is spoken. `drain()` also closes the port.
  *
- * Throws a `TypeError` that names the option; rejects if the port cannot be listened on.
+ * Rejects with a `TypeError` that names the option that is wrong, or if the port cannot be listened on.
  *
  * @example
  * const endpoint = await listenTcp({ port: 61613, protocols: [stompBroker({ bus })] });
@@ -124,6 +124,9 @@ export async function listenTcp(options: ListenTcpOptions): Promise<TcpEndpoint>
 /** Else Node ends our side by itself, before the answers of this turn have left: TLS reads data and end at once. */
 const halfOpen = { allowHalfOpen: true };
 
+/** The system asks a peer that was silent for so many ms whether it is there, and drops one that does not answer. */
+const probeAfter = 30_000;
+
 /** Make a stream socket look like a {@link Socket}. */
 function bindStream(
   raw: RawSocket,
@@ -136,6 +139,8 @@ function bindStream(
   let paused = false;
   let ended = false;
   raw.setNoDelay(true);
+  // [CONN-19] A stream has no pings, and its protocol need not have agreed on any.
+  raw.setKeepAlive(true, probeAfter);
   const receiver = accept({
     protocol: '',
     batches: true,

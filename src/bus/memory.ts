@@ -1,3 +1,4 @@
+import { randomId } from '../core/random.ts';
 import type { Backbone, PublishOptions } from './backbone.ts';
 import { createMessage, type Message, type Position } from './message.ts';
 
@@ -8,7 +9,7 @@ import { createMessage, type Message, type Position } from './message.ts';
  * const bus = createBus({ backbone: memoryBackbone() });
  */
 export function memoryBackbone(): Backbone {
-  const epoch = crypto.randomUUID().slice(0, 8);
+  const epoch = randomId().slice(0, 8);
   const listeners = new Set<(message: Message) => void>();
   const waiting: Message[] = [];
   let offset = 0;

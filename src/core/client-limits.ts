@@ -1,7 +1,7 @@
 import type { ClientLimits } from './limits.ts';
 import { must, numbers } from './options.ts';
 
-/** The limits of a client; each may be left out, `Infinity` switches one off. */
+/** The limits of a client; each may be left out, `Infinity` switches one off. STOMP has no pings: `pongTimeout` is none of it. */
 export type ClientLimitOptions = { readonly [Name in keyof ClientLimits]?: number | undefined };
 
 /** The numbers of a server; only that a server is trusted with more memory than a stranger: results may be large. */

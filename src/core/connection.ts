@@ -1,6 +1,7 @@
 import { never, type Timed, type Timers } from './clock.ts';
 import { closeReason, type Fault, ProtocolError } from './fault.ts';
 import type { ConnectionLimits } from './limits.ts';
+import { isPromise } from './outcome.ts';
 import type { Socket, SocketReceiver } from './socket.ts';
 import type { BaseConnection, BaseSession } from './subprotocol.ts';
 import type { Wire } from './wire.ts';
@@ -126,6 +127,7 @@ export abstract class LiveConnection implements BaseConnection, SocketReceiver, 
       throw error;
     },
   ): void {
+    if (!isPromise(outcome)) return this.settle(then, outcome);
     Promise.resolve(outcome).then(
       (value) => this.settle(then, value),
       (error: unknown) => this.settle(otherwise, error),

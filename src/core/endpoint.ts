@@ -10,7 +10,7 @@ import type { Authenticate, Handshake, Subprotocol } from './subprotocol.ts';
 export interface EndpointOptions {
   /** What is spoken here; a client's own order of preference decides between them. */
   readonly protocols: readonly Subprotocol[];
-  /** Called once per connection, when it shows its credentials. Absent: everybody is let in. */
+  /** Called when a connection shows its credentials, and when it refreshes them. Absent: everybody is let in. */
   readonly authenticate?: Authenticate | undefined;
   readonly limits?: LimitOptions<typeof connectionLimits> | undefined;
   /** Over it new connections are refused with 503. Default: Infinity. */

@@ -14,7 +14,7 @@ export type LimitValues<Table extends LimitTable> = { readonly [Name in keyof Ta
 
 /** Limits of every connection, whatever it speaks. Protocols add tables of their own. */
 export const connectionLimits = {
-  // One WebSocket message, or one frame of a byte stream; the 100 MiB of `ws` would be a gift to an attacker.
+  // One WebSocket message: byte streams have none, and their protocol counts for itself. The 100 MiB of `ws` would be a gift to an attacker.
   maxPayload: { default: 1_048_576, unit: 'bytes', fault: 'tooLarge' },
   // What a reader may leave unread. Sources that can wait are paused at half of it.
   highWaterMark: { default: 1_048_576, unit: 'bytes', fault: 'tooSlow' },

@@ -2,7 +2,6 @@ import { type Clock, type EndOfTurn, never } from './clock.ts';
 import { type ConnectionEnd, type ConnectionOptions, LiveConnection } from './connection.ts';
 import { CloseCode, closeReason, type FaultTable, isSendableCode, ProtocolError, verdictOf } from './fault.ts';
 import type { ConnectionLimits } from './limits.ts';
-import { isPromise } from './outcome.ts';
 import { checkPrincipal, expiryOf } from './principal.ts';
 import { Rate } from './rate.ts';
 import type { ServerReceiver, Socket } from './socket.ts';
@@ -11,6 +10,9 @@ import type { Wire } from './wire.ts';
 
 /** A turn that queues more than this is flushed before its end: memory stays bounded. */
 const batchBytes = 65_536;
+
+/** A transport hands over at most so much of what it has read after it was paused, in bytes as they came. */
+const readBytes = 65_536;
 
 /** What all connections of a subprotocol at one endpoint have in common. */
 export interface ServerConnectionOptions extends ConnectionOptions {
@@ -133,11 +135,13 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     if (this.#paused) this.#goOn();
   }
 
-  /** The transport was paused; what it had read already is kept. Its bytes may be reused, so they are copied. */
+  /** The transport was paused; what it had read already is kept, and may become a thousand times as much if deflated. */
   #keep(data: string | Uint8Array): void {
     this.#heldInput ??= [];
-    // Not `slice`: that of a Buffer copies nothing.
-    this.#heldInput.push(typeof data === 'string' ? data : new Uint8Array(data));
+    this.#heldInput.push(data);
+    let bytes = 0;
+    for (const each of this.#heldInput) bytes += each.length;
+    if (bytes > this.limits.maxPayload + readBytes) this.close('tooMany', 'Too much at once');
   }
 
   #deliver(data: string | Uint8Array, now: number): void {
@@ -214,15 +218,6 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     this.#heard();
     this.receivedAt = this.now;
     this.socket.resume?.();
-  }
-
-  override resume<T>(
-    outcome: Promise<T> | T,
-    then: (value: T, now: number) => void,
-    otherwise?: (error: unknown, now: number) => void,
-  ): void {
-    if (isPromise(outcome)) super.resume(outcome, then, otherwise);
-    else this.settle(then, outcome);
   }
 
   authenticate(credentials: ShownCredentials, then: (admitted: boolean, now: number) => void): void {

@@ -25,7 +25,7 @@ export interface Socket {
 
 /** What a transport tells: the connection implements it. `closed` is the last call and comes exactly once. */
 export interface SocketReceiver {
-  /** A whole message of a WebSocket, or any piece of a byte stream. The bytes may be reused after the call. */
+  /** A whole message of a WebSocket, or any piece of a byte stream. The bytes are not changed after the call. */
   received(data: string | Uint8Array): void;
   /** The peer closes and is about to be answered: what waits for the end of the turn leaves now, or never. */
   flush?(): void;

@@ -5,6 +5,7 @@ import { never } from '../core/clock.ts';
 import type { Dial } from '../core/dial.ts';
 import { createListeners } from '../core/listeners.ts';
 import { numbers } from '../core/options.ts';
+import { randomId } from '../core/random.ts';
 import type { BaseConnection } from '../core/subprotocol.ts';
 import { graphqlClientFaults } from './client-faults.ts';
 import { type ClientOperation, type ClientSession, openClientSession } from './client-session.ts';
@@ -17,7 +18,6 @@ export { ConnectionClosed } from './closed.ts';
 export type { FormattedError, FormattedExecutionResult, Message, SubscribePayload } from './codec.ts';
 
 const defaults = { keepAlive: 0, connectionAckWaitTimeout: 0, lazyCloseTimeout: 0, retryAttempts: never };
-const randomId = (): string => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(9))));
 
 /**
  * A client of graphql-transport-ws, in the shape of graphql-ws's: Apollo's `GraphQLWsLink`, urql and Relay take it.

@@ -70,7 +70,7 @@ class ReadFrame implements Frame {
 /**
  * Octets in, frames out: push what arrives, pull frames until there is none. However the stream is cut, the frames are
  * the same, and the work is linear in its length. A frame that lies whole in one pushed chunk is not copied: its body
- * is a view of the chunk, which therefore must not be reused.
+ * is a view of the chunk, which therefore must not change.
  *
  * @example
  * const decoder = new Decoder(limits);

@@ -21,7 +21,7 @@ export function carriable(version: Version | 'raw', headers: Entries): Entries {
 /**
  * The wire of a frame that goes on to another peer, re-encoded for that peer's version. It says how long its body is
  * only if it said so when it came: brokers take that for the difference between bytes and text. The body is copied,
- * since the octets that it is a view of may be reused.
+ * to put a NUL behind it.
  */
 export function passOn(version: Version, headers: Entries, frame: Frame): Wire {
   const { command } = frame;

@@ -2,6 +2,8 @@ import { tcp } from '../adapters/tcp.ts';
 import { retryHint } from '../core/backoff.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../core/limits.ts';
+import { createListeners } from '../core/listeners.ts';
+import { checkNames } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { Subprotocol } from '../core/subprotocol.ts';
 import type { AuthorizeRequest } from './broker.ts';
@@ -83,7 +85,7 @@ export interface StompRelay extends Subprotocol {
 export function stompRelay(options: StompRelayOptions): StompRelay {
   checkOptions(options);
   const { login, passcode, host = '/', authorize, clock = systemClock, connectTimeout = 5_000 } = options;
-  const report = options.onError ?? ((error: unknown) => console.error('subwire:', error));
+  const { report } = createListeners(options.onError ?? ((error) => console.error('subwire:', error)));
   const addresses: BrokerAddresses = {
     transports: [options.broker]
       .flat()
@@ -171,7 +173,23 @@ function heartBeatOf(option: string, beats: HeartBeatOptions = {}): HeartBeat {
   return { outgoing, incoming };
 }
 
+const optionNames = {
+  broker: true,
+  login: true,
+  passcode: true,
+  host: true,
+  authorize: true,
+  heartbeat: true,
+  brokerHeartbeat: true,
+  limits: true,
+  brokerLimits: true,
+  connectTimeout: true,
+  onError: true,
+  clock: true,
+} satisfies Record<keyof StompRelayOptions, true>;
+
 function checkOptions(options: StompRelayOptions): void {
+  checkNames(options ?? {}, optionNames, 'stompRelay()');
   const { broker, login, passcode, host, authorize, onError, connectTimeout = 1 } = options ?? {};
   const all = [broker].flat();
   if (all.length === 0 || !all.every((each) => typeof each === 'string' || typeof each === 'function')) {

@@ -1,3 +1,4 @@
+import { randomId } from '../core/random.ts';
 import type { PublishParameters, ReceivedMessage, StompClient } from './client.ts';
 import { entriesOf } from './headers.ts';
 
@@ -40,7 +41,7 @@ interface Waiting {
  * const reply = await rpc.request({ destination: '/queue/time', body: 'UTC' });
  */
 export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
-  const { replyTo = `/temp-queue/${crypto.randomUUID()}`, subscribe = true, timeout = 30_000 } = options;
+  const { replyTo = `/temp-queue/${randomId()}`, subscribe = true, timeout = 30_000 } = options;
   if (!(timeout > 0)) throw new TypeError(`timeout must be a number of ms above 0; got ${String(timeout)}`);
   const waiting = new Map<string, Waiting>();
   const receive = (message: ReceivedMessage): void =>
@@ -56,12 +57,14 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
     request(parameters) {
       const { signal: given, headers = [] } = parameters;
       const limit = AbortSignal.timeout(Math.ceil(Math.min(timeout, longest)));
-      const signal = given ? AbortSignal.any([given, limit]) : limit;
+      const signals = given ? [given, limit] : [limit];
+      // What was rejected must not be sent later.
+      const unwanted = new AbortController();
       const id = `request-${count++}`;
       return new Promise<ReceivedMessage>((resolve, reject) => {
         const end = (): void => {
           waiting.delete(id);
-          signal.removeEventListener('abort', abort);
+          for (const signal of signals) signal.removeEventListener('abort', abort);
         };
         const settle: Waiting = {
           resolve(message) {
@@ -71,15 +74,17 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
           reject(error) {
             end();
             reject(error);
+            unwanted.abort(error);
           },
         };
-        const abort = (): void => settle.reject(signal.reason);
-        signal.addEventListener('abort', abort);
+        const abort = (): void => settle.reject(signals.find(({ aborted }) => aborted)?.reason);
+        for (const signal of signals) signal.addEventListener('abort', abort);
         waiting.set(id, settle);
+        if (given?.aborted) abort();
         client
           .publish({
             ...parameters,
-            signal,
+            signal: unwanted.signal,
             headers: [['reply-to', replyTo], ['correlation-id', id], ...entriesOf(headers)],
           })
           .catch(settle.reject);

@@ -1,7 +1,8 @@
 import { makeExecutableSchema } from '@graphql-tools/schema';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { negotiate } from '../../src/adapters/negotiate.ts';
 import { createBus } from '../../src/bus/bus.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import type { Socket, Transport } from '../../src/core/socket.ts';
 import type { Subprotocol } from '../../src/core/subprotocol.ts';
 import { type Client, createClient } from '../../src/graphql/client.ts';
@@ -104,6 +105,18 @@ test('[CONN-36] a server that does not answer in time is given up', async () => 
     'No connection to ws://a: nothing came within 20 ms',
   );
   expect(abandoned).toBe(1);
+});
+
+test('a transport that throws rejects, and nothing waits any longer', async () => {
+  const connect = (): never => {
+    throw new TypeError('no URL');
+  };
+  const watched = vi.spyOn(systemClock, 'watch');
+  const forgotten = vi.spyOn(systemClock, 'forget');
+  await expect(negotiate('nonsense', clients, { connect })).rejects.toThrow('no URL');
+  expect(watched).toHaveBeenCalledTimes(1);
+  expect(forgotten).toHaveBeenCalledWith(watched.mock.calls[0]?.[0]);
+  vi.restoreAllMocks();
 });
 
 test('what a factory throws rejects, and the socket is dropped', async () => {

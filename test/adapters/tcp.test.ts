@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, Socket as RawSocket } from 'node:net';
 import { expect, test, vi } from 'vitest';
 import { listenTcp, tcp } from '../../src/adapters/tcp.ts';
@@ -36,6 +37,31 @@ test('[CONN-10] listenTcp names the option that is wrong', async () => {
   for (const port of [0, 65_536, 1.5, '5' as never]) {
     expect(() => tcp({ port })).toThrow(/^tcp\(\): port must be a number from 1 to 65535/);
   }
+});
+
+test('[CONN-19] the system probes a stream that is silent, on either side', async () => {
+  const endpoint = await listenTcp({ port: 0, protocols: [echo([], unnamed)] });
+  const give = await new Promise<() => void>((resolve, reject) => {
+    const attempt: Attempt = {
+      failed: (_code, reason) => reject(new Error(reason)),
+      opened: (socket) => {
+        resolve(() => socket.terminate());
+        return { received() {}, drained() {}, closed() {} };
+      },
+    };
+    tcp({ port: endpoint.port })('', [], attempt);
+  });
+  const port = `:${endpoint.port.toString(16).toUpperCase().padStart(4, '0')}`;
+  // The timer 02 is that of keep-alive (Linux, proc_net_tcp).
+  const timers = (): string[] =>
+    readFileSync('/proc/net/tcp', 'latin1')
+      .split('\n')
+      .map((line) => line.trim().split(/ +/))
+      .filter(([, local = '', remote = '', state]) => state === '01' && `${local} ${remote}`.includes(port))
+      .map((fields) => (fields[5] as string).slice(0, 2));
+  await vi.waitFor(() => expect(timers()).toEqual(['02', '02']));
+  give();
+  await endpoint.drain({ deadline: 0 });
 });
 
 test('a port that is taken rejects', async () => {

@@ -20,6 +20,7 @@ const wrong: readonly [options: object | undefined, message: RegExp][] = [
   [{ passcode: 'secret' }, /^passcode needs a login/],
   [{ authorize: true }, /^authorize must be a function; got boolean/],
   [{ onError: 'log' }, /^onError must be a function; got string/],
+  [{ autorize: () => false }, /^stompRelay\(\) has no option "autorize"\. There are: broker, login/],
   [{ connectTimeout: 0 }, /^connectTimeout must be a number of ms above 0; got 0/],
   [{ connectTimeout: '5' }, /^connectTimeout must be a number of ms above 0; got 5/],
   [{ heartbeat: { outgoing: -1 } }, /^heartbeat\.outgoing must be a whole number/],
@@ -101,6 +102,16 @@ test('[RELAY-18] a relay whose endpoint is gone looks for no broker', async () =
   scene.clock.advance(60_000);
   expect(scene.transport.dials).toHaveLength(1);
   expect(scene.clock.armed).toBe(0);
+});
+
+test('a logger and a listener that throw end nothing', () => {
+  const thrower = (): never => {
+    throw new Error('logger');
+  };
+  const scene = new RelayScene({ onError: thrower });
+  scene.relay.on('availability', thrower);
+  expect(() => scene.transport.last.refuse()).not.toThrow();
+  expect(scene.relay.available).toBe(false);
 });
 
 test('errors go to the console where nobody asks for them', async () => {

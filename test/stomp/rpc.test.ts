@@ -70,6 +70,18 @@ describe('requests', () => {
     expect(await disposed).toMatchObject({ message: 'The rpc was disposed' });
   });
 
+  test('what was rejected is not sent any more', async () => {
+    const { client, online, back } = setup();
+    let peer = await online();
+    const rpc = createRpc(client, { replyTo: '/temp-queue/mine' });
+    peer.socket.hangUp(1006);
+    const lost = caught(rpc.request({ destination: '/app/charge-card' }));
+    rpc.dispose();
+    expect(await lost).toMatchObject({ message: 'The rpc was disposed' });
+    peer = await back();
+    expect(peer.lines().filter((line) => line.startsWith('SEND'))).toEqual([]);
+  });
+
   test('a reply may take only so long', async () => {
     const { client, online } = setup();
     await online();
