@@ -3,35 +3,58 @@ import type { FormattedError } from './codec.ts';
 
 type DocumentError = GraphQLError | FormattedError;
 
-/** What became of a text: its syntax tree, or the error of its syntax, and what each schema says of it. */
+/** What became of a text: its syntax tree, or the error of its syntax. */
 export interface ParsedDocument {
   readonly text: string;
   readonly document: DocumentNode | undefined;
   readonly syntaxError: DocumentError | undefined;
-  /** A schema that is gone takes its verdict along. */
-  readonly verdicts: WeakMap<GraphQLSchema, readonly DocumentError[]>;
+  /** Those that accept it. A schema that is gone takes its verdict along. */
+  readonly schemas: WeakSet<GraphQLSchema>;
+}
+
+interface KeptDocument {
+  readonly parsed: ParsedDocument;
+  readonly bytes: number;
   /** Asked for again since it was last passed over. */
   used: boolean;
 }
 
 export interface DocumentCacheOptions {
-  /** Of all texts together; one that is longer is not kept. */
-  readonly maxLength: number;
+  /** Of all documents together, as {@link memoryOf} counts; one that is larger is not kept. */
+  readonly maxBytes: number;
   readonly parse: (text: string) => DocumentNode;
   readonly validate: (schema: GraphQLSchema, document: DocumentNode) => readonly GraphQLError[];
 }
 
 /**
+ * A field of one letter takes this much: its node and its name, where both begin and end, and its token. Others take
+ * half of it. A comment is a token as well, and lives as long as its neighbours.
+ */
+const bytesPerToken = 512;
+/** Of the text, and of the values of strings in it. */
+const bytesPerLetter = 4;
+
+/** How many bytes a document takes, its text included: rather too many than too few. */
+export function memoryOf(text: string, document: DocumentNode): number {
+  let tokens = 0;
+  for (let token = document.loc?.startToken; token; token = token.next ?? undefined) tokens++;
+  // A parser may leave the tokens out: there cannot be more than letters.
+  return (tokens || text.length) * bytesPerToken + text.length * bytesPerLetter;
+}
+
+/**
  * Documents by text, those dropped first that nobody asked for again: each is parsed once, and validated once per schema.
+ * Only those that a schema accepts are kept: whoever sends nonsense would fill it with errors, a hundred for a text.
  *
  * @example
- * const cache = new DocumentCache({ maxLength: 1_048_576, parse, validate });
- * const { document } = cache.parse('{ hello }');
+ * const cache = new DocumentCache({ maxBytes: 33_554_432, parse, validate });
+ * const parsed = cache.parse('{ hello }');
+ * const errors = cache.errors(parsed, schema);
  */
 export class DocumentCache {
   readonly #options: DocumentCacheOptions;
-  readonly #documents = new Map<string, ParsedDocument>();
-  #length = 0;
+  readonly #documents = new Map<string, KeptDocument>();
+  #bytes = 0;
 
   constructor(options: DocumentCacheOptions) {
     this.#options = options;
@@ -39,46 +62,39 @@ export class DocumentCache {
 
   /** A syntax error is part of the outcome; anything else that the parser throws is thrown. */
   parse(text: string): ParsedDocument {
-    const known = this.#documents.get(text);
-    if (known) {
-      known.used = true;
-      return known;
-    }
-    const parsed = this.#parse(text);
-    const { maxLength } = this.#options;
-    if (text.length > maxLength) return parsed;
-    this.#documents.set(text, parsed);
-    this.#length += text.length;
-    this.#shrink(maxLength);
-    return parsed;
+    const kept = this.#documents.get(text);
+    if (!kept) return this.#parse(text);
+    kept.used = true;
+    return kept.parsed;
   }
 
   /** The same text; of one that is kept, the copy that is here, so that its next thousand senders cost no memory. */
   known(text: string): string {
-    return this.#documents.get(text)?.text ?? text;
-  }
-
-  #shrink(maxLength: number): void {
-    for (const [text, document] of this.#documents) {
-      if (this.#length <= maxLength) return;
-      this.#documents.delete(text);
-      if (document.used) {
-        // A second chance, at the end of the order; a use costs no more than a mark.
-        document.used = false;
-        this.#documents.set(text, document);
-      } else this.#length -= text.length;
-    }
+    return this.#documents.get(text)?.parsed.text ?? text;
   }
 
   #parse(text: string): ParsedDocument {
-    const verdicts = new WeakMap<GraphQLSchema, readonly DocumentError[]>();
+    const schemas = new WeakSet<GraphQLSchema>();
     try {
       const document = this.#options.parse(text);
       if (!document) throw new TypeError('parse must return a document, or throw a GraphQLError');
-      return { text, document, syntaxError: undefined, verdicts, used: false };
+      return { text, document, syntaxError: undefined, schemas };
     } catch (error) {
-      return { text, document: undefined, syntaxError: documentError(error), verdicts, used: false };
+      return { text, document: undefined, syntaxError: documentError(error), schemas };
     }
+  }
+
+  /** What is wrong with a document; an empty list if nothing is: then it is kept. */
+  errors(parsed: ParsedDocument, schema: GraphQLSchema): readonly DocumentError[] {
+    const { text, document, syntaxError, schemas } = parsed;
+    if (!document) return syntaxError ? [syntaxError] : [];
+    if (schemas.has(schema)) return [];
+    const errors = this.#validate(schema, document);
+    if (errors.length > 0) return errors;
+    schemas.add(schema);
+    // Whoever sent the same text may have been validated in the meantime.
+    if (!this.#documents.has(text)) this.#keep(parsed, memoryOf(text, document));
+    return errors;
   }
 
   #validate(schema: GraphQLSchema, document: DocumentNode): readonly DocumentError[] {
@@ -89,15 +105,20 @@ export class DocumentCache {
     }
   }
 
-  /** What is wrong with a document; an empty list if nothing is. */
-  errors({ document, syntaxError, verdicts }: ParsedDocument, schema: GraphQLSchema): readonly DocumentError[] {
-    if (!document) return syntaxError ? [syntaxError] : [];
-    let verdict = verdicts.get(schema);
-    if (!verdict) {
-      verdict = this.#validate(schema, document);
-      verdicts.set(schema, verdict);
+  #keep(parsed: ParsedDocument, bytes: number): void {
+    const { maxBytes } = this.#options;
+    if (bytes > maxBytes) return;
+    this.#documents.set(parsed.text, { parsed, bytes, used: false });
+    this.#bytes += bytes;
+    for (const [text, kept] of this.#documents) {
+      if (this.#bytes <= maxBytes) return;
+      this.#documents.delete(text);
+      if (kept.used) {
+        // A second chance, at the end of the order; a use costs no more than a mark.
+        kept.used = false;
+        this.#documents.set(text, kept);
+      } else this.#bytes -= kept.bytes;
     }
-    return verdict;
   }
 }
 

@@ -69,7 +69,7 @@ function createDocuments(
   const parseOptions = { maxTokens };
   const rules = validationRules && [...specifiedRules, ...validationRules];
   return new DocumentCache({
-    maxLength: documentCache,
+    maxBytes: documentCache,
     parse: (text: string): DocumentNode => parseText(text, parseOptions),
     validate: (schema: GraphQLSchema, document: DocumentNode) => validateDocument(schema, document, rules),
   });

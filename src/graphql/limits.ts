@@ -12,8 +12,9 @@ export const graphqlLimits = {
   maxTokens: { default: 10_000, unit: 'count', fault: 'tooMany' },
   // Events of one pushed source that wait for the one being executed, or for a slow reader.
   maxWaiting: { default: 1_000, unit: 'count', fault: 'tooSlow' },
-  // Text of the documents that are kept parsed and validated; the syntax trees take some 30 times as much.
-  documentCache: { default: 1_048_576, unit: 'bytes', fault: 'internal' },
+  // Memory of the documents that are kept parsed and validated: 512 bytes for a token, some 60,000 tokens by default. That
+  // is 300 KB of text as people indent it, 60 KB of what is written to fill it. Of refused documents nothing is kept.
+  documentCache: { default: 33_554_432, unit: 'bytes', fault: 'internal' },
 } as const satisfies LimitTable;
 
 export type GraphqlLimits = LimitValues<typeof graphqlLimits>;

@@ -74,7 +74,7 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
     | undefined;
   /** The root value of each kind of operation. */
   readonly roots?: { readonly [Kind in OperationKind]?: unknown } | undefined;
-  /** Instead of the functions of the `graphql` package. A document is parsed and validated once, then remembered. */
+  /** Instead of the functions of the `graphql` package. A document is parsed and validated once, unless it is refused. */
   readonly parse?: typeof parse | undefined;
   readonly validate?: typeof validate | undefined;
   /** For queries and mutations; a subscription's events are executed by what `subscribe` is, as in graphql-ws. */
