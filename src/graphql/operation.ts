@@ -257,6 +257,8 @@ export class Operation implements RunningOperation, Reader, Sharer {
 
   /** Whether it is through; if not, it goes on by itself. */
   #deliver(result: ExecutionResult, shared?: SharedResult): boolean {
+    // What was executed may have ended this: a source that was filled to overflowing, a connection that was closed.
+    if (this.ended || this.#finishing) return false;
     const { context, engine } = this.host;
     const { onNext } = engine.options;
     if (!onNext) return this.#send(result, shared);

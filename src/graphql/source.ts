@@ -105,8 +105,10 @@ export class PushedSource implements Source, Sink<unknown> {
 
   next(value: unknown): void {
     if (this.#over) return;
-    if (this.#busy || this.#waiting || this.#mustWait()) this.#keep(value);
-    else this.#busy = !this.#reader.handle(value);
+    if (this.#busy || this.#waiting || this.#mustWait()) return this.#keep(value);
+    // Before it is handled: a resolver may push into the very source that it answers.
+    this.#busy = true;
+    if (this.#reader.handle(value)) this.goOn();
   }
 
   #mustWait(): boolean {
@@ -131,10 +133,9 @@ export class PushedSource implements Source, Sink<unknown> {
       if (this.#mustWait()) return;
       const value = this.#waiting.shift();
       if (this.#waiting.length === 0) this.#waiting = undefined;
-      if (!this.#reader.handle(value)) {
-        this.#busy = true;
-        return;
-      }
+      this.#busy = true;
+      if (!this.#reader.handle(value)) return;
+      this.#busy = false;
     }
     this.#end();
   }

@@ -82,6 +82,92 @@ describe('pushed', () => {
     expect(reader.log).toEqual(['broken']);
   });
 
+  /** While the first value is handled, this happens; a slow reader takes its time afterwards. */
+  function during(pushes: ReturnType<typeof pushed>, happen: () => void): void {
+    const { reader } = pushes;
+    const handle = reader.handle.bind(reader);
+    reader.handle = (value) => {
+      reader.handle = handle;
+      happen();
+      return handle(value);
+    };
+  }
+
+  test.each([false, true])(
+    'what is pushed while a value is handled comes after it, and the end last; slow: %s',
+    (slow) => {
+      for (const early of [[], [1]]) {
+        const pushes = pushed('disconnect', early);
+        const { reader, source, sink } = pushes;
+        reader.slow = slow;
+        during(pushes, () => {
+          sink.next(2);
+          sink.next(3);
+          sink.complete();
+          reader.log.push('pushed');
+        });
+        source.start();
+        if (early.length === 0) sink.next(1);
+        for (let round = 0; slow && round < 3; round++) {
+          expect(reader.log).toEqual(['pushed', 1, 2, 3].slice(0, 2 + round));
+          source.goOn();
+        }
+        expect(reader.log).toEqual(['pushed', 1, 2, 3, 'finished']);
+      }
+    },
+  );
+
+  test('so it is while one that had waited is handled', () => {
+    const pushes = pushed('dropOldest');
+    const { reader, source, sink } = pushes;
+    source.start();
+    reader.connection.saturated = true;
+    sink.next(1);
+    reader.connection.saturated = false;
+    during(pushes, () => {
+      sink.next(2);
+      sink.error('broken');
+    });
+    source.goOn();
+    expect(reader.log).toEqual([1, 2, 'broken']);
+  });
+
+  test.each<[SlowSubscriber, unknown[]]>([
+    ['disconnect', [new Error('More than 2 events were waiting to be executed'), 1]],
+    ['dropOldest', [1, 3, 4]],
+    ['latest', [1, 3, 4]],
+  ])('[GQL-36] %s: what is pushed while a value is handled is bounded', (policy, log) => {
+    const pushes = pushed(policy);
+    const { reader, source, sink } = pushes;
+    const { log: told } = reader;
+    reader.failed = (error) => {
+      told.push(error);
+      source.stop();
+    };
+    during(pushes, () => {
+      for (const value of [2, 3, 4]) sink.next(value);
+    });
+    source.start();
+    sink.next(1);
+    expect(told).toEqual(log);
+  });
+
+  test('[GQL-36] what is pushed by a value that saturates the connection waits', () => {
+    const pushes = pushed('latest');
+    const { reader, source, sink } = pushes;
+    during(pushes, () => {
+      reader.connection.saturated = true;
+      for (const value of [2, 3]) sink.next(value);
+      sink.complete();
+    });
+    source.start();
+    sink.next(1);
+    expect(reader.log).toEqual([1]);
+    reader.connection.saturated = false;
+    source.goOn();
+    expect(reader.log).toEqual([1, 3, 'finished']);
+  });
+
   test('[GQL-36] while values wait, later ones queue behind them', () => {
     const { reader, source, sink } = pushed('dropOldest');
     source.start();

@@ -4,8 +4,9 @@ import * as graphqlPackage from 'graphql';
 import { buildSchema } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
 import { createBus } from '../../src/bus/bus.ts';
+import { createSubscription, type Sink } from '../../src/bus/subscription.ts';
 import { topic } from '../../src/bus/topic.ts';
-import type { Context } from '../../src/graphql/index.ts';
+import type { Context, GraphqlOptions } from '../../src/graphql/index.ts';
 import { contentOf } from '../support/fake-socket.ts';
 import { type GraphqlPeer, serveGraphql } from '../support/graphql-peer.ts';
 import { createTestSchema, ManualSource } from '../support/graphql-schema.ts';
@@ -439,6 +440,58 @@ describe('sources that are pushed', () => {
     peer.complete('1');
     void bus.publish(prices, { symbol: 'A', price: 4 });
     expect(await peer.take()).toEqual([]);
+  });
+
+  /** Each event pushes what `pushes` has for it, from inside its resolver. */
+  function serveFeedback(pushes: (value: number, sink: Sink<number>) => void, more: Partial<GraphqlOptions> = {}) {
+    let sink: Sink<number> | undefined;
+    const count = (): AsyncIterable<number> =>
+      createSubscription<number>((to) => {
+        sink = to;
+        return () => {};
+      });
+    const schema = makeExecutableSchema({
+      typeDefs: 'type Query { a: Int } type Subscription { count: Int }',
+      resolvers: {
+        Subscription: {
+          count: {
+            subscribe: count,
+            resolve(value: number) {
+              pushes(value, sink as Sink<number>);
+              return value;
+            },
+          },
+        },
+      },
+    });
+    const peer = serveGraphql({ schema, ...more }).connect();
+    peer.subscribe('1', 'subscription { count }');
+    return { peer, push: (value: number) => sink?.next(value) };
+  }
+
+  test('[GQL-26] [GQL-21] what a resolver pushes into its own source comes after its result, and nothing after complete', async () => {
+    const { peer, push } = serveFeedback((value, sink) => {
+      if (value !== 1) return;
+      sink.next(2);
+      sink.complete();
+    });
+    await peer.take();
+    push(1);
+    expect(await peer.take()).toEqual([data('1', { count: 1 }), data('1', { count: 2 }), complete('1')]);
+  });
+
+  test('[GQL-26] nothing follows the error of a source that a resolver has filled to overflowing', async () => {
+    const onNext = vi.fn();
+    const { peer, push } = serveFeedback((_, sink) => [2, 3].forEach((value) => void sink.next(value)), {
+      limits: { maxWaiting: 1 },
+      onNext,
+    });
+    await peer.take();
+    push(1);
+    expect(await peer.take()).toEqual([
+      { id: '1', type: 'error', payload: [{ message: 'More than 1 events were waiting to be executed' }] },
+    ]);
+    expect(onNext).not.toHaveBeenCalled();
   });
 
   test('[GQL-36] disconnect: too many events before one is executed end the subscription', async () => {
