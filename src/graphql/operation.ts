@@ -135,6 +135,8 @@ export class Operation implements RunningOperation, Reader, Sharer {
       }
       if (!isObject(outcome)) return this.host.bug(new TypeError(noResult));
       this.#opened = stream;
+      // A result took its place, and nobody reads it any more. Another stream may well be a wrapper that does.
+      if (known && !stream) this.host.release(() => returnSource(known));
       this.connection.resume(undefined, () => then(outcome));
     };
     try {

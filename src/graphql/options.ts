@@ -151,7 +151,10 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
         payload: SubscribePayload,
       ) => PromiseOr<ExecutionArgs | readonly (GraphQLError | FormattedError)[] | Nothing>)
     | undefined;
-  /** An operation was executed, or a subscription opened; may replace its result. Such subscriptions are not pushed. */
+  /**
+   * An operation was executed, or a subscription opened; may replace its result. Such subscriptions are not pushed. A
+   * stream that is replaced by a result is given back; one that is replaced by another stream is that one's to give back.
+   */
   readonly onOperation?:
     | ((
         context: Context<Params, Extra>,

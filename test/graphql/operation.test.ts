@@ -143,6 +143,73 @@ describe('onOperation', () => {
     }
   });
 
+  const quota = { errors: [new GraphQLError('quota')] };
+  const broken = (): never => {
+    throw new Error('hook failed');
+  };
+
+  test.each([
+    ['with a result', () => quota, undefined],
+    ['with a result, later', async () => quota, undefined],
+    ['with a text', () => 'quota', 4500],
+    ['with a text, later', async () => 'quota', 4500],
+    ['by throwing', broken, 4500],
+    ['by rejecting', async () => broken(), 4500],
+  ])('[GQL-29] the stream that it answers %s is given back once, however the client ends', async (_, answer, code) => {
+    for (const ends of ['complete', 'hangUp'] as const) {
+      const onComplete = vi.fn();
+      const { schema, sources } = createTestSchema();
+      const peer = serveGraphql({ schema, onOperation: answer as never, onComplete }).connect();
+      peer.subscribe('1', 'subscription { manual }');
+      const messages = await peer.take();
+      expect(sources.map(({ returned }) => returned)).toEqual([1]);
+      expect(peer.socket.closing?.code).toBe(code);
+      const payload = { errors: [{ message: 'quota' }] };
+      expect(messages).toEqual(code ? [] : [{ id: '1', type: 'next', payload }, complete('1')]);
+      if (ends === 'complete') peer.complete('1');
+      else peer.socket.hangUp();
+      await peer.take();
+      expect(sources.map(({ returned }) => returned)).toEqual([1]);
+      expect(onComplete).toHaveBeenCalledTimes(1);
+    }
+  });
+
+  test('[GQL-29] a stream that breaks while it gives way to a result is reported, and harms nobody', async () => {
+    const source = new ManualSource();
+    source.return = () => Promise.reject(new Error('return failed'));
+    const server = serveGraphql({
+      schema: createTestSchema().schema,
+      subscribe: () => source as AsyncIterable<ExecutionResult>,
+      onOperation: () => quota,
+    });
+    const peer = server.connect();
+    peer.subscribe('1', 'subscription { manual }');
+    expect((await peer.take()).map(({ type }) => type)).toEqual(['next', 'complete']);
+    expect(server.errors).toEqual([new Error('return failed')]);
+  });
+
+  test('[GQL-29] a stream that it wraps is read on, and given back by the wrapper alone', async () => {
+    const { schema, sources } = createTestSchema();
+    const peer = serveGraphql({
+      schema,
+      async *onOperation(_: unknown, __: unknown, ___: unknown, ____: unknown, stream: unknown) {
+        for await (const each of stream as AsyncIterable<ExecutionResult>)
+          yield { ...each, extensions: { wrapped: 1 } };
+      },
+    } as GraphqlOptions).connect();
+    peer.subscribe('1', 'subscription { manual }');
+    await peer.take();
+    expect(sources.map(({ returned }) => returned)).toEqual([0]);
+    for (const manual of ['a', 'b']) {
+      sources[0]?.push({ manual });
+      expect(await peer.results('1')).toEqual([{ data: { manual }, extensions: { wrapped: 1 } }]);
+    }
+    peer.complete('1');
+    sources[0]?.push({ manual: 'late' });
+    expect(await peer.take()).toEqual([]);
+    expect(sources.map(({ returned }) => returned)).toEqual([1]);
+  });
+
   test('[GQL-21] may turn one result into many, and many into one', async () => {
     const peer = serveGraphql({
       schema: createTestSchema().schema,
