@@ -192,26 +192,39 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
   readonly jsonMessageReplacer?: JSONMessageReplacer | undefined;
 }
 
-const functions = [
-  'parse',
-  'validate',
-  'execute',
-  'subscribe',
-  'compile',
-  'share',
-  'onConnect',
-  'onDisconnect',
-  'onClose',
-  'onPing',
-  'onPong',
-  'onSubscribe',
-  'onOperation',
-  'onNext',
-  'onError',
-  'onComplete',
-  'jsonMessageReviver',
-  'jsonMessageReplacer',
-] as const satisfies readonly (keyof GraphqlOptions)[];
+const functions = {
+  parse: true,
+  validate: true,
+  execute: true,
+  subscribe: true,
+  compile: true,
+  share: true,
+  onConnect: true,
+  onDisconnect: true,
+  onClose: true,
+  onPing: true,
+  onPong: true,
+  onSubscribe: true,
+  onOperation: true,
+  onNext: true,
+  onError: true,
+  onComplete: true,
+  jsonMessageReviver: true,
+  jsonMessageReplacer: true,
+} as const;
+
+/** Every option of `graphql()`. */
+export const optionNames = {
+  schema: true,
+  context: true,
+  roots: true,
+  validationRules: true,
+  limits: true,
+  connectionInitWaitTimeout: true,
+  slowSubscriber: true,
+  isProd: true,
+  ...functions,
+} as const satisfies Record<keyof GraphqlOptions, true>;
 
 /** Throws a `TypeError` that names the option when one is wrong. */
 export function checkOptions(options: GraphqlOptions<never, never>): void {
@@ -219,7 +232,7 @@ export function checkOptions(options: GraphqlOptions<never, never>): void {
     throw new TypeError('graphql() needs options: { schema } or { onSubscribe }');
   }
   const { schema, validationRules, slowSubscriber = 'disconnect', connectionInitWaitTimeout: timeout = 0 } = options;
-  for (const name of functions) {
+  for (const name of Object.keys(functions) as (keyof typeof functions)[]) {
     const hook = options[name];
     if (hook !== undefined && typeof hook !== 'function') {
       throw new TypeError(`${name} must be a function; got ${typeof hook}`);

@@ -1,9 +1,10 @@
+import { checkNames } from '../core/options.ts';
 import type { Connection, Session, Subprotocol } from '../core/subprotocol.ts';
-import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from './codec.ts';
+import { GRAPHQL_TRANSPORT_WS_PROTOCOL, isObject } from './codec.ts';
 import { createEngine } from './engine.ts';
 import { graphqlFaults } from './faults.ts';
 import { ConnectionHost } from './host.ts';
-import type { ConnectionParams, GraphqlOptions } from './options.ts';
+import { type ConnectionParams, type GraphqlOptions, optionNames } from './options.ts';
 
 /**
  * GraphQL over WebSocket (graphql-transport-ws) on a server, to be mounted on an endpoint.
@@ -16,6 +17,8 @@ import type { ConnectionParams, GraphqlOptions } from './options.ts';
 export function graphql<Params = ConnectionParams, Extra = Record<string, unknown>>(
   options: GraphqlOptions<Params, Extra>,
 ): Subprotocol {
+  // Not of those that come by way of `subwire/graphql-ws`: that package passes over what it does not know.
+  if (isObject(options)) checkNames(options, optionNames, 'graphql()');
   const engine = createEngine(options);
   return subprotocol((connection) => new ConnectionHost(connection, engine).session);
 }

@@ -95,6 +95,13 @@ test('makeServer serves any socket', async () => {
   expect(onDisconnect).toHaveBeenCalledWith(expect.anything(), 1000, 'bye');
 });
 
+test('makeServer and useServer pass over options that they do not know, as graphql-ws does', async () => {
+  const options = { schema, keepAlive: 1, path: '/graphql' };
+  expect(() => names.makeServer(options)).not.toThrow();
+  const server = new WebSocketServer({ noServer: true });
+  await names.useServer(options, server).dispose();
+});
+
 test('makeServer: a send that is not done yet holds sources back', async () => {
   const socket = new ForeignSocket();
   const closed = names.makeServer({ schema }).opened(socket, {});

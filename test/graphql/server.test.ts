@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { GraphQLError, parse, versionInfo } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
 import { graphql } from '../../src/graphql/index.ts';
-import type { Context } from '../../src/graphql/options.ts';
+import type { Context, GraphqlOptions } from '../../src/graphql/options.ts';
 import { serveGraphql } from '../support/graphql-peer.ts';
 import { createTestSchema, ManualSource } from '../support/graphql-schema.ts';
 
@@ -644,8 +644,45 @@ describe('options', () => {
     [{ schema: {}, connectionInitWaitTimeout: -1 }, 'connectionInitWaitTimeout must be'],
     [{ schema: {}, limits: { maxOperations: 0 } }, 'limits.maxOperations must be'],
     [{ schema: {}, limits: { maxFun: 1 } }, 'limits.maxFun is not a limit'],
+    [{ schema: {}, onConect: () => false }, 'graphql() has no option "onConect". There are: '],
+    [{ shema: {} }, 'graphql() has no option "shema". There are: '],
   ])('%j throws and says what is wrong', (options, why) => {
     expect(() => graphql(options as never)).toThrow(TypeError);
     expect(() => graphql(options as never)).toThrow(why);
+  });
+
+  test('each that there is may be given, undefined as well', () => {
+    const hook = (): undefined => undefined;
+    const { schema } = createTestSchema();
+    const options: Required<Omit<GraphqlOptions, 'compile'>> = {
+      schema,
+      context: 1,
+      roots: {},
+      parse,
+      validate: hook as never,
+      execute: hook as never,
+      subscribe: hook as never,
+      validationRules: [],
+      limits: {},
+      connectionInitWaitTimeout: 0,
+      share: hook,
+      slowSubscriber: 'latest',
+      isProd: true,
+      onConnect: hook,
+      onDisconnect: hook as never,
+      onClose: hook as never,
+      onPing: hook as never,
+      onPong: hook as never,
+      onSubscribe: hook,
+      onOperation: hook,
+      onNext: hook,
+      onError: hook,
+      onComplete: hook as never,
+      jsonMessageReviver: hook,
+      jsonMessageReplacer: hook,
+    };
+    expect(() => graphql({ ...options, compile: undefined })).not.toThrow();
+    const none = Object.fromEntries(Object.keys(options).map((name) => [name, undefined]));
+    expect(() => graphql({ ...none, schema })).not.toThrow();
   });
 });
