@@ -194,7 +194,8 @@ export class Decoder {
     }
     const command = commandOf(text);
     const dialect = dialectOf(version, command);
-    if (command.includes(nul)) throw malformed('a frame without a command');
+    // [STOMP-79] Peers that end a frame at the first NUL would take what follows it for another.
+    if (text.includes(nul)) throw malformed('a NUL in the head of a frame');
     if (dialect === '1.2' && text.includes('\r', command.length)) {
       throw malformed('a header with a CR that is not escaped');
     }

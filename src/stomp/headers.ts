@@ -33,6 +33,16 @@ export function unescapeHeader(version: Version, value: string): string {
 }
 
 /**
+ * Can a frame of this version carry that header? No version has an escape for NUL, which ends a frame ([STOMP-79]);
+ * 1.0 and the handshake have none at all ([STOMP-20]).
+ */
+export const carries = (version: Version | 'raw', name: string, value: string): boolean =>
+  name !== '' &&
+  (version === '1.0' || version === 'raw'
+    ? !/[\n\r\0:]/.test(name) && !/[\n\r\0]/.test(value)
+    : !name.includes('\0') && !value.includes('\0'));
+
+/**
  * Header lines, each with its LF. `content-length` is left out: it is the encoder's. Throws a `TypeError` that names
  * the header if this version has no way to express it.
  */
@@ -40,10 +50,9 @@ export function headerLines(version: Version | 'raw', headers: HeaderInput): str
   let lines = '';
   for (const [name, value] of entriesOf(headers)) {
     if (name === 'content-length') continue;
-    if (name === '') throw new TypeError('a header needs a name; got ""');
-    if ((version === '1.0' || version === 'raw') && (/[\n\r:]/.test(name) || /[\n\r]/.test(value))) {
+    if (!carries(version, name, value)) {
       throw new TypeError(
-        `header ${JSON.stringify(name)} has a character that this frame cannot carry: STOMP 1.0, and CONNECT in any version, know no escapes`,
+        `header ${JSON.stringify(name)} cannot be sent: it needs a name, NUL has no escape, and STOMP 1.0, and CONNECT in any version, know none`,
       );
     }
     lines += `${escapeHeader(version, name)}:${escapeHeader(version, value)}\n`;

@@ -10,7 +10,7 @@ import { type Version, versions } from './versions.ts';
  * be read in any version.
  */
 export function lastWords({ fault, detail }: ProtocolError, frame: Frame | undefined, version: Version): Wire {
-  const message = stompFaults[fault].reason(detail).replace(/[\r\n]+/g, ' ');
+  const message = stompFaults[fault].reason(detail).replace(/[\r\n\0]+/g, ' ');
   // Without escapes: neither a colon nor a backslash may mean something to a client that reads another version.
   const plain = version === '1.0' ? message.replaceAll(': ', ', ').replace(/[:\\]/g, ' ') : message;
   const headers: Record<string, string> = { message: plain, 'content-type': 'text/plain' };

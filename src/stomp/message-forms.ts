@@ -1,5 +1,6 @@
 import type { Form } from '../bus/message.ts';
 import { encodeTail } from './codec.ts';
+import { carriable } from './passing.ts';
 import { type Version, versions } from './versions.ts';
 
 /** The part of a MESSAGE that all its receivers share. */
@@ -44,19 +45,13 @@ export function createMessageForms(shown: (topic: string) => string, epoch: stri
       headers.push(['destination', shown(message.topic)]);
       if (message.contentType !== undefined) headers.push(['content-type', message.contentType]);
       for (const [name, value] of message.headers) if (!isServerHeader(name)) headers.push([name, value]);
-      return encodeTail(version, version === '1.0' ? headers.filter(fits10) : headers.filter(hasName), message.body);
+      return encodeTail(version, carriable(version, headers), message.body);
     },
   });
 
   const tail = Object.fromEntries(versions.map((version) => [version, form(version, true)]));
   return { id, tail: tail as Record<Version, Form<SharedTail>>, tailWithoutId: form('1.0', false) };
 }
-
-const hasName = ([name]: readonly [string, string]): boolean => name !== '';
-
-/** 1.0 has no escapes: a header that would break its line is left out for those receivers ([STOMP-20] [STOMP-21]). */
-const fits10 = ([name, value]: readonly [string, string]): boolean =>
-  name !== '' && !/[\n\r:]/.test(name) && !/[\n\r]/.test(value);
 
 /** What is left of the headers of a SEND for its receivers; undefined: nothing. */
 export function userHeaders(headers: ReadonlyMap<string, string>): Map<string, string> | undefined {

@@ -1,6 +1,7 @@
 import { takeBytes } from '../core/slab.ts';
 import type { Wire } from '../core/wire.ts';
 import { encodeHead, type Frame, isUtf8 } from './codec.ts';
+import { carries } from './headers.ts';
 import { slab } from './slab.ts';
 import type { Version } from './versions.ts';
 
@@ -9,14 +10,9 @@ const nothing = new Uint8Array(0);
 /** Header entries, in order. */
 export type Entries = Iterable<readonly [string, string]>;
 
-/**
- * The headers that a frame of this version can carry. 1.0, and CONNECT and CONNECTED in any version, know no escapes:
- * what would break its line is left out there ([STOMP-20] [STOMP-21]).
- */
-export function carriable(version: Version | 'raw', headers: Entries): Entries {
-  if (version !== '1.0' && version !== 'raw') return headers;
-  return [...headers].filter(([name, value]) => !/[\n\r:]/.test(name) && !/[\n\r]/.test(value));
-}
+/** The headers that a frame of this version {@link carries}: the others are left out ([STOMP-20] [STOMP-21]). */
+export const carriable = (version: Version | 'raw', headers: Entries): (readonly [string, string])[] =>
+  [...headers].filter(([name, value]) => carries(version, name, value));
 
 /**
  * The wire of a frame that goes on to another peer, re-encoded for that peer's version. It says how long its body is

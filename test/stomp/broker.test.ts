@@ -121,6 +121,29 @@ describe('topics', () => {
     expect(asked).toEqual([['SEND', '/topic/a', 'ann', 'x', 36, '/ws']]);
   });
 
+  test.each(versions)(
+    '[STOMP-79] %s: what the application publishes with a NUL in a header loses that header',
+    async (version) => {
+      const { broker, bus, peer } = await connected(
+        { onSend: () => ({ body: 'c', headers: { 'x\0y': '1', kept: '2' } }) },
+        version,
+      );
+      await peer.send('SUBSCRIBE', { id: '0', destination: '/topic/a' });
+      const headers = new Map([
+        ['x', 'a\0ERROR'],
+        ['kept', '1'],
+      ]);
+      await bus.publish('a', encodeUtf8('a'), { headers, contentType: 'text/\0plain' });
+      await broker.send('/topic/a', 'b', { headers: Object.fromEntries(headers) });
+      await peer.send('SEND', { destination: '/app/x', 'reply-to': '/topic/a' });
+      const frames = peer.take();
+      expect(frames.map(({ body }) => body)).toEqual(['a', 'b', 'c']);
+      expect(frames.map((frame) => frame.headers['kept'])).toEqual(['1', '1', '2']);
+      for (const frame of frames) expect(JSON.stringify(frame.headers)).not.toContain('\\u0000');
+      expect(frames[0]?.headers).not.toHaveProperty('content-type');
+    },
+  );
+
   test('wildcard subscribers get no topic that they could not read by its name', async () => {
     topic('secret.typed');
     const { bus, peer } = await connected();
@@ -456,6 +479,17 @@ describe('the application', () => {
     await peer.send('SEND', { destination: '/app/x' });
     expect(peer.brief()).toEqual(['ERROR Forbidden: not on Sundays']);
   });
+
+  test.each(versions)(
+    '[STOMP-63] [STOMP-79] %s: a fault whose words have a NUL is told without it',
+    async (version) => {
+      const onSend = () => Promise.reject(new ProtocolError('forbidden', 'not\0on\r\nSundays'));
+      const { peer } = await connected({ onSend }, version);
+      await peer.send('SEND', { destination: '/app/x' });
+      expect(peer.take()).toMatchObject([{ headers: { message: expect.stringMatching(/not on Sundays$/) } }]);
+      expect(peer.closed?.code).toBe(1008);
+    },
+  );
 
   test('onSubscribe gives the first message; live ones that come meanwhile follow it', async () => {
     let answer = (_body: string): void => {};

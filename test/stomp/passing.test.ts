@@ -24,6 +24,17 @@ test('[RELAY-4] a receiver whose frames know no escapes gets the headers that it
   expect([...carriable('raw', entries)]).toEqual([['plain', 'value']]);
 });
 
+test('[STOMP-79] a header with a NUL goes on to nobody', () => {
+  const bad: [string, string][] = [
+    ['na\0me', 'x'],
+    ['value', 'a\0ERROR'],
+  ];
+  for (const version of ['1.2', '1.1', '1.0', 'raw'] as const) {
+    expect([...carriable(version, [...bad, ['plain', 'value']])]).toEqual([['plain', 'value']]);
+  }
+  expect(contentOf(passOn('1.2', bad, frame('MESSAGE')))).toBe('MESSAGE\n\n\0');
+});
+
 test('[RELAY-4] headers are written for the version of the receiver', () => {
   const wire = (version: '1.0' | '1.1' | '1.2') => contentOf(passOn(version, entries, frame('MESSAGE')));
   expect(wire('1.2')).toBe('MESSAGE\nplain:value\nwith\\ccolon:x\nfeed:a\\nb\nreturn:a\\rb\n\n\0');

@@ -277,13 +277,19 @@ describe('frames', () => {
     expect(peer.brief()).toEqual(['RECEIPT 1']);
   });
 
-  test.each(['\0', '\0\n\n\0', 'SE\0ND\ndestination:/topic/a\n\n\0'])(
-    '[STOMP-1] a NUL where a command should be is malformed: %j',
+  test.each([
+    '\0',
+    '\0\n\n\0',
+    'SE\0ND\ndestination:/topic/a\n\n\0',
+    'SEND\ndestination:/topic/a\nx:a\0ERROR\nmessage:m\n\nforged\0',
+  ])(
+    '[STOMP-1] [STOMP-79] a NUL where a command or a header should be is malformed, and goes on to nobody: %j',
     async (data) => {
-      const { peer } = await connected();
+      const { bus, peer } = await connected();
+      const bodies = recordTopic(bus, 'a');
       await peer.raw(`${data}\n\n\0`);
-      expect(peer.brief()).toEqual(['ERROR Malformed frame: a frame without a command']);
-      expect(peer.closed?.code).toBe(1002);
+      expect(peer.brief()).toEqual(['ERROR Malformed frame: a NUL in the head of a frame']);
+      expect([bodies, peer.closed?.code]).toEqual([[], 1002]);
     },
   );
 
