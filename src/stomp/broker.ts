@@ -192,8 +192,10 @@ export class Broker {
         `no destination "${subscription.destination}" here: nobody answers a SUBSCRIBE to it`,
       );
     }
-    const first = onSubscribe?.(requestOf(client, subscription.destination, headers));
-    if (onSubscribe) subscription.waitForStart();
+    const first = onSubscribe && Promise.resolve(onSubscribe(requestOf(client, subscription.destination, headers)));
+    // It may reject before the bus delivers, when nobody waits for it yet.
+    first?.catch(() => {});
+    if (first) subscription.waitForStart();
     const begin = async (): Promise<void> => {
       const reply = await first;
       subscription.start(reply ? this.#replyMessage(subscription.destination, reply) : undefined);
@@ -201,13 +203,13 @@ export class Broker {
     if (route.kind === 'application') return begin();
     if (route.kind === 'queue') {
       const attach = (): void => subscription.attachQueue(this.queues.of(route.name));
-      if (onSubscribe) return begin().then(attach);
+      if (first) return begin().then(attach);
       attach();
       return Promise.resolve();
     }
     const listener = route.pattern ? this.#guard(client, subscription, headers) : subscription;
     const active = this.listen(subscription, route.topic, listener);
-    return onSubscribe ? active.then(begin) : active;
+    return first ? active.then(begin) : active;
   }
 
   /** Let a subscription hear a topic of the bus. Resolves when messages are certain to come. */

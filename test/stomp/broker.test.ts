@@ -4,6 +4,7 @@ import { topic } from '../../src/bus/topic.ts';
 import { ProtocolError } from '../../src/core/fault.ts';
 import { encodeUtf8 } from '../../src/core/wire.ts';
 import { type Version, versions } from '../../src/stomp/versions.ts';
+import { createGate } from '../support/gate.ts';
 import { createStompDesk, type StompDeskOptions } from '../support/stomp-desk.ts';
 
 async function connected(options: StompDeskOptions = {}, version: Version = '1.2') {
@@ -505,6 +506,32 @@ describe('the application', () => {
     answer('state');
     await peer.raw('\n');
     expect(peer.take().map(({ body, command }) => body || command)).toEqual(['state', 'live', 'RECEIPT']);
+  });
+
+  test('[CONN-25] onSubscribe that fails before the bus delivers, or while it never does, harms nobody else', async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    try {
+      for (const works of [true, false]) {
+        const gate = createGate();
+        const active = gate.opened.then(() => (works ? undefined : Promise.reject(new Error('no broker'))));
+        const bus: Bus = { ...createBus(), listen: () => ({ active, stop() {} }) };
+        const onSubscribe = () => Promise.reject(new Error('database is down'));
+        const { clock, peer } = await connected({ bus, onSubscribe });
+        await peer.send('SUBSCRIBE', { id: '0', destination: '/topic/a', receipt: '1' });
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        expect([unhandled, peer.take()]).toEqual([[], []]);
+        gate.open();
+        await clock.settle();
+        expect(peer.take()).toMatchObject([{ command: 'ERROR', headers: { 'receipt-id': '1' } }]);
+        expect(peer.closed?.code).toBe(works ? 1011 : 1013);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', note);
+    }
   });
 
   test('onSubscribe answers application destinations, and queues start behind it', async () => {
