@@ -32,7 +32,7 @@ export interface AuthorizeRequest extends StompRequest {
   readonly command: 'SEND' | 'SUBSCRIBE';
 }
 
-/** `true` allows, also what a typed topic would refuse; `false` refuses; `undefined` leaves it to the typed topic. */
+/** `true` allows, also what a typed topic would refuse; `undefined` leaves it to the typed topic; all else refuses. */
 export type Verdict = boolean | undefined;
 
 /** A SEND to an application destination. */
@@ -126,8 +126,10 @@ export class Broker {
     const { authorize } = this.#parts;
     if (!authorize) return permittedByTopic(command, route);
     const verdict = authorize({ ...requestOf(client, destination, headers), command });
-    if (isPromise(verdict)) return Promise.resolve(verdict).then((given) => given ?? permittedByTopic(command, route));
-    return verdict ?? permittedByTopic(command, route);
+    // Only `true` lets in: `{ allowed: false }` does not ([STOMP-80]).
+    const decide = (given: unknown): boolean =>
+      given === undefined ? permittedByTopic(command, route) : given === true;
+    return isPromise(verdict) ? Promise.resolve(verdict).then(decide) : decide(verdict);
   }
 
   /** What a SEND is going to do. Throws a {@link ProtocolError} if its destination is no good. */

@@ -21,8 +21,11 @@ export interface StompBrokerOptions extends BrokerHooks {
   readonly heartbeat?: { readonly [Name in keyof HeartBeat]?: number | undefined } | undefined;
   /** Where each kind of destination begins. */
   readonly prefixes?: { readonly [Name in keyof Prefixes]?: string | undefined } | undefined;
-  /** Virtual hosts that a client may name in CONNECT, or who decides. Default: every name is one of ours. */
-  readonly hosts?: readonly string[] | ((host: string) => boolean) | undefined;
+  /**
+   * Virtual hosts that a client may name in CONNECT, or who decides: anything but `true` refuses. Default: every name
+   * is one of ours.
+   */
+  readonly hosts?: readonly string[] | ((host: string) => boolean | Promise<boolean>) | undefined;
   /** What happens to messages of topics while a subscriber reads too slowly. Default `disconnect`. */
   readonly slow?: SlowPolicy | undefined;
   /** Where messages go that were put back too often. Default `/queue/dead-letter`. */
@@ -91,7 +94,7 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
     deadLetter,
     epoch: crypto.randomUUID().slice(0, 8),
   });
-  const knowsHost = (host: string): boolean =>
+  const knowsHost = (host: string): boolean | Promise<boolean> =>
     hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host));
   const sessionOptions = { broker, server, heartbeat: { outgoing, incoming }, slow, knowsHost };
 

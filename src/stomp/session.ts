@@ -22,7 +22,7 @@ export interface SessionOptions {
   readonly heartbeat: HeartBeat;
   readonly slow: SlowPolicy;
   /** Is a client that names this virtual host let in ([STOMP-29])? */
-  readonly knowsHost: (host: string) => boolean;
+  readonly knowsHost: (host: string) => boolean | Promise<boolean>;
 }
 
 /**
@@ -69,10 +69,13 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
     const { session } = this;
     const { knowsHost, server } = this.#options;
     const host = headers.get('host');
-    if (host !== undefined && !knowsHost(host)) {
-      throw new ProtocolError('unauthorized', `no virtual host "${shorten(host)}" here`);
-    }
-    this.connected(Object.entries({ session, server }));
+    this.expectOutcome();
+    this.connection.resume(host === undefined || knowsHost(host), (known) => {
+      this.outcomeCame();
+      // [STOMP-80]
+      if (known !== true) throw new ProtocolError('unauthorized', `no virtual host "${shorten(String(host))}" here`);
+      this.connected(Object.entries({ session, server }));
+    });
   }
 
   // ── frames ─────────────────────────────────────────────────────────────────────────────────────────────────────

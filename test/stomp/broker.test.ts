@@ -106,6 +106,24 @@ describe('topics', () => {
     expect(peer.closed?.code).toBe(1008);
   });
 
+  test.each([[{ allowed: false }], ['false'], [1], [null]])(
+    '[STOMP-80] authorize that answers %j, which is not true, lets nobody in',
+    async (answer) => {
+      topic('typed-truthy.open', { stomp: 'readwrite' });
+      for (const verdict of [answer, Promise.resolve(answer)]) {
+        const wild = (destination: string): unknown => (destination.includes('*') ? true : verdict);
+        const { bus, open } = createStompDesk({ authorize: ({ destination }) => wild(destination) as boolean });
+        const peer = await open().connect();
+        await peer.send('SUBSCRIBE', { id: '0', destination: '/topic/typed-truthy.*' });
+        await bus.publish('typed-truthy.open', encodeUtf8('{}'));
+        await peer.raw('\n');
+        expect(peer.take()).toEqual([]);
+        await peer.send('SEND', { destination: '/topic/typed-truthy.open' });
+        expect(peer.closed?.code).toBe(1008);
+      }
+    },
+  );
+
   test('authorize is told who asks for what, and may answer with any thenable', async () => {
     const asked: unknown[] = [];
     const { open } = createStompDesk({

@@ -93,6 +93,38 @@ describe('connecting', () => {
       .connect('1.2', { host: 'mine' });
   });
 
+  test('[STOMP-29] [STOMP-80] who decides on virtual hosts may take time, and lets in by nothing but true', async () => {
+    for (const answer of [false, 'yes', {}, undefined]) {
+      for (const known of [answer, Promise.resolve(answer)]) {
+        const peer = createStompDesk({ hosts: () => known as boolean }).open();
+        await peer.send('CONNECT', { 'accept-version': '1.2', host: 'there' });
+        expect(peer.brief()).toEqual(['ERROR Unauthorized, no virtual host "there" here']);
+      }
+    }
+    const gate = createGate();
+    const desk = createStompDesk({ hosts: (host) => gate.opened.then(() => host === 'mine') });
+    const peer = await desk
+      .open()
+      .raw('CONNECT\naccept-version:1.2\nhost:mine\n\n\0SEND\ndestination:/topic/a\nreceipt:1\n\nx\0');
+    expect(peer.take()).toEqual([]);
+    gate.open();
+    await desk.clock.settle();
+    expect(peer.take().map(({ command }) => command)).toEqual(['CONNECTED', 'RECEIPT']);
+  });
+
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('down');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('down'))],
+  ] as const)('[STOMP-29] who decides on virtual hosts and %s is our fault: 1011, reported', async (_, hosts) => {
+    const peer = await createStompDesk({ hosts }).open().send('CONNECT', { 'accept-version': '1.2', host: 'a' });
+    expect([peer.closed?.code, peer.reported.length]).toEqual([1011, 1]);
+  });
+
   test('[STOMP-30] a login that is refused: ERROR, then 1008; what follows in the same chunk is not looked at', async () => {
     const desk = createStompDesk({
       authenticate: async ({ login, passcode }) => login === 'a' && passcode === 'b' && {},
@@ -853,6 +885,7 @@ describe('receipts and the end', () => {
 
   test.each([
     ['authenticate', { authenticate: () => new Promise<never>(() => {}) }],
+    ['hosts', { hosts: () => new Promise<never>(() => {}) }],
     ['authorize', { authorize: () => new Promise<never>(() => {}) }],
     ['onSend before DISCONNECT', { onSend: () => new Promise<never>(() => {}) }],
     ['onSend of as many as may be pending', { onSend: () => new Promise<never>(() => {}), limits: { maxPending: 1 } }],
