@@ -1,6 +1,7 @@
 import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { LimitValues } from '../core/limits.ts';
+import { isPromise } from '../core/outcome.ts';
 import type { Connection, Session } from '../core/subprotocol.ts';
 import {
   Decoder,
@@ -206,7 +207,7 @@ export abstract class FrontSession implements Session {
 
   /** Go on with an outcome; the frames that follow wait for it, and what fails is the fault of this frame. */
   protected settle<T>(frame: Frame, outcome: T | Promise<T>, then: (value: T) => void): void {
-    if (!(outcome instanceof Promise)) return then(outcome);
+    if (!isPromise(outcome)) return then(outcome);
     this.hold();
     this.expectOutcome(frame);
     this.connection.resume(

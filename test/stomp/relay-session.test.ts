@@ -225,6 +225,16 @@ test('[RELAY-17] frames behind one that is being decided on wait; anything but t
   expect(broker.heard()).toEqual(['DISCONNECT\n\n\0']);
 });
 
+test.each([true, false])('[RELAY-17] authorize may answer with any thenable: %s', async (verdict) => {
+  // biome-ignore lint/suspicious/noThenProperty: that is what a query builder looks like
+  const answer = { then: (resolve: (given: boolean) => void) => resolve(verdict) } as unknown as Promise<boolean>;
+  const { scene: made, client, broker } = scene({ authorize: () => answer });
+  client.say('SEND\ndestination:/a\n\nx\0');
+  await made.clock.settle();
+  expect(broker.heard()).toEqual([verdict ? 'SEND\ndestination:/a\n\nx\0' : 'DISCONNECT\n\n\0']);
+  expect(client.socket.closing?.code).toBe(verdict ? undefined : 1008);
+});
+
 test('[RELAY-17] an authorize that fails ends the connection as our own fault, with the receipt of the frame', async () => {
   const { scene: made, client } = scene({ authorize: () => Promise.reject(new Error('database')) });
   client.say('SEND\ndestination:/queue/a\nreceipt:r\n\n1\0');
