@@ -223,8 +223,9 @@ export class Broker {
 
   /** A wildcard subscriber sees no topic that it could not have subscribed to by its name. */
   #guard(client: BrokerClient, subscription: Subscription, headers: Headers): Listener {
-    // What the application said per topic; messages wait while it thinks.
-    const known = new Map<string, boolean | Message[]>();
+    // What the application said per topic, and the messages that wait while it thinks.
+    const known = new Map<string, boolean>();
+    const awaited = new Map<string, Message[]>();
     const { destinations, limits } = this;
     let undecided = 0;
     const wait = (waiting: Message[], message: Message): void => {
@@ -232,29 +233,44 @@ export class Broker {
       if (++undecided > limits.maxBacklog)
         client.connection.close('tooSlow', `authorize has not decided on ${message.topic}`);
     };
-    const ask = (message: Message): void => {
-      const { topic } = message;
-      const route: Route = { kind: 'topic', topic, pattern: false, open: true };
-      const verdict = this.permits(client, 'SUBSCRIBE', destinations.shown(topic), route, headers);
+    const remember = (topic: string, permitted: boolean): void => {
       // Publishers choose the names of topics: what is remembered of them has an end.
       if (known.size >= limits.maxBacklog) known.clear();
-      if (!(verdict instanceof Promise)) {
-        known.set(topic, verdict);
+      known.set(topic, permitted);
+    };
+    const permits = (topic: string): boolean | Promise<boolean> => {
+      const route: Route = { kind: 'topic', topic, pattern: false, open: true };
+      try {
+        return this.permits(client, 'SUBSCRIBE', destinations.shown(topic), route, headers);
+      } catch (error) {
+        // A hook that throws at once is treated as one that rejects: the publisher has nothing to do with it.
+        return Promise.reject(error);
+      }
+    };
+    const ask = (message: Message): void => {
+      const { topic } = message;
+      const verdict = permits(topic);
+      if (!isPromise(verdict)) {
+        remember(topic, verdict);
         if (verdict) subscription.receive(message);
         return;
       }
       const waiting: Message[] = [];
-      known.set(topic, waiting);
+      awaited.set(topic, waiting);
       wait(waiting, message);
-      const decide = (permitted: boolean): void => {
-        undecided -= waiting.length;
-        known.set(topic, permitted);
-        if (permitted) for (const each of waiting) subscription.receive(each);
-      };
-      client.connection.resume(verdict, decide, (error) => {
-        decide(false);
-        client.connection.report(error);
-      });
+      client.connection.resume(
+        verdict,
+        (permitted) => {
+          undecided -= waiting.length;
+          awaited.delete(topic);
+          remember(topic, permitted);
+          if (permitted) for (const each of waiting) subscription.receive(each);
+        },
+        (error) => {
+          if (!subscription.stopped) throw error;
+          client.connection.report(error);
+        },
+      );
     };
     return (message) => {
       const { topic } = message;
@@ -263,10 +279,12 @@ export class Broker {
         if (mayRead(topic)) subscription.receive(message);
         return;
       }
-      const verdict = known.get(topic);
-      if (verdict === true) subscription.receive(message);
-      else if (verdict === undefined) ask(message);
-      else if (verdict !== false) wait(verdict, message);
+      const permitted = known.get(topic);
+      if (permitted) return subscription.receive(message);
+      if (permitted === false) return;
+      const waiting = awaited.get(topic);
+      if (waiting) wait(waiting, message);
+      else ask(message);
     };
   }
 

@@ -104,6 +104,10 @@ export class Subscription implements Consumer {
     this.#waitsForStart = true;
   }
 
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   start(first: Message | undefined): void {
     if (this.#stopped) return;
     this.#waitsForStart = false;
