@@ -26,6 +26,8 @@ export class Transactions {
   readonly #open = new Map<string, Transaction>();
   // Of all of them.
   #bytes = 0;
+  // What is committed as soon as that which leaves the broker has left: one at a time, since the next frames wait.
+  #committing: readonly Step[] | undefined;
 
   constructor(client: BrokerClient, broker: Broker) {
     this.#client = client;
@@ -83,14 +85,20 @@ export class Transactions {
 
   async #commitBehind(leaving: readonly Outgoing[], steps: readonly Step[]): Promise<void> {
     const kept = steps.filter((step) => step.kind === 'settle' || step.message.route.kind === 'queue');
+    this.#committing = steps;
     try {
-      for (const message of leaving) await this.#broker.send(this.#client, message);
+      for (const message of leaving) {
+        await this.#broker.send(this.#client, message);
+        // The client was told that it failed, by ERROR: nothing more of it happens ([STOMP-64]).
+        if (this.#committing !== steps) return;
+      }
       // Others may have filled the queues meanwhile.
       this.#broker.check(kept.flatMap((step) => (step.kind === 'send' ? step.message : [])));
     } catch (error) {
-      undo(steps);
+      this.#abandon();
       throw error;
     }
+    this.#committing = undefined;
     this.#carryOut(kept);
   }
 
@@ -104,8 +112,16 @@ export class Transactions {
     undo(this.#close(id).steps);
   }
 
+  /** The end of the connection: also of what is being committed, whenever the application or the bus answers. */
   abortAll(): void {
+    this.#abandon();
     for (const id of [...this.#open.keys()]) this.abort(id);
+  }
+
+  #abandon(): void {
+    const steps = this.#committing ?? [];
+    this.#committing = undefined;
+    undo(steps);
   }
 
   #close(id: string): Transaction {

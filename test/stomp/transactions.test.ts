@@ -89,6 +89,49 @@ describe('[STOMP-58] a COMMIT, where the bus or the application fails', () => {
     expect(broker.stats().queued).toBe(0);
   });
 
+  test.each(['later', 'never', 'with an error'])(
+    '[STOMP-53] [STOMP-59] [STOMP-64] an application that answers after hookTimeout, %s: nothing is acknowledged or queued',
+    async (answers) => {
+      const gate = createGate();
+      const late = gate.opened.then(() => (answers === 'later' ? undefined : Promise.reject(new Error('late'))));
+      const asked: string[] = [];
+      const { broker, clock, open, peer } = await commit(
+        {
+          connection: { pingInterval: Number.POSITIVE_INFINITY },
+          limits: { hookTimeout: 300 },
+          onSend: ({ destination }) => (asked.push(destination) === 1 ? late : undefined),
+        },
+        '/app/x',
+        '/app/y',
+      );
+      clock.advance(310);
+      expect(peer.take()).toMatchObject([{ command: 'ERROR', headers: { 'receipt-id': 'c' } }]);
+      // What was claimed is there for others at once, whatever the hook does.
+      const heir = await open().connect();
+      await heir.send('SUBSCRIBE', { id: '0', destination: '/queue/in', ack: 'client' });
+      expect(heir.take()).toMatchObject([{ body: 'in', headers: { redelivered: 'true' } }]);
+      if (answers !== 'never') gate.open();
+      await clock.settle();
+      await heir.send('SUBSCRIBE', { id: '1', destination: '/queue/out' });
+      expect([heir.take(), broker.stats().queued, asked]).toEqual([[], 1, ['/app/x']]);
+    },
+  );
+
+  test('[STOMP-59] [STOMP-77] a client that is gone, and an application that does not answer: nothing is done', async () => {
+    const gate = createGate();
+    const { broker, clock, peer, open } = await commit(
+      { limits: { hookTimeout: 300 }, connection: { pingInterval: 1e6 }, onSend: () => gate.opened },
+      '/app/x',
+    );
+    peer.socket.hangUp();
+    clock.advance(310);
+    gate.open();
+    await clock.settle();
+    const heir = await open().connect();
+    for (const name of ['in', 'out']) await heir.send('SUBSCRIBE', { id: name, destination: `/queue/${name}` });
+    expect([heir.brief(), broker.stats().queued]).toEqual([['MESSAGE in'], 0]);
+  });
+
   test('and where none fails: all of it, in order, before what follows; a drain waits for it', async () => {
     const gate = createGate();
     const bus = createBus();
