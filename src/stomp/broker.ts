@@ -5,9 +5,9 @@ import { declaredTopic } from '../bus/topic.ts';
 import { ProtocolError } from '../core/fault.ts';
 import { isPromise } from '../core/outcome.ts';
 import type { Handshake, Principal } from '../core/subprotocol.ts';
-import { decodeUtf8, encodeUtf8 } from '../core/wire.ts';
+import { decodeUtf8, detached, encodeUtf8 } from '../core/wire.ts';
 import { textLength } from './allowance.ts';
-import type { Headers } from './codec.ts';
+import type { Frame, Headers } from './codec.ts';
 import { type Destinations, isPrivateTopic, isReplyTo, literalTopic, type Owner, type Route } from './destinations.ts';
 import { shorten } from './frame-fields.ts';
 import { createMessageForms, type MessageForms, userHeaders } from './message-forms.ts';
@@ -133,24 +133,21 @@ export class Broker {
   }
 
   /** What a SEND is going to do. Throws a {@link ProtocolError} if its destination is no good. */
-  prepare(destination: string, headers: Headers, body: Uint8Array, replyTo: string | undefined): Outgoing {
-    const kept = userHeaders(headers);
+  prepare({ headers, headLength = 0, body }: Frame, destination: string, replyTo: string | undefined): Outgoing {
+    let kept = userHeaders(headers);
+    if (replyTo !== undefined) kept?.set('reply-to', replyTo);
+    let contentType = headers.get('content-type');
     // A piece of text keeps the whole alive that it was cut from.
-    const text = textLength(headers) > 2 * textLength(kept ?? noHeaders) + 1_024 ? copied : same;
-    const route = this.destinations.toSend(text(destination));
+    if (headLength > 1_024 && headLength > 2 * textLength(kept ?? noHeaders) + 1_024) {
+      destination = detached(destination);
+      contentType = contentType && detached(contentType);
+      kept = kept && detachedHeaders(kept);
+    }
+    const route = this.destinations.toSend(destination);
     if (route.kind === 'application' && !this.#parts.onSend) {
       throw new ProtocolError('forbidden', `no destination "${destination}" here: nobody answers a SEND to it`);
     }
-    if (kept && text === copied) for (const [name, value] of kept) kept.set(name, text(value));
-    if (replyTo !== undefined) kept?.set('reply-to', replyTo);
-    const contentType = headers.get('content-type');
-    return {
-      destination: text(destination),
-      route,
-      body: owned(body),
-      contentType: contentType === undefined ? undefined : text(contentType),
-      headers: kept,
-    };
+    return { destination, route, body: owned(body), contentType, headers: kept };
   }
 
   /** Throws a {@link ProtocolError} if it is known beforehand that not all of these can be carried out. */
@@ -222,7 +219,8 @@ export class Broker {
   }
 
   /** A wildcard subscriber sees no topic that it could not have subscribed to by its name. */
-  #guard(client: BrokerClient, subscription: Subscription, headers: Headers): Listener {
+  #guard(client: BrokerClient, subscription: Subscription, shown: Headers): Listener {
+    const headers = this.#parts.authorize ? detachedHeaders(shown) : noHeaders;
     // What the application said per topic, and the messages that wait while it thinks.
     const known = new Map<string, boolean>();
     const awaited = new Map<string, Message[]>();
@@ -360,8 +358,9 @@ function unavailable(cause: unknown): never {
 const owned = (body: Uint8Array): Uint8Array =>
   body.buffer.byteLength > 2 * body.length + 1_024 ? new Uint8Array(body) : body;
 
-const same = (text: string): string => text;
-const copied = (text: string): string => decodeUtf8(encodeUtf8(text));
+/** See {@link detached}. */
+const detachedHeaders = (headers: Headers): Map<string, string> =>
+  new Map(Array.from(headers, ([name, value]) => [detached(name), detached(value)]));
 
 const bytesOf = (body: string | Uint8Array): Uint8Array => (typeof body === 'string' ? encodeUtf8(body) : body);
 const typeOf = ({ body, contentType }: StompReply): string | undefined =>

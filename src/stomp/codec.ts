@@ -17,6 +17,8 @@ export interface Frame {
   readonly body: Uint8Array;
   /** The body, if it came as ASCII text and nobody has asked for its octets. */
   readonly text?: string | undefined;
+  /** Of its command and all header lines, repeated ones too, in characters: what each header that is kept keeps in memory. */
+  readonly headLength?: number | undefined;
 }
 
 /** What a decoder takes before it calls a frame too large ([STOMP-23]). */
@@ -46,13 +48,15 @@ export const endOfLine: Wire = { head: '\n', binary: false };
 class ReadFrame implements Frame {
   readonly command: string;
   readonly headers: Headers;
+  readonly headLength: number;
   /** Of the body, in bytes. Without it the body ends where its NUL is. */
   readonly length: number | undefined;
   content: string | Uint8Array = '';
 
-  constructor(command: string, headers: Headers, length?: number) {
+  constructor(command: string, headers: Headers, headLength: number, length?: number) {
     this.command = command;
     this.headers = headers;
+    this.headLength = headLength;
     this.length = length;
   }
 
@@ -220,11 +224,11 @@ export class Decoder {
     this.#start = this.#lineStart;
     this.#lines = 0;
     const digits = headers.get('content-length');
-    if (digits === undefined) return new ReadFrame(command, headers);
+    if (digits === undefined) return new ReadFrame(command, headers, text.length);
     if (!/^\d+$/.test(digits)) throw malformed('content-length must be a number of octets');
     const length = Number(digits);
     this.#scanned += length;
-    return new ReadFrame(command, headers, length);
+    return new ReadFrame(command, headers, text.length, length);
   }
 
   #readBody(frame: ReadFrame): Frame | undefined {

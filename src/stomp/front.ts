@@ -3,6 +3,7 @@ import { ProtocolError } from '../core/fault.ts';
 import type { LimitValues } from '../core/limits.ts';
 import { isPromise } from '../core/outcome.ts';
 import type { Connection, Session } from '../core/subprotocol.ts';
+import { encodeUtf8 } from '../core/wire.ts';
 import {
   Decoder,
   type DecoderLimits,
@@ -24,6 +25,8 @@ const early = 0.9;
 const tolerance = 2;
 /** The body of a frame before CONNECTED, where none has one: nobody makes us keep more before it said who it is. */
 const strangersBody = 1_024;
+/** Messages that come as text, and are longer, are taken as octets. */
+const longText = 1_024;
 
 export type FrontLimits = LimitValues<typeof stompLimits>;
 
@@ -110,7 +113,8 @@ export abstract class FrontSession implements Session {
   receive(data: string | Uint8Array, now: number): void {
     // [STOMP-66] Nothing may follow DISCONNECT: what does is not looked at.
     if (this.#state === 'leaving') return;
-    this.#decoder.push(data);
+    // A header that is kept keeps all of the text in memory that it was cut from: of octets that is the head alone.
+    this.#decoder.push(typeof data === 'string' && data.length > longText ? encodeUtf8(data) : data);
     this.#pull(now);
   }
 

@@ -52,7 +52,7 @@ export function headerLines(version: Version | 'raw', headers: HeaderInput): str
     if (name === 'content-length') continue;
     if (!carries(version, name, value)) {
       throw new TypeError(
-        `header ${JSON.stringify(name)} cannot be sent: it needs a name, NUL has no escape, and STOMP 1.0, and CONNECT in any version, know none`,
+        `header ${JSON.stringify(name)} cannot be sent: it needs a name, NUL has no escape, and STOMP 1.0 and CONNECT know none`,
       );
     }
     lines += `${escapeHeader(version, name)}:${escapeHeader(version, value)}\n`;

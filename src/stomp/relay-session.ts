@@ -1,6 +1,7 @@
 import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { Connection } from '../core/subprotocol.ts';
+import { detached } from '../core/wire.ts';
 import type { AuthorizeRequest } from './broker.ts';
 import type { Frame, Headers } from './codec.ts';
 import { ackModeOf, echoed, malformed, required, shorten } from './frame-fields.ts';
@@ -99,7 +100,7 @@ export class RelaySession extends FrontSession {
       case 'NACK':
         return this.#acknowledge(frame);
       case 'BEGIN':
-        this.#transactions.begin(required(frame, 'transaction'));
+        this.#transactions.begin(detached(required(frame, 'transaction')));
         return this.#pass(frame, {});
       case 'COMMIT':
       case 'ABORT':
@@ -137,7 +138,8 @@ export class RelaySession extends FrontSession {
     const { maxUnacknowledged } = this.#limits;
     const brokerId = this.#subscriptions.name(id);
     this.#permitted(frame, 'SUBSCRIBE', destination, () => {
-      this.#subscriptions.add(new RelaySubscription(id, brokerId, destination, mode));
+      const named = id === undefined ? undefined : detached(id);
+      this.#subscriptions.add(new RelaySubscription(named, detached(brokerId), detached(destination), mode));
       const changes: Record<string, string> = { id: brokerId };
       if (mode !== 'auto') {
         // [RELAY-8] A cumulative ACK of RabbitMQ reaches other subscriptions: the broker sees each message by itself.

@@ -101,7 +101,7 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
         break;
       case 'BEGIN':
         this.#transactions ??= new Transactions(this, this.#broker);
-        this.#transactions.begin(required(frame, 'transaction'));
+        this.#transactions.begin(detached(required(frame, 'transaction')));
         break;
       case 'ABORT':
         this.#openTransactions(frame).abort(required(frame, 'transaction'));
@@ -115,11 +115,11 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
   // ── SEND ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #sendFrame(frame: Frame): void {
-    const { headers, body } = frame;
+    const { headers } = frame;
     const destination = required(frame, 'destination');
     const transaction = headers.get('transaction');
     const replyTo = this.#replyAddress(headers.get('reply-to'));
-    const message = this.#broker.prepare(destination, headers, body, replyTo);
+    const message = this.#broker.prepare(frame, destination, replyTo);
     if (transaction !== undefined) this.#openTransactions(frame).check(transaction, weightOf(message));
     this.#permitted(frame, 'SEND', destination, message.route, () => {
       if (transaction === undefined) return this.#carryOut(frame, this.#broker.send(this, message));
@@ -134,7 +134,7 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
     const temporary = this.#broker.destinations.temporaryQueue(replyTo, this);
     if (!temporary) return undefined;
     const subscription = this.#subscriptions.addImplicit(replyTo);
-    if (subscription) this.connection.resume(this.#broker.listen(subscription, temporary.topic), () => {});
+    if (subscription) this.connection.resume(this.#broker.listen(subscription, detached(temporary.topic)), () => {});
     return temporary.address;
   }
 

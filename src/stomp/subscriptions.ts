@@ -1,5 +1,6 @@
 import { ProtocolError } from '../core/fault.ts';
 import { SmallMap } from '../core/small-map.ts';
+import { detached } from '../core/wire.ts';
 import type { Frame, Headers } from './codec.ts';
 import { malformed, required } from './frame-fields.ts';
 import type { MessageForms } from './message-forms.ts';
@@ -57,8 +58,9 @@ export class Subscriptions {
   }
 
   /** A reply queue: it has its destination for an id. Undefined: somebody reads that destination already. */
-  addImplicit(destination: string): Subscription | undefined {
-    if (this.#keyOf(destination) !== undefined) return undefined;
+  addImplicit(named: string): Subscription | undefined {
+    if (this.#keyOf(named) !== undefined) return undefined;
+    const destination = detached(named);
     const subscription = this.add({ id: destination, destination, mode: 'auto' });
     this.#implicit ??= new Set();
     this.#implicit.add(destination);
