@@ -77,9 +77,9 @@ export class Queues {
     this.#checkCount(unknown.length);
     try {
       for (const [name, { messages: count, bytes }] of wanted) this.of(name).checkRoom(count, bytes);
-    } catch (error) {
+    } finally {
+      // Whether anything is put there depends on others as well.
       for (const name of unknown) this.#known.get(name)?.release();
-      throw error;
     }
   }
 

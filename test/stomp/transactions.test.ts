@@ -64,6 +64,19 @@ describe('[STOMP-58] a COMMIT, where the bus or the application fails', () => {
     expect([kept, peer.closed?.code]).toEqual([1, 1011]);
   });
 
+  test('an application that throws: the queues that it was looked at for are forgotten', async () => {
+    const { broker, open } = createStompDesk({ onSend: () => Promise.reject(new Error('no')) });
+    for (const name of ['a', 'b']) {
+      const peer = await open().connect();
+      await peer.send('BEGIN', { transaction: 't' });
+      await peer.send('SEND', { destination: `/queue/${name}`, transaction: 't' }, 'x');
+      await peer.send('SEND', { destination: '/app/x', transaction: 't' });
+      await peer.send('COMMIT', { transaction: 't' });
+      expect(peer.closed?.code).toBe(1011);
+    }
+    expect(broker.stats()).toMatchObject({ queues: 0, queued: 0 });
+  });
+
   test('a queue that others fill meanwhile: nothing is acknowledged or queued', async () => {
     const gate = createGate();
     const { broker, clock, peer } = await commit(
