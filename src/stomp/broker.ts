@@ -5,9 +5,9 @@ import { declaredTopic } from '../bus/topic.ts';
 import { ProtocolError } from '../core/fault.ts';
 import { isPromise } from '../core/outcome.ts';
 import type { Handshake, Principal } from '../core/subprotocol.ts';
-import { decodeUtf8, detached, encodeUtf8 } from '../core/wire.ts';
+import { decodeUtf8, detached } from '../core/wire.ts';
 import { textLength } from './allowance.ts';
-import type { Frame, Headers } from './codec.ts';
+import { bytesOf, type Frame, type Headers } from './codec.ts';
 import { type Destinations, isPrivateTopic, isReplyTo, literalTopic, type Owner, type Route } from './destinations.ts';
 import { shorten } from './frame-fields.ts';
 import { createMessageForms, type MessageForms, userHeaders } from './message-forms.ts';
@@ -362,6 +362,6 @@ const owned = (body: Uint8Array): Uint8Array =>
 const detachedHeaders = (headers: Headers): Map<string, string> =>
   new Map(Array.from(headers, ([name, value]) => [detached(name), detached(value)]));
 
-const bytesOf = (body: string | Uint8Array): Uint8Array => (typeof body === 'string' ? encodeUtf8(body) : body);
-const typeOf = ({ body, contentType }: StompReply): string | undefined =>
+/** The MIME type of what an application sends: text is text/plain if it does not say. */
+export const typeOf = ({ body, contentType }: Pick<StompReply, 'body' | 'contentType'>): string | undefined =>
   contentType ?? (typeof body === 'string' ? 'text/plain;charset=utf-8' : undefined);

@@ -251,10 +251,10 @@ export class Decoder {
   }
 }
 
-const malformed = (detail: string): ProtocolError => new ProtocolError('malformed', detail);
+export const malformed = (detail: string): ProtocolError => new ProtocolError('malformed', detail);
 const tooLarge = (detail: string): ProtocolError => new ProtocolError('tooLarge', detail);
 
-const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === 'string' ? encodeUtf8(data) : data);
+export const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === 'string' ? encodeUtf8(data) : data);
 
 function textOf(block: string | Uint8Array): string {
   try {

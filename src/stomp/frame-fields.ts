@@ -1,9 +1,7 @@
 import { ProtocolError } from '../core/fault.ts';
-import type { Frame } from './codec.ts';
+import { type Frame, malformed } from './codec.ts';
 import type { AckMode } from './subscription.ts';
 import { negotiateVersion, type Version, versionOf, versions } from './versions.ts';
-
-export const malformed = (detail: string): ProtocolError => new ProtocolError('malformed', detail);
 
 /** [STOMP-25] */
 export const isConnect = ({ command }: Frame): boolean => command === 'CONNECT' || command === 'STOMP';

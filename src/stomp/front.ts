@@ -12,8 +12,9 @@ import {
   type Frame,
   type HeaderInput,
   type Headers,
+  malformed,
 } from './codec.ts';
-import { agreedVersion, isConnect, malformed, shorten } from './frame-fields.ts';
+import { agreedVersion, isConnect, shorten } from './frame-fields.ts';
 import { lastWords } from './last-words.ts';
 import type { stompLimits } from './limits.ts';
 import { agreedInterval, type HeartBeat, parseHeartBeat, type Version } from './versions.ts';

@@ -1,6 +1,5 @@
 import { ProtocolError } from '../core/fault.ts';
-import type { Headers } from './codec.ts';
-import { malformed } from './frame-fields.ts';
+import { type Headers, malformed } from './codec.ts';
 import type { AckMode } from './subscription.ts';
 
 /** A message of the broker that waits for an ACK or NACK of the client. */

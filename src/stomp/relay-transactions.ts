@@ -1,5 +1,5 @@
 import { ProtocolError } from '../core/fault.ts';
-import { malformed } from './frame-fields.ts';
+import { malformed } from './codec.ts';
 import type { RelayLimits } from './relay-limits.ts';
 import type { RelayDelivery, RelaySubscription } from './relay-subscription.ts';
 

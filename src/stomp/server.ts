@@ -3,8 +3,8 @@ import { ProtocolError } from '../core/fault.ts';
 import { resolveLimits } from '../core/limits.ts';
 import { checkNames } from '../core/options.ts';
 import type { Subprotocol } from '../core/subprotocol.ts';
-import { encodeUtf8 } from '../core/wire.ts';
-import { Broker, type BrokerHooks } from './broker.ts';
+import { Broker, type BrokerHooks, typeOf } from './broker.ts';
+import { bytesOf } from './codec.ts';
 import { createDestinations, defaultPrefixes, type Prefixes } from './destinations.ts';
 import { stompFaults } from './faults.ts';
 import type { BrokerStats } from './queues.ts';
@@ -106,8 +106,8 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
     async send(destination, body, { contentType, headers = {} } = {}) {
       await broker.route(destinations.toSend(destination), {
         destination,
-        body: typeof body === 'string' ? encodeUtf8(body) : body,
-        contentType: contentType ?? (typeof body === 'string' ? 'text/plain;charset=utf-8' : undefined),
+        body: bytesOf(body),
+        contentType: typeOf({ body, contentType }),
         headers: new Map(Object.entries(headers)),
       });
     },

@@ -1,8 +1,8 @@
 import { ProtocolError } from '../core/fault.ts';
 import { SmallMap } from '../core/small-map.ts';
 import { detached } from '../core/wire.ts';
-import type { Frame, Headers } from './codec.ts';
-import { malformed, required } from './frame-fields.ts';
+import { type Frame, type Headers, malformed } from './codec.ts';
+import { required } from './frame-fields.ts';
 import type { MessageForms } from './message-forms.ts';
 import { type AckMode, type SlowPolicy, type Subscriber, Subscription } from './subscription.ts';
 

@@ -1,6 +1,7 @@
 import { ProtocolError } from '../core/fault.ts';
 import { weightOf } from './allowance.ts';
 import type { Broker, BrokerClient, Outgoing } from './broker.ts';
+import { malformed } from './codec.ts';
 import type { Delivery, Subscription } from './subscription.ts';
 
 /** What a frame of a transaction is going to do at COMMIT. */
@@ -133,7 +134,7 @@ export class Transactions {
 
   #find(id: string): Transaction {
     const transaction = this.#open.get(id);
-    if (!transaction) throw new ProtocolError('malformed', 'a transaction that is not open');
+    if (!transaction) throw malformed('a transaction that is not open');
     return transaction;
   }
 }
