@@ -102,9 +102,9 @@ export class Broker {
   #messages = 0;
 
   /** A message that no bus carries. */
-  readonly #message: CreateMessage = (destination, body, contentType, headers) => {
+  readonly #message: CreateMessage = (topic, body, contentType, headers) => {
     const position = { epoch: this.#parts.epoch, offset: ++this.#messages };
-    return createMessage({ topic: literalTopic(destination), body, contentType, headers, position });
+    return createMessage({ topic, body, contentType, headers, position });
   };
 
   constructor(parts: BrokerParts) {
@@ -176,7 +176,8 @@ export class Broker {
       return this.#parts.bus.publish(route.topic, body, { contentType, headers }).catch(unavailable);
     }
     if (route.kind === 'queue') {
-      this.queues.of(route.name).put(this.#message(route.name, body, contentType, headers));
+      const queue = this.queues.of(route.name);
+      queue.put(this.#message(queue.topic, body, contentType, headers));
       return undefined;
     }
     throw new ProtocolError('forbidden', `${destination} is for what clients send to the application`);
@@ -325,7 +326,12 @@ export class Broker {
   }
 
   #replyMessage(destination: string, reply: StompReply): Message {
-    return this.#message(destination, bytesOf(reply.body), typeOf(reply), new Map(Object.entries(reply.headers ?? {})));
+    return this.#message(
+      literalTopic(destination),
+      bytesOf(reply.body),
+      typeOf(reply),
+      new Map(Object.entries(reply.headers ?? {})),
+    );
   }
 }
 

@@ -20,6 +20,8 @@ export interface Consumer {
 }
 
 export interface QueueOptions {
+  /** What all its messages have for a topic: one text, since a long name for each would count for nothing. */
+  readonly topic: string;
   /** What it may keep. */
   readonly allowance: Allowance;
   readonly maxDeliveries: number;
@@ -34,6 +36,7 @@ export interface QueueOptions {
  * back goes to the head, in its old order.
  */
 export class Queue {
+  readonly topic: string;
   readonly #options: QueueOptions;
   // What was put back is older than all that waits, and is kept in order.
   readonly #returned: QueueItem[] = [];
@@ -45,6 +48,7 @@ export class Queue {
   #dispatching = false;
 
   constructor(options: QueueOptions) {
+    this.topic = options.topic;
     this.#options = options;
   }
 

@@ -1,7 +1,7 @@
 import type { Message } from '../bus/message.ts';
 import { ProtocolError } from '../core/fault.ts';
 import { Allowance, type Kept, weightOf } from './allowance.ts';
-import type { Route } from './destinations.ts';
+import { literalTopic, type Route } from './destinations.ts';
 import { Queue, type QueueItem } from './queue.ts';
 import type { BrokerLimits } from './server-limits.ts';
 
@@ -16,7 +16,7 @@ export interface BrokerStats {
 
 /** Makes a message that is about to be kept. */
 export type CreateMessage = (
-  destination: string,
+  topic: string,
   body: Uint8Array,
   contentType: string | undefined,
   headers: ReadonlyMap<string, string> | undefined,
@@ -47,6 +47,7 @@ export class Queues {
     const { maxQueueMessages, maxQueueBytes, maxDeliveries } = this.#limits;
     this.#checkCount(1);
     const queue = new Queue({
+      topic: literalTopic(name),
       allowance: new Allowance(`${name} is full: it keeps`, maxQueueMessages, maxQueueBytes, this.#stored),
       // What is dead stays dead, however often somebody looks at it.
       maxDeliveries: name === this.#deadLetter ? Number.POSITIVE_INFINITY : maxDeliveries,
@@ -102,7 +103,8 @@ export class Queues {
     headers.set('original-destination', name);
     headers.set('delivery-count', String(deliveries));
     try {
-      this.of(this.#deadLetter).put(this.#message(this.#deadLetter, message.body, message.contentType, headers));
+      const grave = this.of(this.#deadLetter);
+      grave.put(this.#message(grave.topic, message.body, message.contentType, headers));
       this.#deadLettered++;
     } catch {
       // There is nowhere to put it: the count tells.

@@ -1,7 +1,6 @@
 import { ProtocolError } from '../core/fault.ts';
 import type { Connection } from '../core/subprotocol.ts';
 import { detached } from '../core/wire.ts';
-import { weightOf } from './allowance.ts';
 import type { Broker, BrokerClient } from './broker.ts';
 import { type Frame, type Headers, malformed } from './codec.ts';
 import type { Route } from './destinations.ts';
@@ -120,7 +119,7 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
     const transaction = headers.get('transaction');
     const replyTo = this.#replyAddress(headers.get('reply-to'));
     const message = this.#broker.prepare(frame, destination, replyTo);
-    if (transaction !== undefined) this.#openTransactions(frame).check(transaction, weightOf(message));
+    if (transaction !== undefined) this.#openTransactions(frame).check(transaction, message);
     this.#permitted(frame, 'SEND', destination, message.route, () => {
       if (transaction === undefined) return this.#carryOut(frame, this.#broker.send(this, message));
       this.#openTransactions(frame).add(transaction, { kind: 'send', message });
@@ -156,7 +155,7 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
     const consumed = frame.command === 'ACK';
     if (!consumed && this.version === '1.0') throw malformed('the command NACK is none of STOMP 1.0');
     const transaction = frame.headers.get('transaction');
-    if (transaction !== undefined) this.#openTransactions(frame).check(transaction, 0);
+    if (transaction !== undefined) this.#openTransactions(frame).check(transaction);
     const { subscription, messageId } = this.#subscriptions.acknowledged(frame);
     const full = this.unacknowledged >= this.limits.maxUnacknowledged;
     const deliveries = subscription.claim(messageId);

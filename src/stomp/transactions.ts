@@ -44,9 +44,10 @@ export class Transactions {
     this.#open.set(id, { steps: [], bytes: 0 });
   }
 
-  /** Throws unless this transaction is open and has room for one more frame that occupies so many bytes. */
-  check(id: string, bytes: number): void {
+  /** Throws unless this transaction is open and has room for one more frame, which may send this message. */
+  check(id: string, message?: Outgoing): void {
     const transaction = this.#find(id);
+    const bytes = message ? bytesOfSend(message) : 0;
     const { maxTransactionFrames, maxTransactionBytes } = this.#broker.limits;
     if (transaction.steps.length >= maxTransactionFrames) {
       throw new ProtocolError('tooMany', `more than ${maxTransactionFrames} frames in a transaction`);
@@ -60,7 +61,7 @@ export class Transactions {
   add(id: string, step: Step): void {
     const transaction = this.#find(id);
     if (step.kind === 'send') {
-      const bytes = weightOf(step.message);
+      const bytes = bytesOfSend(step.message);
       transaction.bytes += bytes;
       this.#bytes += bytes;
     }
@@ -138,6 +139,9 @@ export class Transactions {
     return transaction;
   }
 }
+
+/** Each of them may go elsewhere: unlike in a queue, its destination is kept with it. */
+const bytesOfSend = (message: Outgoing): number => weightOf(message) + message.destination.length;
 
 /** Messages that the steps acknowledged wait again, the last claimed first, so that their order comes back. */
 function undo(steps: readonly Step[]): void {

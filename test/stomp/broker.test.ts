@@ -721,8 +721,17 @@ describe('memory is bounded', () => {
     expect(peer.brief()).toEqual(['RECEIPT 1', expect.stringContaining('bytes in open transactions')]);
   });
 
+  test('destinations count as well, in transactions', async () => {
+    const { peer } = await connected({ limits: { maxTransactionBytes: 500 } });
+    await peer.send('BEGIN', { transaction: 't' });
+    for (const receipt of ['1', '2']) {
+      await peer.send('SEND', { destination: `/topic/${'x'.repeat(300)}`, transaction: 't', receipt });
+    }
+    expect(peer.brief()).toEqual(['RECEIPT 1', expect.stringContaining('bytes in open transactions')]);
+  });
+
   test('what was committed or aborted gives its room in transactions back', async () => {
-    const { peer } = await connected({ limits: { maxTransactionBytes: 5 } });
+    const { peer } = await connected({ limits: { maxTransactionBytes: 5 + '/topic/a'.length } });
     for (const end of ['COMMIT', 'ABORT', 'COMMIT']) {
       await peer.send('BEGIN', { transaction: 't' });
       await peer.send('SEND', { destination: '/topic/a', transaction: 't' }, 'abcd');

@@ -69,6 +69,19 @@ describe.each(forms)('what is kept of a frame that came as %s does not keep the 
   });
 });
 
+test('the name of a queue is kept once, however many messages it keeps', async () => {
+  const { broker, clock, open } = createStompDesk();
+  const peer = await open().connect();
+  const destination = `/queue/${'q'.repeat(7_000)}`;
+  const before = used();
+  for (let index = 0; index < frames; index++) {
+    peer.put('SEND', { destination }, 'x');
+    await clock.settle();
+  }
+  expect(broker.stats().queued).toBe(frames);
+  expect((used() - before) / frames).toBeLessThan(2_048);
+});
+
 test.each(cases.filter(([kept]) => kept === 'transactions' || kept === 'subscriptions of topics'))(
   'a relay does not keep frames in memory either: %s',
   (_kept, frameOf) => {

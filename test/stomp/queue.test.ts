@@ -34,6 +34,7 @@ function createQueue({ maxQueueMessages = 100, maxQueueBytes = 1_000, maxDeliver
   const dead: string[] = [];
   let unused = 0;
   const queue = new Queue({
+    topic: '$=/queue/q',
     allowance: new Allowance('/queue/q is full: it keeps', maxQueueMessages, maxQueueBytes),
     maxDeliveries,
     dead: (item) => dead.push(textOf(item)),
