@@ -40,8 +40,3 @@ export function numbers<Name extends string>(
   }
   return values;
 }
-
-/** The options of these names are absent, or numbers of at least `least`. Throws as {@link must}. */
-export function mustBeNumbers(options: object, names: readonly string[], least: number): void {
-  numbers(options, Object.fromEntries(names.map((name) => [name, least])), least);
-}

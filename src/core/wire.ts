@@ -47,6 +47,12 @@ export function utf8Length(text: string): number {
   return bytes;
 }
 
+/** Text or bytes, as bytes. */
+export const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === 'string' ? encodeUtf8(data) : data);
+
+/** How many bytes text or bytes are. */
+export const byteLength = (data: string | Uint8Array): number =>
+  typeof data === 'string' ? utf8Length(data) : data.length;
+
 /** Length of a wire, in bytes, without any transport framing. */
-export const wireLength = (wire: Wire): number =>
-  (typeof wire.head === 'string' ? utf8Length(wire.head) : wire.head.length) + (wire.tail?.length ?? 0);
+export const wireLength = ({ head, tail }: Wire): number => byteLength(head) + (tail?.length ?? 0);

@@ -1,7 +1,7 @@
 import { CloseCode, ProtocolError } from '../core/fault.ts';
 import { SmallMap } from '../core/small-map.ts';
 import type { Connection, Session } from '../core/subprotocol.ts';
-import { utf8Length } from '../core/wire.ts';
+import { byteLength } from '../core/wire.ts';
 import {
   encodeHead,
   encodePayload,
@@ -103,7 +103,7 @@ export class GraphqlSession implements Session {
   }
 
   #checkSize(data: string | Uint8Array): void {
-    const bytes = typeof data === 'string' ? utf8Length(data) : data.length;
+    const bytes = byteLength(data);
     if (bytes > this.#limits.maxInitPayload) throw new ProtocolError('tooLarge');
   }
 

@@ -1,8 +1,8 @@
 import type { BackoffOptions } from '../core/backoff.ts';
 import type { ClientLimitOptions } from '../core/client-limits.ts';
-import type { Timers } from '../core/clock.ts';
+import { never, type Timers } from '../core/clock.ts';
 import type { Address, DialEnd } from '../core/dial.ts';
-import { must, mustBeNumbers } from '../core/options.ts';
+import { must, numbers } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { HeaderInput } from './codec.ts';
 import { versions as allVersions, type Version } from './versions.ts';
@@ -65,15 +65,23 @@ export interface StompClientOptions {
 export const ask = async <T>(value: PerConnection<T>): Promise<T> =>
   typeof value === 'function' ? (value as () => Awaitable<T>)() : value;
 
-/** Throws a `TypeError` that names the option which is wrong. */
-export function checkOptions(options: StompClientOptions): void {
+type Numbers = 'connectionTimeout' | 'receiptTimeout' | 'maxQueued' | 'maxFrameBytes';
+type Intervals = 'heartbeatOutgoing' | 'heartbeatIncoming';
+
+/** Options with their defaults. */
+export type ResolvedOptions = Omit<StompClientOptions, Numbers | Intervals | 'versions'> &
+  Readonly<Record<Numbers | Intervals, number>> & { readonly versions: readonly Version[] };
+
+/** Fill in the defaults. Throws a `TypeError` that names the option which is wrong. */
+export function resolveOptions(options: StompClientOptions): ResolvedOptions {
   const { brokerURL, versions = allVersions, connect } = options;
-  mustBeNumbers(options, ['connectionTimeout', 'receiptTimeout', 'maxQueued', 'maxFrameBytes'], 1);
-  mustBeNumbers(options, ['heartbeatOutgoing', 'heartbeatIncoming'], 0);
   const spoken = versions.length > 0 && versions.every((version) => allVersions.includes(version));
   must(spoken, 'versions', `some of ${allVersions}`, versions);
   for (const url of [brokerURL].flat()) {
     const reachable = url === undefined ? connect : typeof url === 'function' || /^[a-z+]+:\/\/./.test(url);
     must(reachable, 'brokerURL', 'an address such as "wss://host/ws", or absent with `connect`', brokerURL);
   }
+  const defaults = { connectionTimeout: 10_000, receiptTimeout: 30_000, maxQueued: 1_000, maxFrameBytes: never };
+  const intervals = { heartbeatOutgoing: 10_000, heartbeatIncoming: 10_000 };
+  return { ...options, versions, ...numbers(options, defaults, 1), ...numbers(options, intervals, 0) };
 }

@@ -1,12 +1,12 @@
 import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { BaseConnection, BaseSession } from '../core/subprotocol.ts';
-import type { StompClientOptions } from './client-options.ts';
-import { Decoder, encodeFrame, encodeHead, endOfLine, type Frame, type HeaderInput, type Headers } from './codec.ts';
+import type { ResolvedOptions } from './client-options.ts';
+import { Decoder, encodeFrame, endOfLine, type Frame, type HeaderInput, type Headers } from './codec.ts';
 import { ConnectionLost, StompError } from './errors.ts';
-import { entriesOf } from './headers.ts';
+import { joined } from './headers.ts';
 import { split } from './split.ts';
-import { agreedInterval, versions as allVersions, parseHeartBeat, type Version } from './versions.ts';
+import { agreedInterval, parseHeartBeat, type Version } from './versions.ts';
 
 /** Beat after this part of the agreed time, so that the beat is there when it is due. */
 const early = 0.8;
@@ -23,7 +23,7 @@ export type Done = (error?: unknown) => void;
 
 /** As much of the options of a client as its sessions need. */
 export type ClientSessionOptions = Pick<
-  StompClientOptions,
+  ResolvedOptions,
   | 'versions'
   | 'heartbeatOutgoing'
   | 'heartbeatIncoming'
@@ -39,7 +39,6 @@ export interface ClientSessionHost {
   message(frame: Frame): void;
   /** While `connected`, if it had been; the connection is closed afterwards. */
   error(error: StompError): void;
-  heartbeatLost(): void;
   drained(): void;
   /** A RECEIPT came, so many ms after its frame was sent. */
   measured(latency: number): void;
@@ -60,16 +59,22 @@ export interface ClientSession extends BaseSession {
    * was sent, since it is not `connected`. Throws a `TypeError` on a header that the version cannot carry.
    */
   send(command: string, headers: HeaderInput, body?: string | Uint8Array, done?: Done, receipt?: boolean): boolean;
-  /** Wait for the RECEIPT of a frame that was just sent with this `receipt` header. */
-  expectReceipt(id: string, done: Done): void;
+  /**
+   * `done` is told that it did not come within so many ms, or that the connection ended; a RECEIPT of this id, if
+   * `key` is one, comes before that.
+   */
+  expect(key: unknown, what: string, ms: number, done: Done): void;
   /** Send DISCONNECT and nothing after it; `left` is called once its RECEIPT came, `timeout` ms passed or the link broke ([STOMP-66] [STOMP-67]). */
   leave(timeout: number, left: Done): void;
   /** Go on with what was received and held back. */
   released(): void;
 }
 
-interface Receipt {
-  readonly sentAt: number;
+/** Somebody waits for what has to come within `ms`. */
+interface Pending {
+  readonly what: string;
+  readonly since: number;
+  readonly ms: number;
   readonly done: Done;
 }
 
@@ -79,73 +84,61 @@ export function openClientSession(
   options: ClientSessionOptions,
   host: ClientSessionHost,
 ): ClientSession {
-  const { versions = allVersions, heartbeatOutgoing = 10_000, heartbeatIncoming = 10_000 } = options;
-  const { connectionTimeout = 10_000, receiptTimeout = 30_000, contentLength, maxFrameBytes } = options;
+  const { versions, heartbeatOutgoing, heartbeatIncoming } = options;
   const decoder = new Decoder({ ...decoderLimits, maxBody: connection.limits.maxPayload });
-  // All wait equally long, so the oldest is the first.
-  const receipts = new Map<string, Receipt>();
+  // By the id of their RECEIPT, if that is what they wait for.
+  const pending = new Map<unknown, Pending>();
+  // When CONNECTED, or later one of them, may be late.
+  let lateAt = connection.now + options.connectionTimeout;
   let count = 0;
-  let version: Version | undefined;
-  let leaving = false;
-  // When CONNECTED, or the RECEIPT of DISCONNECT, has to be there.
-  let until = connection.now + connectionTimeout;
+  // Between CONNECTED and DISCONNECT.
+  let ready = false;
   let sendEvery = never;
   let expectEvery = never;
-  let complaint: StompError | undefined;
 
-  const connected = (): boolean => version !== undefined && !leaving && !connection.closing;
-  const sendBy = (): number => connection.sentAt + sendEvery;
   const expectBy = (): number => connection.receivedAt + expectEvery;
 
-  function expectReceipt(id: string, done: Done): void {
-    receipts.set(id, { sentAt: connection.now, done });
-    connection.touch();
-  }
-
   /** False: nobody waits for it. */
-  function settle(id = '', error?: unknown): boolean {
-    const receipt = receipts.get(id);
-    if (!receipt) return false;
-    receipts.delete(id);
-    if (!error && connected()) host.measured(connection.now - receipt.sentAt);
-    receipt.done(error);
+  function settle(key: unknown, error?: unknown): boolean {
+    const waiting = pending.get(key);
+    if (!waiting) return false;
+    pending.delete(key);
+    if (!error && session.connected) host.measured(connection.now - waiting.since);
+    waiting.done(error);
     return true;
   }
 
-  /** No RECEIPT comes any more: whoever leaves need not wait for the close handshake as well. */
-  const left = (): void => void settle('disconnect');
-
-  function write(command: string, headers: HeaderInput, body?: string | Uint8Array): void {
-    const bare = contentLength === false && typeof body === 'string' && !body.includes('\0');
-    const wire = bare
-      ? { head: `${encodeHead(version as Version, command, headers)}\n${body}\0`, binary: false }
-      : encodeFrame(version as Version, command, headers, body);
-    if (maxFrameBytes === undefined) connection.send(wire);
-    else for (const piece of split(wire, maxFrameBytes)) connection.send(piece);
+  /** Nothing comes any more. */
+  function settleAll(error: unknown): void {
+    for (const key of pending.keys()) settle(key, error);
   }
+
+  /** Whoever leaves need not wait for the close handshake as well. */
+  const left = (): void => void settle('disconnect');
 
   function take(frame: Frame): void {
     const { command, headers } = frame;
     if (command === 'ERROR') {
       const error = new StompError(frame);
-      // An ERROR that names no frame may be about any of those that wait.
-      if (!settle(headers.get('receipt-id'), error)) complaint = error;
+      const named = settle(headers.get('receipt-id'), error);
       host.error(error);
+      // One that names no frame may be about any of those that wait.
+      if (!named) settleAll(error);
       // [STOMP-63] Brokers that leave the connection open after an ERROR are not listened to any longer either.
       connection.finish();
       left();
-    } else if (!version && command === 'CONNECTED') welcome(headers);
-    else if (version && command === 'MESSAGE') host.message(frame);
-    else if (version && command === 'RECEIPT') settle(headers.get('receipt-id'));
+    } else if (!session.version && command === 'CONNECTED') welcome(headers);
+    else if (session.version && command === 'MESSAGE') host.message(frame);
+    else if (session.version && command === 'RECEIPT') settle(headers.get('receipt-id'));
     else throw new ProtocolError('malformed', `${command} is not expected here`);
   }
 
   function welcome(headers: Headers): void {
     // [STOMP-28] A 1.0 server does not say it.
-    const spoken = (headers.get('version') ?? '1.0') as Version;
-    if (!versions.includes(spoken)) throw new ProtocolError('unacceptable', `STOMP ${spoken} was not offered`);
-    version = decoder.version = spoken;
-    until = never;
+    const version = (headers.get('version') ?? '1.0') as Version;
+    if (!versions.includes(version)) throw new ProtocolError('unacceptable', `STOMP ${version} was not offered`);
+    session.version = decoder.version = version;
+    ready = true;
     if (version !== '1.0') {
       const [canSend, wants] = parseHeartBeat(headers.get('heart-beat'));
       sendEvery = agreedInterval(heartbeatOutgoing, wants) * early;
@@ -154,101 +147,97 @@ export function openClientSession(
     host.connected(headers);
   }
 
-  function released(): void {
-    while (!connection.closing) {
-      const frame = decoder.next();
-      if (frame === undefined) return;
-      take(frame);
-    }
-  }
-
-  return {
-    get version() {
-      return version;
-    },
+  const session = {
+    version: undefined as Version | undefined,
     get connected() {
-      return connected();
+      return ready && !connection.closing;
     },
     get sendBy() {
-      return sendBy();
+      return connection.sentAt + sendEvery;
     },
     get deadline() {
-      const oldest = receipts.values().next().value;
-      return Math.min(until, sendBy(), expectBy(), oldest ? oldest.sentAt + receiptTimeout : never);
-    },
-    expectReceipt,
-    released,
-
-    start(virtualHost, headers = []) {
-      const all = new Map([
-        ['accept-version', versions.join()],
-        ['host', virtualHost],
-        ['heart-beat', `${heartbeatOutgoing},${heartbeatIncoming}`],
-        ...entriesOf(headers),
-      ]);
-      connection.send(encodeFrame('1.2', 'CONNECT', all));
+      return Math.min(lateAt, session.sendBy, expectBy());
     },
 
-    send(command, headers, body, done = () => {}, receipt = false) {
-      const able = connected();
-      if (!able) done(new Error('The connection is gone'));
-      else if (receipt) {
-        const id = `receipt-${count++}`;
-        write(command, [['receipt', id], ...entriesOf(headers)], body);
-        expectReceipt(id, done);
-      } else {
-        write(command, headers, body);
-        done();
+    start(virtualHost: string, headers: HeaderInput = []) {
+      const own = {
+        'accept-version': versions.join(),
+        host: virtualHost,
+        'heart-beat': `${heartbeatOutgoing},${heartbeatIncoming}`,
+      };
+      connection.send(encodeFrame('1.2', 'CONNECT', new Map(joined(own, headers))));
+    },
+
+    send(command: string, headers: HeaderInput, body?: string | Uint8Array, done?: Done, receipt?: boolean) {
+      if (!session.connected) {
+        done?.(new Error('The connection is gone'));
+        return false;
       }
-      return able;
+      const id = receipt && `receipt-${count++}`;
+      const all = id ? joined({ receipt: id }, headers) : headers;
+      const wire = encodeFrame(session.version as Version, command, all, body, options.contentLength);
+      for (const piece of split(wire, options.maxFrameBytes)) connection.send(piece);
+      if (id && done) session.expect(id, 'RECEIPT', options.receiptTimeout, done);
+      else done?.();
+      return true;
+    },
+
+    expect(key: unknown, what: string, ms: number, done: Done) {
+      const since = connection.now;
+      pending.set(key, { what, since, ms, done });
+      lateAt = Math.min(lateAt, since + ms);
+      connection.touch();
+    },
+
+    leave(timeout: number, done: Done) {
+      session.send('DISCONNECT', { receipt: 'disconnect' });
+      ready = false;
+      // [STOMP-66] Not even a heart-beat follows.
+      sendEvery = never;
+      session.expect('disconnect', 'RECEIPT', timeout, done);
     },
 
     fail: left,
 
-    leave(timeout, done) {
-      write('DISCONNECT', { receipt: 'disconnect' });
-      leaving = true;
-      // [STOMP-66] Not even a heart-beat follows.
-      sendEvery = never;
-      until = connection.now + timeout;
-      expectReceipt('disconnect', done);
-    },
-
-    receive(data) {
+    receive(data: string | Uint8Array) {
       decoder.push(data);
-      released();
+      session.released();
     },
 
-    tick(now) {
-      if (now >= until) {
-        if (!leaving) throw new ProtocolError('initTimeout');
-        until = never;
-        left();
-      } else if (now >= expectBy()) {
-        host.heartbeatLost();
-        connection.close('heartbeat', 'Heartbeat timeout');
-        // A peer that is gone takes part in no close handshake.
-        connection.terminate();
-      } else {
-        if (now >= sendBy()) connection.send(endOfLine);
-        for (const [id, { sentAt }] of receipts) {
-          if (now < sentAt + receiptTimeout) break;
-          settle(id, new Error(`No RECEIPT came within ${receiptTimeout} ms`));
-        }
+    released() {
+      while (!connection.closing) {
+        const frame = decoder.next();
+        if (!frame) return;
+        take(frame);
       }
     },
 
-    drained() {
-      host.drained();
+    tick(now: number) {
+      if (now >= expectBy()) {
+        connection.close('heartbeat', 'Heartbeat timeout');
+        // A peer that is gone takes part in no close handshake.
+        return connection.terminate();
+      }
+      if (now >= session.sendBy) session.probe();
+      if (now < lateAt) return;
+      if (!session.version) throw new ProtocolError('initTimeout');
+      lateAt = never;
+      for (const [key, { what, since, ms }] of pending) {
+        if (now >= since + ms) settle(key, new Error(`No ${what} came within ${ms} ms`));
+        else lateAt = Math.min(lateAt, since + ms);
+      }
     },
+
+    drained: () => host.drained(),
 
     /** Something for the link to do: one that is broken says so sooner. */
     probe() {
-      if (connected()) connection.send(endOfLine);
+      if (session.connected) connection.send(endOfLine);
     },
 
-    end(code, reason) {
-      for (const id of receipts.keys()) settle(id, complaint ?? new ConnectionLost(code, reason));
+    end(code: number, reason: string) {
+      settleAll(new ConnectionLost(code, reason));
     },
   };
+  return session;
 }

@@ -1,20 +1,19 @@
 import { createSubscription, type Sink } from '../bus/subscription.ts';
-import { never, type Timers } from '../core/clock.ts';
 import type { Listeners } from '../core/listeners.ts';
 import { must } from '../core/options.ts';
 import type { StompClientEvents, StompSubscription } from './client-api.ts';
 import { ask, type PerConnection } from './client-options.ts';
 import type { ClientSession } from './client-session.ts';
 import type { Frame, HeaderInput } from './codec.ts';
-import { entriesOf } from './headers.ts';
+import { joined } from './headers.ts';
 import { ReceivedMessage } from './received.ts';
 
 interface Subscriber {
   readonly destination: string;
-  /** Send SUBSCRIBE. */
-  announce(to: ClientSession): Promise<void>;
+  readonly sink: Sink<ReceivedMessage>;
   next(message: ReceivedMessage): void;
-  end(error?: unknown): void;
+  /** Send SUBSCRIBE, if it is pending. */
+  announce(to: ClientSession): Promise<void>;
 }
 
 /** The subscriptions of a client. They outlive its connections. */
@@ -37,45 +36,30 @@ export interface ClientSubscriptions {
 
 /** What the subscriptions of a client need of it. */
 export interface SubscriptionsHost {
-  readonly clock: Timers;
   /** How long the headers of a subscription may be awaited, in ms. */
   readonly timeout: number;
-  /** Every subscription is known to the server: what was published may leave. */
-  restored(): void;
+  /** What was published may leave, if every subscription is known to the server. */
+  flush(): void;
   /** There is something to connect for. False: that cannot be. */
   want(): boolean;
 }
 
 export function createClientSubscriptions(
   { emit, report }: Listeners<StompClientEvents>,
-  { clock, timeout, restored, want }: SubscriptionsHost,
+  { timeout, flush, want }: SubscriptionsHost,
 ): ClientSubscriptions {
   const subscribers = new Map<string, Subscriber>();
   let session: ClientSession | undefined;
-  // Whose SUBSCRIBE was not sent on this connection yet.
-  let pending = new Set<object>();
+  // Whose SUBSCRIBE was not sent on this connection yet: nothing that is published leaves before the last of them.
+  const pending = new Set<Subscriber>();
   let count = 0;
 
-  function announced(which: object, among: Set<object>): void {
-    if (among.delete(which) && among === pending && pending.size === 0) restored();
-  }
-
   /** Rejects if they do not come in time: nobody who publishes has to wait for ever. */
-  function within(headers: Promise<HeaderInput> | HeaderInput): Promise<HeaderInput> {
-    return new Promise((resolve, reject) => {
-      const limit = {
-        deadline: clock.now() + timeout,
-        tick() {
-          limit.deadline = never;
-          reject(new Error(`No headers came within ${timeout} ms`));
-        },
-      };
-      clock.watch(limit);
-      Promise.resolve(headers)
-        .then(resolve, reject)
-        .then(() => clock.forget(limit));
+  const inTime = (headers: Promise<HeaderInput>, on: ClientSession): Promise<HeaderInput> =>
+    new Promise((resolve, reject) => {
+      on.expect({}, 'headers', timeout, reject);
+      headers.then(resolve, reject);
     });
-  }
 
   return {
     get restored() {
@@ -85,25 +69,25 @@ export function createClientSubscriptions(
     open(destination, callback, headers = []) {
       checkDestination(destination);
       // A function has no entries.
-      const given = new Map(entriesOf(headers as HeaderInput)).get('id');
+      const given = new Map(joined(headers as HeaderInput)).get('id');
       const id = given ?? `subscription-${count++}`;
       must(!subscribers.has(id), 'id', 'unused', `"${id}"`);
-      const own = [['id', id] as const, ['destination', destination] as const];
-      let knownTo: ClientSession | undefined;
+      const own = { id, destination };
       // More headers of UNSUBSCRIBE.
       let farewell: HeaderInput = [];
 
       function close(): void {
         subscribers.delete(id);
-        announced(subscriber, pending);
+        // One that is not pending is known to the server, if we are connected.
+        if (pending.delete(subscriber)) return flush();
         // [STOMP-49] Some 1.0 servers know a subscription by its destination only.
-        const names = knownTo?.version === '1.0' ? own : own.slice(0, 1);
+        const names = session?.version === '1.0' ? own : { id };
         try {
-          knownTo?.send('UNSUBSCRIBE', [...names, ...entriesOf(farewell)]);
+          session?.send('UNSUBSCRIBE', joined(names, farewell));
         } catch (error) {
           // A header that cannot be carried: then it goes without.
           emit('error', error);
-          knownTo?.send('UNSUBSCRIBE', names);
+          session?.send('UNSUBSCRIBE', names);
         }
       }
 
@@ -114,19 +98,18 @@ export function createClientSubscriptions(
       });
       const subscriber: Subscriber = {
         destination,
+        sink,
         next: callback ?? ((message) => sink.next(message)),
-        end: (error) => (error === undefined ? sink.complete() : sink.error(error)),
         announce,
       };
 
       /** At once, unless there is a function to be asked for headers. */
       async function announce(to: ClientSession): Promise<void> {
-        const among = pending.add(subscriber);
         try {
-          const more = typeof headers === 'function' ? await within(ask(headers)) : headers;
-          const others = [...entriesOf(more)].filter(([name]) => name !== 'id');
-          const wanted = subscribers.get(id) === subscriber;
-          if (wanted && to.send('SUBSCRIBE', [...own, ...others])) knownTo = to;
+          const more = typeof headers === 'function' ? await inTime(ask(headers), to) : headers;
+          const others = joined(more).filter(([name]) => name !== 'id');
+          // It may have ended meanwhile.
+          if (pending.has(subscriber)) to.send('SUBSCRIBE', joined(own, others));
         } catch (error) {
           // The next connection asks anew.
           if (to.connected) {
@@ -134,11 +117,15 @@ export function createClientSubscriptions(
             sink.error(error);
           }
         }
-        announced(subscriber, among);
+        if (to === session) pending.delete(subscriber);
+        flush();
       }
 
       subscribers.set(id, subscriber);
-      if (session?.connected) void announce(session);
+      if (session?.connected) {
+        pending.add(subscriber);
+        void announce(session);
+      }
       if (!want()) sink.complete();
       return Object.assign(subscription, {
         id,
@@ -151,10 +138,10 @@ export function createClientSubscriptions(
 
     restore(to) {
       session = to;
-      // Nothing leaves before the last of them.
-      pending = new Set([to]);
-      for (const { announce } of [...subscribers.values()]) void announce(to);
-      announced(to, pending);
+      const all = [...subscribers.values()];
+      for (const subscriber of all) pending.add(subscriber);
+      for (const { announce } of all) void announce(to);
+      flush();
     },
 
     deliver(frame) {
@@ -174,7 +161,10 @@ export function createClientSubscriptions(
     },
 
     end(error) {
-      for (const subscriber of [...subscribers.values()]) subscriber.end(error);
+      for (const { sink } of [...subscribers.values()]) {
+        if (error === undefined) sink.complete();
+        else sink.error(error);
+      }
     },
   };
 }

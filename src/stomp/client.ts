@@ -1,19 +1,20 @@
-import { clock as hostClock, webSocket } from '#socket';
+import { webSocket } from '#socket';
 import { dialServer } from '../adapters/connect.ts';
 import { asyncDispose } from '../bus/subscription.ts';
 import { checkRetry } from '../core/backoff.ts';
 import type { Dial } from '../core/dial.ts';
+import type { Fault } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
 import type { BaseConnection } from '../core/subprotocol.ts';
 import type { PublishParameters, StompClient, StompClientEvents, StompClientState } from './client-api.ts';
 import { stompClientFaults } from './client-faults.ts';
-import { ask, checkOptions, type StompClientOptions } from './client-options.ts';
+import { ask, resolveOptions, type StompClientOptions } from './client-options.ts';
 import { type ClientSession, type Done, openClientSession } from './client-session.ts';
 import { checkDestination, createClientSubscriptions } from './client-subscriptions.ts';
 import { ConnectionLost } from './errors.ts';
-import { entriesOf } from './headers.ts';
+import { joined } from './headers.ts';
 import type { AckHeaders } from './received.ts';
-import { versions as allVersions, subprotocolOf } from './versions.ts';
+import { subprotocolOf } from './versions.ts';
 
 export type {
   PublishParameters,
@@ -30,7 +31,7 @@ export { ConnectionLost, StompError } from './errors.ts';
 export { type AckHeaders, ReceivedMessage } from './received.ts';
 export type { Version } from './versions.ts';
 
-/** Our own server's codes for what passes: such an end is not final even in answer to CONNECT. */
+/** What passes, by our own server's codes and ours (1013): such an end is not final even in answer to CONNECT. */
 const passing: readonly number[] = [1001, 1012, 1013, 4403, 4408];
 
 /**
@@ -45,9 +46,8 @@ const passing: readonly number[] = [1001, 1012, 1013, 4403, 4408];
  * await client.publish({ destination: '/topic/prices', body: '{}', receipt: true });
  */
 export function createStompClient(options: StompClientOptions): StompClient {
-  const { brokerURL, connectHeaders = [], connectionTimeout = 10_000, versions = allVersions } = options;
-  const { maxQueued = 1_000, signal, onError = console.error, clock = hostClock } = options;
-  checkOptions(options);
+  const settings = resolveOptions(options);
+  const { brokerURL, connectHeaders = [], connectionTimeout, maxQueued, onError = console.error, signal } = settings;
 
   const waiters: Done[] = [];
   // Publishes that wait: how to send one, and whom to tell.
@@ -85,13 +85,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
       };
       const write = (to: ClientSession): void => {
         try {
-          to.send(
-            'SEND',
-            [['destination', destination], ...entriesOf(more), ...entriesOf(headers)],
-            body,
-            done,
-            receipt,
-          );
+          to.send('SEND', joined({ destination }, more, headers), body, done, receipt);
         } catch (error) {
           done(error);
         }
@@ -130,31 +124,26 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   // ── the connection ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  const subscriptions = createClientSubscriptions(listeners, {
-    clock,
-    timeout: connectionTimeout,
-    restored: flush,
-    want,
-  });
+  const subscriptions = createClientSubscriptions(listeners, { timeout: connectionTimeout, flush, want });
 
   function complain(error: unknown): void {
     complaint = error instanceof Error ? error : new Error(String(error));
     emit('error', error);
   }
 
-  const offered = brokerURL ? [...versions.map(subprotocolOf), 'stomp'] : [];
+  const offered = brokerURL ? [...settings.versions.map(subprotocolOf), 'stomp'] : [];
 
   function open(connection: BaseConnection, _: string, url: string): ClientSession {
-    const own = openClientSession(connection, options, {
+    const own = openClientSession(connection, settings, {
       connected(headers) {
-        dial.connected();
+        // Before anybody hears of it and publishes.
         subscriptions.restore(own);
+        dial.connected();
         emit('connected', headers);
         for (const done of waiters.splice(0)) done();
       },
       message: subscriptions.deliver,
       error: complain,
-      heartbeatLost: () => emit('heartbeatLost'),
       drained: flush,
       measured(ms) {
         latency = ms;
@@ -162,29 +151,26 @@ export function createStompClient(options: StompClientOptions): StompClient {
       },
     });
     session = own;
+    let fault: Fault = 'unavailable';
     connection.resume(
-      ask(connectHeaders),
-      (headers) => {
-        try {
-          own.start(options.host ?? (new URL(url).hostname || '/'), headers);
-        } catch (error) {
-          complain(error);
-          connection.close('internal', 'connectHeaders');
-        }
-      },
+      ask(connectHeaders).then((headers) => {
+        // Headers that cannot be carried will not be next time either.
+        fault = 'internal';
+        own.start(settings.host ?? (new URL(url).hostname || '/'), headers);
+      }),
+      () => {},
       (error) => {
         complain(error);
-        connection.close('unavailable', 'connectHeaders');
+        connection.close(fault, 'connectHeaders');
       },
     );
     return own;
   }
 
   const dial: Dial = dialServer({
-    ...options,
+    ...settings,
     url: brokerURL ?? 'stomp:',
-    transport: options.connect ?? webSocket(options.webSocketImpl),
-    clock,
+    transport: settings.connect ?? webSocket(settings.webSocketImpl),
     openTimeout: connectionTimeout,
     report,
     offered,
@@ -193,10 +179,11 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
     retry(end, attempt) {
       const { code, fault, wasConnected } = end;
+      if (fault === 'heartbeat') emit('heartbeatLost');
       // [STOMP-73] A complaint in answer to CONNECT, or headers that it cannot carry: another attempt would end alike.
-      const refused = complaint && !wasConnected && fault !== 'unavailable' && !passing.includes(code);
+      const refused = complaint && !wasConnected && !passing.includes(code);
       if (leaving || refused || fault === 'unacceptable' || code === 4406 || code === 1008) return false;
-      return checkRetry(options.retry?.(end, attempt) ?? true);
+      return checkRetry(settings.retry?.(end, attempt) ?? true);
     },
 
     changed(state, end) {

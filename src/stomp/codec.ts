@@ -1,7 +1,8 @@
+import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import { takeBytes, takeUtf8 } from '../core/slab.ts';
-import { decodeUtf8, encodeUtf8, utf8Length, type Wire } from '../core/wire.ts';
-import { type HeaderInput, headerLines, unescapeHeader } from './headers.ts';
+import { byteLength, bytesOf, decodeUtf8, decodeUtf8Lossy, type Wire } from '../core/wire.ts';
+import { type HeaderInput, hasEscapes, headerLines, unescapeHeader } from './headers.ts';
 import { slab } from './slab.ts';
 import type { Version } from './versions.ts';
 
@@ -15,8 +16,8 @@ export interface Frame {
   readonly command: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
-  /** The body, if it came as ASCII text and nobody has asked for its octets. */
-  readonly text?: string | undefined;
+  /** The body as text, a BOM kept; octets that are not UTF-8 become U+FFFD. Unless it came as ASCII it is decoded at each call. */
+  readonly text: string;
   /** Of its command and all header lines, repeated ones too, in characters: what each header that is kept keeps in memory. */
   readonly headLength?: number | undefined;
 }
@@ -35,10 +36,6 @@ export interface DecoderLimits {
 
 const nul = '\0';
 const lineFeed = 10;
-/** A frame that comes in pieces starts with a buffer of so many bytes. */
-const firstBuffer = 1_024;
-/** The same, once its head is known. */
-const bodyBuffer = 16_384;
 const nothing = new Uint8Array(0);
 
 /** An empty line: a heart-beat ([STOMP-36]). */
@@ -60,8 +57,8 @@ class ReadFrame implements Frame {
     this.length = length;
   }
 
-  get text(): string | undefined {
-    return typeof this.content === 'string' ? this.content : undefined;
+  get text(): string {
+    return typeof this.content === 'string' ? this.content : decodeUtf8Lossy(this.content);
   }
 
   get body(): Uint8Array {
@@ -111,17 +108,16 @@ export class Decoder {
   push(data: string | Uint8Array): void {
     const kept = this.#end - this.#start;
     if (kept === 0) {
-      this.#move(typeof data === 'string' && utf8Length(data) > data.length ? encodeUtf8(data) : data);
+      this.#move(byteLength(data) > data.length ? bytesOf(data) : data);
       this.#end = this.#data.length;
       return;
     }
     const bytes = bytesOf(data);
     const more = bytes.length;
     if (typeof this.#data === 'string' || this.#end + more > this.#data.length) {
-      // Four times as much, or as much as the frame is known to need: a length that is only claimed buys little memory.
-      const wanted = Math.max(4 * kept, this.#frame ? bodyBuffer : firstBuffer);
-      const known = this.#frame?.length ?? wanted;
-      const buffer = takeBytes(slab, Math.max(kept + more, Math.min(wanted, known + 1)));
+      // Four times as much, unless the frame is known to need less: a length that is only claimed buys little memory.
+      const known = this.#frame?.length ?? never;
+      const buffer = this.room(Math.max(kept + more, Math.min(4 * kept, known + 1)));
       buffer.set(bytesOf(this.#cut(this.#start, this.#end)));
       this.#move(buffer);
       this.#end = kept;
@@ -142,6 +138,11 @@ export class Decoder {
     }
     this.#frame ??= this.#readHead();
     return this.#frame && this.#readBody(this.#frame);
+  }
+
+  /** A buffer for a frame that comes in pieces. */
+  protected room(length: number): Uint8Array {
+    return new Uint8Array(length);
   }
 
   /** What was left is at the beginning of this. */
@@ -175,13 +176,13 @@ export class Decoder {
       const last = this.#data[lineEnd - 1];
       // A CR before the LF is none of the line.
       const length = lineEnd - this.#lineStart - (last === '\r' || last === 13 ? 1 : 0);
-      if (length > maxHeaderLine) throw tooLarge(`a header line of more than ${maxHeaderLine} bytes`);
-      if (lineEnd - this.#start > maxHeaderBytes + 2) throw tooLarge(`headers of more than ${maxHeaderBytes} bytes`);
+      mustFit(length, maxHeaderLine, 'a header line');
+      mustFit(lineEnd - this.#start - 2, maxHeaderBytes, 'headers');
       this.#scanned = lineEnd;
       if (lineEnd === this.#end) return undefined;
       this.#scanned = this.#lineStart = lineEnd + 1;
       if (length > 0) {
-        if (this.#lines++ > maxHeaders) throw tooLarge(`more than ${maxHeaders} headers`);
+        if (this.#lines++ > maxHeaders) throw new ProtocolError('tooLarge', `more than ${maxHeaders} headers`);
       } else if (this.#lines > 0) return this.#parseHead();
       // [STOMP-4] An end of line between frames.
       else this.#start = this.#lineStart;
@@ -203,7 +204,7 @@ export class Decoder {
     if (dialect === '1.2' && text.includes('\r', command.length)) {
       throw malformed('a header with a CR that is not escaped');
     }
-    const escaped = (dialect === '1.1' || dialect === '1.2') && text.includes('\\');
+    const escaped = hasEscapes(dialect) && text.includes('\\');
     const headers = new Map<string, string>();
     for (let at = command.length + 1, lineEnd: number; at < text.length - 1; at = lineEnd + 1) {
       const colon = text.indexOf(':', at);
@@ -233,10 +234,9 @@ export class Decoder {
 
   #readBody(frame: ReadFrame): Frame | undefined {
     const { command, length } = frame;
-    const { maxBody } = this.#limits;
     const start = this.#start;
     const end = this.#find(nul);
-    if ((length ?? end - start) > maxBody) throw tooLarge(`a body of more than ${maxBody} bytes`);
+    mustFit(length ?? end - start, this.#limits.maxBody, 'a body');
     if (length === undefined) this.#scanned = end;
     if (this.#scanned >= this.#end) return undefined;
     if (end > this.#scanned) throw malformed('content-length octets are not followed by a NUL');
@@ -252,9 +252,10 @@ export class Decoder {
 }
 
 export const malformed = (detail: string): ProtocolError => new ProtocolError('malformed', detail);
-const tooLarge = (detail: string): ProtocolError => new ProtocolError('tooLarge', detail);
 
-export const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === 'string' ? encodeUtf8(data) : data);
+function mustFit(length: number, limit: number, what: string): void {
+  if (length > limit) throw new ProtocolError('tooLarge', `${what} of more than ${limit} bytes`);
+}
 
 function textOf(block: string | Uint8Array): string {
   try {
@@ -306,12 +307,17 @@ export function encodeTail(
   const lines = headerLines(version, headers);
   const { length } = body;
   const head = takeUtf8(slab, length > 0 ? `${lines}content-length:${length}\n\n` : `${lines}\n`);
-  return { tail: joined(head, body, takeBytes(slab, head.length + length + 1)), binary: !isUtf8(body) };
+  // The NUL is there already.
+  const tail = takeBytes(slab, head.length + length + 1);
+  tail.set(head);
+  tail.set(body, head.length);
+  return { tail, binary: !isUtf8(body) };
 }
 
 /**
  * One whole frame. `content-length` is added for a body and for nothing else ([STOMP-12]). A body that is text leaves in
- * a text message of a WebSocket, bytes leave in a binary one, whatever they are; see {@link isUtf8}.
+ * a text message of a WebSocket, bytes leave in a binary one, whatever they are; see {@link isUtf8}. Without
+ * `contentLength` a text goes without it, unless there is a NUL in it.
  *
  * Throws a `TypeError` that names the header if the version cannot carry it ([STOMP-20]): it is never injected.
  *
@@ -323,19 +329,16 @@ export function encodeFrame(
   command: string,
   headers: HeaderInput = [],
   body: string | Uint8Array = '',
+  contentLength = true,
 ): Wire {
-  const length = typeof body === 'string' ? utf8Length(body) : body.length;
-  const head = `${encodeHead(version, command, headers)}${length > 0 ? `content-length:${length}\n` : ''}\n`;
-  if (typeof body === 'string') return { head: `${head}${body}\0`, binary: false };
-  if (length === 0) return { head: `${head}\0`, binary: false };
-  return { head, tail: joined(nothing, body, new Uint8Array(length + 1)), binary: true };
-}
-
-/** Head, body and the NUL that is there already. */
-function joined(head: Uint8Array, body: Uint8Array, room: Uint8Array): Uint8Array {
-  room.set(head);
-  room.set(body, head.length);
-  return room;
+  const bytes = typeof body !== 'string';
+  const measured = body.length > 0 && (bytes || contentLength || body.includes(nul));
+  const head = `${encodeHead(version, command, headers)}${measured ? `content-length:${byteLength(body)}\n` : ''}\n`;
+  if (!bytes) return { head: `${head}${body}\0`, binary: false };
+  // The NUL is there already.
+  const tail = new Uint8Array(body.length + 1);
+  tail.set(body);
+  return { head, tail, binary: body.length > 0 };
 }
 
 /** May these bytes leave in a text message of a WebSocket (RFC 6455 5.6)? */

@@ -1,4 +1,3 @@
-import { decodeUtf8Lossy } from '../core/wire.ts';
 import type { Frame, Headers } from './codec.ts';
 
 /** The server answered with an ERROR frame; `message` is its `message` header ([STOMP-63]). */
@@ -8,10 +7,10 @@ export class StompError extends Error {
   /** What the server has to say about it, as text. */
   readonly body: string;
 
-  constructor({ headers, body }: Frame) {
+  constructor({ headers, text }: Frame) {
     super(headers.get('message') ?? 'The server sent an ERROR');
     this.headers = headers;
-    this.body = decodeUtf8Lossy(body);
+    this.body = text;
   }
 }
 

@@ -4,20 +4,27 @@ import type { Version } from './versions.ts';
 /** Headers to send: entries in order, such as a `Map`, or a plain object. */
 export type HeaderInput = Iterable<readonly [string, string]> | Readonly<Record<string, string>>;
 
-export const entriesOf = (headers: HeaderInput): Iterable<readonly [string, string]> =>
+const entriesOf = (headers: HeaderInput): Iterable<readonly [string, string]> =>
   Symbol.iterator in headers ? (headers as Iterable<readonly [string, string]>) : Object.entries(headers);
+
+/** Headers of several kinds, one after the other. */
+export const joined = (...parts: readonly HeaderInput[]): (readonly [string, string])[] =>
+  parts.flatMap((part) => [...entriesOf(part)]);
 
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', ':': '\\c', '\r': '\\r' };
 
+/** 1.0 has no escapes, nor have the frames of the handshake ([STOMP-16] [STOMP-18]). */
+export const hasEscapes = (version: Version | 'raw'): boolean => version === '1.2' || version === '1.1';
+
 /**
  * A header name or value as it stands in a frame of this version: 1.2 escapes `\`, LF, `:` and CR, 1.1 has no escape
- * for CR, 1.0 has none at all ([STOMP-16] [STOMP-20]), nor have the frames of the handshake.
+ * for CR ([STOMP-16] [STOMP-20]).
  *
  * @example
  * escapeHeader('1.2', 'a:b\n'); // 'a\\cb\\n'
  */
 export function escapeHeader(version: Version | 'raw', value: string): string {
-  if ((version !== '1.2' && version !== '1.1') || !/[\\\n:\r]/.test(value)) return value;
+  if (!hasEscapes(version) || !/[\\\n:\r]/.test(value)) return value;
   return value.replace(version === '1.2' ? /[\\\n:\r]/g : /[\\\n:]/g, (character) => escapes[character] as string);
 }
 

@@ -1,4 +1,3 @@
-import { decodeUtf8Lossy } from '../core/wire.ts';
 import type { ClientSession } from './client-session.ts';
 import type { Frame, Headers } from './codec.ts';
 
@@ -29,7 +28,7 @@ export class ReceivedMessage {
 
   /** The body as text, a BOM kept; octets that are not UTF-8 become U+FFFD. Decoded at each call. */
   get body(): string {
-    return this.#frame.text ?? decodeUtf8Lossy(this.#frame.body);
+    return this.#frame.text;
   }
 
   /** The body as JSON. Throws a `SyntaxError` if it is none. */

@@ -169,7 +169,7 @@ export class RelaySession extends FrontSession {
 
   /** One ACK or NACK for each message that it is about, the receipt with the last. */
   #acknowledge(frame: Frame): void {
-    const { command, headers, body } = frame;
+    const { command, headers } = frame;
     if (command === 'NACK' && this.version === '1.0') throw malformed('the command NACK is none of STOMP 1.0');
     const key = required(frame, this.version === '1.2' ? 'id' : 'message-id');
     const subscription = this.#acknowledged(frame, key);
@@ -187,7 +187,7 @@ export class RelaySession extends FrontSession {
             ['subscription', subscription.brokerId],
           ];
       const receipt = each === last ? headers.get('receipt') : undefined;
-      this.#passAs([...names, ...others], { command, headers, body }, receipt);
+      this.#passAs([...names, ...others], frame, receipt);
     }
     this.#paceBroker();
   }

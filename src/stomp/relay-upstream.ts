@@ -110,6 +110,7 @@ export class Upstream implements BrokerLink, ClientSessionHost {
       heartbeatIncoming: heartbeat.incoming,
       connectionTimeout: connectTimeout,
       receiptTimeout: never,
+      maxFrameBytes: never,
     };
     const session = openUpstreamSession(connection, options, this, (error) => this.#failed(error));
     this.#connection = connection;
@@ -142,7 +143,7 @@ export class Upstream implements BrokerLink, ClientSessionHost {
   /** Receipts have names of our own on the broker's side: a client may use one twice. */
   #expect(receipt: string): string {
     const name = String(++this.#receipts);
-    this.#session?.expectReceipt(name, (error) => {
+    this.#session?.expect(name, 'RECEIPT', never, (error) => {
       if (error) this.#failedReceipt = receipt;
       else this.#client.receipt(receipt);
     });
@@ -160,7 +161,7 @@ export class Upstream implements BrokerLink, ClientSessionHost {
   disconnect(done: (processed: boolean) => void): void {
     const receipt = String(++this.#receipts);
     this.#disconnected = done;
-    this.#session?.expectReceipt(receipt, (error) => {
+    this.#session?.expect(receipt, 'RECEIPT', never, (error) => {
       if (!error) done(true);
     });
     this.#connection?.send(encodeFrame('1.2', 'DISCONNECT', { receipt }));
@@ -202,8 +203,6 @@ export class Upstream implements BrokerLink, ClientSessionHost {
     if (fault === 'unavailable') availability.doubt();
     this.#client.brokerError(headers, error.body, new ProtocolError(fault, shorten(error.message)));
   }
-
-  heartbeatLost(): void {}
 
   measured(): void {}
 

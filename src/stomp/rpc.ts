@@ -1,6 +1,6 @@
 import { randomId } from '../core/random.ts';
 import type { PublishParameters, ReceivedMessage, StompClient } from './client.ts';
-import { entriesOf } from './headers.ts';
+import { joined } from './headers.ts';
 
 export interface RpcOptions {
   /** Where replies come. Default: a `/temp-queue/…` of this client. */
@@ -85,7 +85,7 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
           .publish({
             ...parameters,
             signal: unwanted.signal,
-            headers: [['reply-to', replyTo], ['correlation-id', id], ...entriesOf(headers)],
+            headers: joined({ 'reply-to': replyTo, 'correlation-id': id }, headers),
           })
           .catch(settle.reject);
       });
@@ -125,10 +125,7 @@ export function serveRpc(
         return client.publish({
           destination: replyTo,
           body,
-          headers: [
-            ...(correlation === undefined ? [] : [['correlation-id', correlation] as const]),
-            ...entriesOf(headers),
-          ],
+          headers: joined(correlation === undefined ? [] : { 'correlation-id': correlation }, headers),
         });
       })
       .catch(onError);

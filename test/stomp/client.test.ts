@@ -605,6 +605,25 @@ describe('subscribing', () => {
     expect(peer.lines()).toEqual(['SUBSCRIBE id:b destination:/b']);
   });
 
+  test('[STOMP-45] a subscription that ends while others come back is not announced', async () => {
+    const { client, online } = setup();
+    client.on('error', () => ended.unsubscribe());
+    client.subscribe('/a', undefined, { '': 'cannot be sent' });
+    const ended = client.subscribe('/b');
+    const peer = await online();
+    expect(peer.lines()).toEqual([]);
+  });
+
+  test('[STOMP-71] what is published as soon as the state is known goes behind the subscriptions', async () => {
+    const { client, online } = setup();
+    client.state.subscribe(() => {
+      if (client.state.getSnapshot().status === 'connected') void client.publish({ destination: '/b' });
+    });
+    const { id } = client.subscribe('/a');
+    const peer = await online();
+    expect(peer.lines()).toEqual([`SUBSCRIBE id:${id} destination:/a`, 'SEND destination:/b']);
+  });
+
   test('headers that come after their connection went are not used', async () => {
     const { client, clock, online, back } = setup();
     let peer = await online();

@@ -8,6 +8,7 @@ const frame = (command: string, body: string | Uint8Array = '', headers: [string
   command,
   headers: new Map(headers),
   body: typeof body === 'string' ? encodeUtf8(body) : body,
+  text: '',
 });
 
 const entries: [string, string][] = [

@@ -168,6 +168,7 @@ test('[RELAY-12] [RELAY-19] the ERROR names the receipt as the client did', () =
   broker.say('ERROR\nmessage:no\nreceipt-id:1\n\n\0');
   expect(client.heard()).toEqual(['ERROR\nmessage:no\nreceipt-id:mine\n\n\0']);
   const another = new RelayScene().connected();
+  another.client.say('SEND\ndestination:/a\nreceipt:mine\n\n\0');
   another.broker.say('ERROR\nmessage:no\nreceipt-id:unknown\n\n\0');
   expect(another.client.heard()).toEqual(['ERROR\nmessage:no\n\n\0']);
 });
