@@ -24,11 +24,13 @@ function isServerMessage(message: unknown): message is ServerMessage {
  */
 export function readServerMessage(data: string | Uint8Array, reviver?: JSONMessageReviver): ServerMessage {
   let cause: unknown;
+  let text = 'not UTF-8';
   try {
-    const message: unknown = JSON.parse(typeof data === 'string' ? data : decodeUtf8(data), reviver);
+    text = typeof data === 'string' ? data : decodeUtf8(data);
+    const message: unknown = JSON.parse(text, reviver);
     if (isServerMessage(message)) return message;
   } catch (error) {
     cause = error;
   }
-  throw new ProtocolError('malformed', `Unexpected message: ${data}`, { cause });
+  throw new ProtocolError('malformed', `Unexpected message: ${text.slice(0, 100)}`, { cause });
 }

@@ -4,6 +4,16 @@ import { encodeUtf8 } from '../../src/core/wire.ts';
 import { parseMessage } from '../../src/graphql/codec.ts';
 import { readServerMessage } from '../../src/graphql/server-message.ts';
 
+function problemOf(data: string | Uint8Array): string {
+  try {
+    readServerMessage(data);
+    return 'none';
+  } catch (error) {
+    // Of what is shown, as much as a failed comparison can print.
+    return (error as ProtocolError).message.slice(0, 500);
+  }
+}
+
 const right = [
   { type: 'connection_ack' },
   { type: 'connection_ack', payload: null },
@@ -59,7 +69,12 @@ test.each([{ id: '1', type: 'subscribe', payload: { query: '' } }, { type: 'conn
 );
 
 test('[GQL-66] what is not JSON, or not UTF-8, is no message', () => {
-  for (const data of ['{', '', Uint8Array.of(0x22, 0xff, 0x22)]) {
-    expect(() => readServerMessage(data)).toThrow(new ProtocolError('malformed', `Unexpected message: ${data}`));
-  }
+  for (const text of ['{', '']) expect(problemOf(text)).toBe(`Unexpected message: ${text}`);
+  expect(problemOf(Uint8Array.of(0x22, 0xff, 0x22))).toBe('Unexpected message: not UTF-8');
+});
+
+test('[GQL-66] the error shows how a message begins, not all of it', () => {
+  const long = '{"type":"shout"}'.padEnd(1_000_000);
+  const shown = `Unexpected message: ${long.slice(0, 100)}`;
+  expect([long, encodeUtf8(long)].map(problemOf)).toEqual([shown, shown]);
 });
