@@ -98,6 +98,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
       aborted?.addEventListener('abort', abort);
       // In a transaction it does not go behind what waits: COMMIT would overtake it.
       if (within) write(within);
+      else if (signal?.aborted) done(signal.reason);
       else if (leaving) done(new Error('The client is disconnecting'));
       else if (queue.size >= maxQueued) done(new Error(`More than maxQueued (${maxQueued}) messages wait`));
       else {
@@ -110,8 +111,9 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   /** Something needs a connection. It does not cut a back-off short: only `connect()` does. False: there will be none. */
   function want(): boolean {
-    if (!leaving && dial.state === 'idle') dial.start();
-    return !leaving;
+    const may = !leaving && !signal?.aborted;
+    if (may && dial.state === 'idle') dial.start();
+    return may;
   }
 
   function flush(): void {

@@ -843,6 +843,14 @@ describe('disconnecting', () => {
     expect(peers).toHaveLength(2);
   });
 
+  test('after its signal a client dials no more, whatever is asked of it', async () => {
+    const { client, peers } = setup({ signal: AbortSignal.abort('over') });
+    expect(await caught(client.publish({ destination: '/a' }))).toBe('over');
+    const ended = client.subscribe('/a').next();
+    expect(await ended).toEqual({ done: true, value: undefined });
+    expect([peers.length, client.state.getSnapshot().status]).toEqual([0, 'idle']);
+  });
+
   test('a signal ends the client with its reason, early or late', async () => {
     const controller = new AbortController();
     const { client, clock } = setup({ signal: controller.signal });
