@@ -484,6 +484,18 @@ describe('encoding', () => {
     expect(given.head).toBe('SEND\ncontent-length:2\n\nab\0');
   });
 
+  test('[STOMP-12] text goes without its length where that is wanted, unless there is a NUL in it', () => {
+    const bodies = ['漢', 'a\0b', '', encodeUtf8('x'), encodeUtf8('')];
+    const frames = bodies.map((body) => Buffer.from(bytesOf(encodeFrame('1.2', 'SEND', {}, body, false))).toString());
+    expect(frames).toEqual([
+      'SEND\n\n漢\0',
+      'SEND\ncontent-length:3\n\na\0b\0',
+      'SEND\n\n\0',
+      'SEND\ncontent-length:1\n\nx\0',
+      'SEND\n\n\0',
+    ]);
+  });
+
   test('a long text is counted right, lone surrogates too', () => {
     for (const body of ['x'.repeat(5_000), '漢'.repeat(5_000), `${'\u{1f600}'.repeat(3_000)}\ud800`, '\ud83d']) {
       const wire = encodeFrame('1.2', 'SEND', {}, body);
