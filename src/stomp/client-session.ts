@@ -60,8 +60,8 @@ export interface ClientSession extends BaseSession {
    */
   send(command: string, headers: HeaderInput, body?: string | Uint8Array, done?: Done, receipt?: boolean): boolean;
   /**
-   * `done` is told that it did not come within so many ms, or that the connection ended; a RECEIPT of this id, if
-   * `key` is one, comes before that.
+   * `done` is told an error if nothing came within so many ms or the connection ended, and nothing if a RECEIPT came
+   * whose id is `key`. Whoever waits for something else takes any object as the key, and ignores `done` once it came.
    */
   expect(key: unknown, what: string, ms: number, done: Done): void;
   /** Send DISCONNECT and nothing after it; `left` is called once its RECEIPT came, `timeout` ms passed or the link broke ([STOMP-66] [STOMP-67]). */

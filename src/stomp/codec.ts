@@ -16,7 +16,7 @@ export interface Frame {
   readonly command: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
-  /** The body as text, a BOM kept; octets that are not UTF-8 become U+FFFD. Unless it came as ASCII it is decoded at each call. */
+  /** The body as text, a BOM kept; octets that are not UTF-8 become U+FFFD. What came as bytes is decoded at each call. */
   readonly text: string;
   /** Of its command and all header lines, repeated ones too, in characters: what each header that is kept keeps in memory. */
   readonly headLength?: number | undefined;
