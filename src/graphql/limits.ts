@@ -11,7 +11,7 @@ export const graphqlLimits = {
   // Of one document; more is a syntax error. Parsing and validating cost the more, the longer it is.
   maxTokens: { default: 10_000, unit: 'count', fault: 'tooMany' },
   // Events of one pushed source that wait for the one being executed, or for a slow reader.
-  maxWaiting: { default: 1_000, unit: 'count', fault: 'tooSlow' },
+  maxBacklog: { default: 1_000, unit: 'count', fault: 'tooSlow' },
   // Memory of the documents that are kept parsed and validated: 512 bytes for a token, some 60,000 tokens by default. That
   // is 300 KB of text as people indent it, 60 KB of what is written to fill it. Of refused documents nothing is kept.
   documentCache: { default: 33_554_432, unit: 'bytes', fault: 'internal' },

@@ -193,7 +193,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
   #read(opened: AsyncIterable<unknown>): void {
     const { options, limits } = this.host.engine;
     this.#source = isPushed(opened)
-      ? new PushedSource(this, opened, options.slowSubscriber ?? 'disconnect', limits.maxWaiting)
+      ? new PushedSource(this, opened, options.slowSubscriber ?? 'disconnect', limits.maxBacklog)
       : new PulledSource(this, opened);
     confirm(this, opened);
     this.#source.start();

@@ -9,6 +9,7 @@ import type {
 } from 'graphql';
 import type { LimitOptions } from '../core/limits.ts';
 import type { PromiseOr } from '../core/outcome.ts';
+import { type SlowSubscriber, slowSubscriberOf } from '../core/slow-subscriber.ts';
 import type { Handshake, Principal } from '../core/subprotocol.ts';
 import type {
   FormattedError,
@@ -46,9 +47,6 @@ export interface Context<Params = ConnectionParams, Extra = Record<string, unkno
 
 /** Arguments of an execution. `abortSignal` is aborted when the client completes the operation or is gone. */
 export type OperationArgs = ExecutionArgs & { readonly abortSignal: AbortSignal };
-
-/** What happens to a pushed subscription while its client does not read. */
-export type SlowSubscriber = 'disconnect' | 'dropOldest' | 'latest';
 
 /** Options and hooks of a GraphQL server. A hook that throws closes the connection (4500). */
 export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string, unknown>> {
@@ -114,7 +112,7 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
   /**
    * What a subscription that is pushed, such as one of a bus topic, does while its client does not read: `disconnect`
    * (the default) goes on up to `highWaterMark`, then the client is cut (1013); `dropOldest` keeps the last
-   * `limits.maxWaiting` events; `latest` keeps one.
+   * `limits.maxBacklog` events; `latest` keeps one.
    */
   readonly slowSubscriber?: SlowSubscriber | undefined;
   /** Hide the messages of errors that were thrown by hooks. Default: whether `NODE_ENV` is `production`. */
@@ -231,7 +229,7 @@ export function checkOptions(options: GraphqlOptions<never, never>): void {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError('graphql() needs options: { schema } or { onSubscribe }');
   }
-  const { schema, validationRules, slowSubscriber = 'disconnect', connectionInitWaitTimeout: timeout = 0 } = options;
+  const { schema, validationRules, connectionInitWaitTimeout: timeout = 0 } = options;
   for (const name of Object.keys(functions) as (keyof typeof functions)[]) {
     const hook = options[name];
     if (hook !== undefined && typeof hook !== 'function') {
@@ -249,9 +247,7 @@ export function checkOptions(options: GraphqlOptions<never, never>): void {
   if (options.compile && (options.execute || options.subscribe)) {
     throw new TypeError('compile takes the place of execute and subscribe: leave them out, or leave out compile');
   }
-  if (!['disconnect', 'dropOldest', 'latest'].includes(slowSubscriber)) {
-    throw new TypeError(`slowSubscriber must be 'disconnect', 'dropOldest' or 'latest'; got ${String(slowSubscriber)}`);
-  }
+  slowSubscriberOf(options.slowSubscriber);
   if (timeout !== null && !(typeof timeout === 'number' && timeout >= 0)) {
     throw new TypeError(`connectionInitWaitTimeout must be a number of ms, 0 for none; got ${String(timeout)}`);
   }

@@ -1,7 +1,7 @@
 import { push, type Sink, type Subscription } from '../bus/subscription.ts';
+import type { SlowSubscriber } from '../core/slow-subscriber.ts';
 import type { Connection } from '../core/subprotocol.ts';
 import { isObject } from './codec.ts';
-import type { SlowSubscriber } from './options.ts';
 
 /** What a source tells the operation that reads it. */
 export interface Reader {
@@ -85,18 +85,18 @@ export class PushedSource implements Source, Sink<unknown> {
   readonly #reader: Reader;
   readonly #subscription: Subscription<unknown>;
   readonly #policy: SlowSubscriber;
-  readonly #maxWaiting: number;
+  readonly #maxBacklog: number;
   #waiting: unknown[] | undefined;
   #busy = false;
   /** It ended by itself, with an error or without. */
   #completed: { readonly error?: unknown } | undefined;
   #over = false;
 
-  constructor(reader: Reader, subscription: Subscription<unknown>, policy: SlowSubscriber, maxWaiting: number) {
+  constructor(reader: Reader, subscription: Subscription<unknown>, policy: SlowSubscriber, maxBacklog: number) {
     this.#reader = reader;
     this.#subscription = subscription;
     this.#policy = policy;
-    this.#maxWaiting = maxWaiting;
+    this.#maxBacklog = maxBacklog;
   }
 
   start(): void {
@@ -118,9 +118,9 @@ export class PushedSource implements Source, Sink<unknown> {
   #keep(value: unknown): void {
     const conflates = this.#policy === 'latest' && this.#reader.connection.saturated;
     if (!this.#waiting || conflates) this.#waiting = [value];
-    else if (this.#waiting.length < this.#maxWaiting) this.#waiting.push(value);
+    else if (this.#waiting.length < this.#maxBacklog) this.#waiting.push(value);
     else if (this.#policy === 'disconnect') {
-      this.#reader.failed(new Error(`More than ${this.#maxWaiting} events were waiting to be executed`));
+      this.#reader.failed(new Error(`More than ${this.#maxBacklog} events were waiting to be executed`));
     } else {
       this.#waiting.shift();
       this.#waiting.push(value);

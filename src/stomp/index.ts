@@ -1,5 +1,6 @@
 /** The server's side of STOMP, and its codec. The client has an entry point of its own. */
 export { type ListenTcpOptions, listenTcp, type TcpEndpoint } from '../adapters/tcp.ts';
+export type { SlowSubscriber } from '../core/slow-subscriber.ts';
 export type {
   ApplicationMessage,
   AuthorizeRequest,
@@ -15,5 +16,5 @@ export type { BrokerStats } from './queues.ts';
 export { type BrokerAddress, type StompRelay, type StompRelayOptions, stompRelay } from './relay.ts';
 export { type StompBroker, type StompBrokerOptions, type StompSendOptions, stompBroker } from './server.ts';
 export { type BrokerLimitOptions, type BrokerLimits, brokerLimits } from './server-limits.ts';
-export type { AckMode, SlowPolicy } from './subscription.ts';
+export type { AckMode } from './subscription.ts';
 export { type Version, versions } from './versions.ts';

@@ -9,16 +9,15 @@ import type { Subprotocol } from '../core/subprotocol.ts';
 import type { AuthorizeRequest } from './broker.ts';
 import type { Headers } from './codec.ts';
 import { stompFaults } from './faults.ts';
+import { type HeartBeatOptions, heartBeatOf } from './heart-beat.ts';
 import { Availability, type AvailabilityListener, type BrokerAddresses } from './relay-availability.ts';
 import { relayLimits } from './relay-limits.ts';
 import { RelaySession } from './relay-session.ts';
 import { Upstream } from './relay-upstream.ts';
-import { type HeartBeat, subprotocolOf, versions } from './versions.ts';
+import { subprotocolOf, versions } from './versions.ts';
 
 /** Clients that lose their broker come back spread over so many ms, or 1 ms for each of them. */
 const retryWithin = 5_000;
-
-type HeartBeatOptions = { readonly [Name in keyof HeartBeat]?: number | undefined };
 
 /** Where a broker is: `stomp://rabbit:61613`, `stomps://…` over TLS, or a transport such as `tcp({ host, port, tls })`. */
 export type BrokerAddress = string | Transport;
@@ -158,19 +157,6 @@ function transportOf(address: string): Transport {
   // Brackets belong to the address of a URL, not to that of a socket.
   const host = url.hostname.replace(/^\[|\]$/g, '');
   return tcp({ host, port: Number(url.port || (plain ? 61_613 : 61_614)), tls: !plain });
-}
-
-function heartBeatOf(option: string, beats: HeartBeatOptions = {}): HeartBeat {
-  const { outgoing = 10_000, incoming = 10_000 } = beats;
-  for (const [name, ms] of Object.entries({ ...beats, outgoing, incoming })) {
-    if (name !== 'outgoing' && name !== 'incoming') {
-      throw new TypeError(`${option}.${name} is none: there are outgoing and incoming`);
-    }
-    if (!Number.isInteger(ms) || ms < 0) {
-      throw new TypeError(`${option}.${name} must be a whole number of ms, 0 for none; got ${String(ms)}`);
-    }
-  }
-  return { outgoing, incoming };
 }
 
 const optionNames = {

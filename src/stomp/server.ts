@@ -2,23 +2,23 @@ import type { Bus } from '../bus/bus.ts';
 import { ProtocolError } from '../core/fault.ts';
 import { resolveLimits } from '../core/limits.ts';
 import { checkNames } from '../core/options.ts';
+import { type SlowSubscriber, slowSubscriberOf } from '../core/slow-subscriber.ts';
 import type { Subprotocol } from '../core/subprotocol.ts';
 import { bytesOf } from '../core/wire.ts';
 import { Broker, type BrokerHooks, typeOf } from './broker.ts';
 import { createDestinations, defaultPrefixes, type Prefixes } from './destinations.ts';
 import { stompFaults } from './faults.ts';
+import { type HeartBeatOptions, heartBeatOf } from './heart-beat.ts';
 import type { BrokerStats } from './queues.ts';
 import { type BrokerLimitOptions, brokerLimits } from './server-limits.ts';
 import { StompSession } from './session.ts';
-import type { SlowPolicy } from './subscription.ts';
-import type { HeartBeat } from './versions.ts';
 
 export interface StompBrokerOptions extends BrokerHooks {
   /** Where `/topic/<name>` is the topic `<name>`. */
   readonly bus: Bus;
   readonly limits?: BrokerLimitOptions | undefined;
   /** What this side can send and wants to receive, in ms; 0: nothing. Default 10,000 both. */
-  readonly heartbeat?: { readonly [Name in keyof HeartBeat]?: number | undefined } | undefined;
+  readonly heartbeat?: HeartBeatOptions | undefined;
   /** Where each kind of destination begins. */
   readonly prefixes?: { readonly [Name in keyof Prefixes]?: string | undefined } | undefined;
   /**
@@ -27,7 +27,7 @@ export interface StompBrokerOptions extends BrokerHooks {
    */
   readonly hosts?: readonly string[] | ((host: string) => boolean | Promise<boolean>) | undefined;
   /** What happens to messages of topics while a subscriber reads too slowly. Default `disconnect`. */
-  readonly slow?: SlowPolicy | undefined;
+  readonly slowSubscriber?: SlowSubscriber | undefined;
   /** Where messages go that were put back too often. Default `/queue/dead-letter`. */
   readonly deadLetter?: string | undefined;
   /** The `server` header of CONNECTED. Default `subwire`. */
@@ -43,7 +43,7 @@ const optionNames = {
   heartbeat: true,
   prefixes: true,
   hosts: true,
-  slow: true,
+  slowSubscriber: true,
   deadLetter: true,
   server: true,
 } as const satisfies Record<keyof StompBrokerOptions, true>;
@@ -76,8 +76,7 @@ export interface StompSendOptions {
  */
 export function stompBroker(options: StompBrokerOptions): StompBroker {
   checkOptions(options);
-  const { bus, authorize, onSend, onSubscribe, hosts, slow = 'disconnect', server = 'subwire' } = options;
-  const { outgoing = 10_000, incoming = 10_000 } = options.heartbeat ?? {};
+  const { bus, authorize, onSend, onSubscribe, hosts, server = 'subwire' } = options;
   const prefixes = prefixesOf(options.prefixes);
   const destinations = createDestinations(prefixes);
   const { deadLetter = `${prefixes.queue}dead-letter` } = options;
@@ -96,7 +95,13 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
   });
   const knowsHost = (host: string): boolean | Promise<boolean> =>
     hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host));
-  const sessionOptions = { broker, server, heartbeat: { outgoing, incoming }, slow, knowsHost };
+  const sessionOptions = {
+    broker,
+    server,
+    heartbeat: heartBeatOf('heartbeat', options.heartbeat),
+    slowSubscriber: slowSubscriberOf(options.slowSubscriber),
+    knowsHost,
+  };
 
   return {
     names: ['v12.stomp', 'v11.stomp', 'v10.stomp', 'stomp'],
@@ -139,14 +144,12 @@ function prefixesOf(options: StompBrokerOptions['prefixes'] = {}): Prefixes {
   return prefixes as unknown as Prefixes;
 }
 
-const policies: readonly unknown[] = ['disconnect', 'dropOldest', 'latest'] satisfies SlowPolicy[];
-
 function checkOptions(options: StompBrokerOptions): void {
   if (typeof options?.bus?.listen !== 'function') {
     throw new TypeError('stompBroker() needs a bus, such as stompBroker({ bus: createBus() })');
   }
   checkNames(options, optionNames, 'stompBroker()');
-  const { authorize, onSend, onSubscribe, hosts, slow, deadLetter, server, heartbeat } = options;
+  const { authorize, onSend, onSubscribe, hosts, deadLetter, server } = options;
   for (const [name, hook] of Object.entries({ authorize, onSend, onSubscribe })) {
     if (hook !== undefined && typeof hook !== 'function')
       throw new TypeError(`${name} must be a function; got ${typeof hook}`);
@@ -154,19 +157,9 @@ function checkOptions(options: StompBrokerOptions): void {
   if (hosts !== undefined && typeof hosts !== 'function' && !Array.isArray(hosts)) {
     throw new TypeError(`hosts must be a list of names or a function; got ${typeof hosts}`);
   }
-  if (slow !== undefined && !policies.includes(slow)) {
-    throw new TypeError(`slow must be 'disconnect', 'dropOldest' or 'latest'; got ${String(slow)}`);
-  }
   for (const [name, text] of Object.entries({ deadLetter, server })) {
     if (text !== undefined && (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text))) {
       throw new TypeError(`${name} must be printable ASCII without spaces; got ${String(text)}`);
-    }
-  }
-  for (const [name, ms] of Object.entries(heartbeat ?? {})) {
-    if (name !== 'outgoing' && name !== 'incoming')
-      throw new TypeError(`heartbeat.${name} is none: there are outgoing and incoming`);
-    if (ms !== undefined && !(Number.isInteger(ms) && ms >= 0)) {
-      throw new TypeError(`heartbeat.${name} must be a whole number of ms, 0 for none; got ${String(ms)}`);
     }
   }
 }

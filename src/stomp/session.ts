@@ -1,4 +1,5 @@
 import { ProtocolError } from '../core/fault.ts';
+import type { SlowSubscriber } from '../core/slow-subscriber.ts';
 import type { Connection } from '../core/subprotocol.ts';
 import { detached } from '../core/wire.ts';
 import type { Broker, BrokerClient } from './broker.ts';
@@ -8,7 +9,6 @@ import { ackModeOf, echoed, prefetchOf, required, shorten } from './frame-fields
 import { FrontSession } from './front.ts';
 import { type ReceiptSender, Receipts } from './receipts.ts';
 import type { BrokerLimits } from './server-limits.ts';
-import type { SlowPolicy } from './subscription.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { Transactions } from './transactions.ts';
 import type { HeartBeat } from './versions.ts';
@@ -19,7 +19,7 @@ export interface SessionOptions {
   /** The `server` header of CONNECTED. */
   readonly server: string;
   readonly heartbeat: HeartBeat;
-  readonly slow: SlowPolicy;
+  readonly slowSubscriber: SlowSubscriber;
   /** Is a client that names this virtual host let in ([STOMP-29])? */
   readonly knowsHost: (host: string) => boolean | Promise<boolean>;
 }
@@ -43,14 +43,14 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
   #crowded = false;
 
   constructor(connection: Connection, session: string, options: SessionOptions) {
-    const { broker, heartbeat, slow } = options;
+    const { broker, heartbeat, slowSubscriber } = options;
     super(connection, broker.limits, heartbeat);
     this.#options = options;
     this.#broker = broker;
     this.limits = broker.limits;
     this.session = session;
     this.#receipts = new Receipts(this);
-    this.#subscriptions = new Subscriptions(this, slow, broker.forms);
+    this.#subscriptions = new Subscriptions(this, slowSubscriber, broker.forms);
   }
 
   /** The name for `/user/…`: nobody in particular is known by the session alone. */

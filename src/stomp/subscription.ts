@@ -1,6 +1,7 @@
 import type { Listening } from '../bus/fan-out.ts';
 import type { Form, Message } from '../bus/message.ts';
 import { ProtocolError } from '../core/fault.ts';
+import type { SlowSubscriber } from '../core/slow-subscriber.ts';
 import type { Connection } from '../core/subprotocol.ts';
 import { detached } from '../core/wire.ts';
 import { weightOf } from './allowance.ts';
@@ -12,12 +13,6 @@ import type { Version } from './versions.ts';
 
 /** [STOMP-47]; `client` acknowledges all that came before on the same subscription as well. */
 export type AckMode = 'auto' | 'client' | 'client-individual';
-
-/**
- * What happens to the messages of a topic while a subscriber reads too slowly: its connection is cut (1013, the client
- * comes back), or the oldest waiting messages are dropped, or only the latest of each topic is kept.
- */
-export type SlowPolicy = 'disconnect' | 'dropOldest' | 'latest';
 
 /** The connection that subscriptions belong to. */
 export interface Subscriber {
@@ -39,7 +34,7 @@ export interface SubscriptionOptions {
   readonly destination: string;
   readonly mode: AckMode;
   readonly prefetch: number | undefined;
-  readonly slow: SlowPolicy;
+  readonly slowSubscriber: SlowSubscriber;
   readonly forms: MessageForms;
 }
 
@@ -63,7 +58,7 @@ export class Subscription implements Consumer {
   readonly #forms: MessageForms;
   readonly #form: Form<SharedTail>;
   readonly #head: string;
-  readonly #slow: SlowPolicy;
+  readonly #slowSubscriber: SlowSubscriber;
   // Absent: as the limit says, which need not be a whole number and would then take memory of its own.
   readonly #prefetch: number | undefined;
   // Where it comes from: a queue, or a topic.
@@ -79,7 +74,7 @@ export class Subscription implements Consumer {
   #deliveries = 0;
   #waitsForStart = false;
 
-  constructor({ subscriber, id, serial, destination, mode, prefetch, slow, forms }: SubscriptionOptions) {
+  constructor({ subscriber, id, serial, destination, mode, prefetch, slowSubscriber, forms }: SubscriptionOptions) {
     const { version } = subscriber;
     this.id = id;
     this.serial = serial;
@@ -89,7 +84,7 @@ export class Subscription implements Consumer {
     this.#forms = forms;
     this.#form = version === '1.0' && mode !== 'auto' ? forms.tailWithoutId : forms.tail[version];
     this.#head = detached(encodeHead(version, 'MESSAGE', id === undefined ? {} : { subscription: id }));
-    this.#slow = slow;
+    this.#slowSubscriber = slowSubscriber;
     this.#prefetch = prefetch;
   }
 
@@ -126,21 +121,21 @@ export class Subscription implements Consumer {
     return (
       this.#waitsForStart ||
       (this.mode !== 'auto' && !this.#mayDeliver) ||
-      (this.#slow !== 'disconnect' && this.#subscriber.connection.saturated)
+      (this.#slowSubscriber !== 'disconnect' && this.#subscriber.connection.saturated)
     );
   }
 
   #keep(message: Message): void {
     this.#backlog ??= new Map();
     const backlog = this.#backlog;
-    const key = this.#slow === 'latest' ? message.topic : message;
+    const key = this.#slowSubscriber === 'latest' ? message.topic : message;
     this.#drop(backlog, key);
     backlog.set(key, message);
     this.#backlogBytes += weightOf(message);
     const { maxBacklog, maxBacklogBytes } = this.#subscriber.limits;
     // The latest message stays, however large it is.
     while (backlog.size > maxBacklog || (this.#backlogBytes > maxBacklogBytes && backlog.size > 1)) {
-      if (this.#slow === 'disconnect') {
+      if (this.#slowSubscriber === 'disconnect') {
         const bound = backlog.size > maxBacklog ? `${maxBacklog} messages` : `${maxBacklogBytes} bytes`;
         return this.#subscriber.connection.close('tooSlow', `more than ${bound} wait for ${this.destination}`);
       }

@@ -1,10 +1,11 @@
 import { ProtocolError } from '../core/fault.ts';
+import type { SlowSubscriber } from '../core/slow-subscriber.ts';
 import { SmallMap } from '../core/small-map.ts';
 import { detached } from '../core/wire.ts';
 import { type Frame, type Headers, malformed } from './codec.ts';
 import { required } from './frame-fields.ts';
 import type { MessageForms } from './message-forms.ts';
-import { type AckMode, type SlowPolicy, type Subscriber, Subscription } from './subscription.ts';
+import { type AckMode, type Subscriber, Subscription } from './subscription.ts';
 
 /** What a SUBSCRIBE says of itself. */
 export interface SubscriptionPlan {
@@ -20,16 +21,16 @@ const keyOf = ({ id, destination }: Pick<SubscriptionPlan, 'id' | 'destination'>
 /** The subscriptions of one connection, by what the client calls them. */
 export class Subscriptions {
   readonly #subscriber: Subscriber;
-  readonly #slow: SlowPolicy;
+  readonly #slowSubscriber: SlowSubscriber;
   readonly #forms: MessageForms;
   readonly #known = new SmallMap<string, Subscription>();
   // Reply queues that came to life by a SEND, not by a SUBSCRIBE.
   #implicit: Set<string> | undefined;
   #serials = 0;
 
-  constructor(subscriber: Subscriber, slow: SlowPolicy, forms: MessageForms) {
+  constructor(subscriber: Subscriber, slowSubscriber: SlowSubscriber, forms: MessageForms) {
     this.#subscriber = subscriber;
-    this.#slow = slow;
+    this.#slowSubscriber = slowSubscriber;
     this.#forms = forms;
   }
 
@@ -50,7 +51,7 @@ export class Subscriptions {
       destination,
       mode,
       prefetch,
-      slow: this.#slow,
+      slowSubscriber: this.#slowSubscriber,
       forms: this.#forms,
     });
     this.#known.set(key, subscription);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createSubscription, type Sink } from '../../src/bus/subscription.ts';
-import type { SlowSubscriber } from '../../src/graphql/options.ts';
+import type { SlowSubscriber } from '../../src/core/slow-subscriber.ts';
 import { PulledSource, PushedSource, type Reader, returnSource } from '../../src/graphql/source.ts';
 import { ManualSource } from '../support/graphql-schema.ts';
 import { RecordingConnection } from '../support/recording-connection.ts';

@@ -483,7 +483,7 @@ describe('sources that are pushed', () => {
   test('[GQL-26] nothing follows the error of a source that a resolver has filled to overflowing', async () => {
     const onNext = vi.fn();
     const { peer, push } = serveFeedback((_, sink) => [2, 3].forEach((value) => void sink.next(value)), {
-      limits: { maxWaiting: 1 },
+      limits: { maxBacklog: 1 },
       onNext,
     });
     await peer.take();
@@ -496,7 +496,7 @@ describe('sources that are pushed', () => {
 
   test('[GQL-36] disconnect: too many events before one is executed end the subscription', async () => {
     const { schema, bus, prices } = createTestSchema();
-    const peer = serveGraphql({ schema, limits: { maxWaiting: 2 } }).connect();
+    const peer = serveGraphql({ schema, limits: { maxBacklog: 2 } }).connect();
     peer.subscribe('1', 'subscription { price { late } }');
     await peer.take();
     for (const price of [1, 2, 3, 4]) void bus.publish(prices, { symbol: 'A', price });
@@ -523,7 +523,7 @@ describe('sources that are pushed', () => {
     ['latest', [4]],
   ] as const)('[GQL-36] %s: what a client gets that reads again', async (slowSubscriber, kept) => {
     const { schema, bus, prices, calls } = createTestSchema();
-    const peer = serveGraphql({ schema, slowSubscriber, limits: { maxWaiting: 2 } }).connect();
+    const peer = serveGraphql({ schema, slowSubscriber, limits: { maxBacklog: 2 } }).connect();
     peer.subscribe('1', query);
     await peer.take();
     const { read } = stall(peer);

@@ -300,7 +300,7 @@ describe('topics', () => {
 
 describe('slow subscribers of topics', () => {
   async function slow(policy: 'disconnect' | 'dropOldest' | 'latest', names: readonly string[]) {
-    const desk = await connected({ slow: policy, limits: { maxBacklog: 2 } });
+    const desk = await connected({ slowSubscriber: policy, limits: { maxBacklog: 2 } });
     const quick = await desk.open().connect();
     await desk.peer.send('SUBSCRIBE', { id: '0', destination: '/topic/*' });
     await quick.send('SUBSCRIBE', { id: '0', destination: '/topic/*' });
@@ -798,13 +798,13 @@ describe('memory is bounded', () => {
   });
 
   test('a backlog has an end in bytes as well', async () => {
-    for (const slow of ['disconnect', 'dropOldest'] as const) {
-      const { bus, peer } = await connected({ limits: { maxBacklogBytes: 10 }, slow });
+    for (const slowSubscriber of ['disconnect', 'dropOldest'] as const) {
+      const { bus, peer } = await connected({ limits: { maxBacklogBytes: 10 }, slowSubscriber });
       await peer.send('SUBSCRIBE', { id: '0', destination: '/topic/a', ack: 'client', 'prefetch-count': '1' });
       for (const body of ['first', 'second', 'third', 'last']) await bus.publish('a', encodeUtf8(body));
       await peer.raw('\n');
-      expect(peer.closed?.code).toBe(slow === 'disconnect' ? 1013 : undefined);
-      if (slow === 'disconnect') continue;
+      expect(peer.closed?.code).toBe(slowSubscriber === 'disconnect' ? 1013 : undefined);
+      if (slowSubscriber === 'disconnect') continue;
       const [first] = peer.take();
       await peer.send('ACK', { id: first!.headers['ack']! });
       const [third] = peer.take();

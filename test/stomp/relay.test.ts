@@ -25,7 +25,7 @@ const wrong: readonly [options: object | undefined, message: RegExp][] = [
   [{ connectTimeout: '5' }, /^connectTimeout must be a number of ms above 0; got 5/],
   [{ heartbeat: { outgoing: -1 } }, /^heartbeat\.outgoing must be a whole number/],
   [{ heartbeat: { incoming: 0.5 } }, /^heartbeat\.incoming must be a whole number/],
-  [{ brokerHeartbeat: { sending: 1 } }, /^brokerHeartbeat\.sending is none/],
+  [{ brokerHeartbeat: { sending: 1 } }, /^brokerHeartbeat has no option "sending"\. There are: outgoing, incoming/],
   [{ limits: { maxFrames: 1 } }, /^limits\.maxFrames is not a limit/],
   [{ brokerLimits: { maxPayload: 0 } }, /^limits\.maxPayload must be a number above 0/],
 ];
