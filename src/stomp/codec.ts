@@ -1,4 +1,3 @@
-import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import { takeBytes, takeUtf8 } from '../core/slab.ts';
 import { byteLength, bytesOf, decodeUtf8, decodeUtf8Lossy, type Wire } from '../core/wire.ts';
@@ -36,6 +35,8 @@ export interface DecoderLimits {
 
 const nul = '\0';
 const lineFeed = 10;
+/** A frame that comes in pieces and has said how long its body is gets a buffer of up to so many bytes at once. */
+const bodyBuffer = 16_384;
 const nothing = new Uint8Array(0);
 
 /** An empty line: a heart-beat ([STOMP-36]). */
@@ -115,9 +116,10 @@ export class Decoder {
     const bytes = bytesOf(data);
     const more = bytes.length;
     if (typeof this.#data === 'string' || this.#end + more > this.#data.length) {
-      // Four times as much, unless the frame is known to need less: a length that is only claimed buys little memory.
-      const known = this.#frame?.length ?? never;
-      const buffer = this.room(Math.max(kept + more, Math.min(4 * kept, known + 1)));
+      // Four times as much, or as much as the frame is known to need: a length that is only claimed buys little memory.
+      const known = this.#frame?.length;
+      const wanted = known ? Math.min(Math.max(4 * kept, bodyBuffer), known + 1) : 4 * kept;
+      const buffer = this.room(Math.max(kept + more, wanted));
       buffer.set(bytesOf(this.#cut(this.#start, this.#end)));
       this.#move(buffer);
       this.#end = kept;
