@@ -1,3 +1,4 @@
+import { mustBeFunctions } from '../core/options.ts';
 import type { Backbone, PublishOptions } from './backbone.ts';
 import { FanOut, type Listener, type Listening } from './fan-out.ts';
 import { memoryBackbone } from './memory.ts';
@@ -62,7 +63,7 @@ export function createBus(options: BusOptions = {}): Bus {
     onError = (error: unknown, message?: Message) =>
       console.error(`subwire: bus${message ? `, topic "${message.topic}"` : ''}:`, error),
   } = options;
-  if (typeof onError !== 'function') throw new TypeError(`onError must be a function; got ${typeof onError}`);
+  mustBeFunctions({ onError });
   const undecodableMessages = new WeakSet<Message>();
   let published = 0;
   let undecodable = 0;
@@ -115,9 +116,7 @@ export function createBus(options: BusOptions = {}): Bus {
       { name, value: form }: Topic<T>,
       { filter, signal, buffer }: SubscribeOptions<T> = {},
     ): Subscription<T> {
-      if (filter !== undefined && typeof filter !== 'function') {
-        throw new TypeError(`filter must be a function; got ${typeof filter}`);
-      }
+      mustBeFunctions({ filter });
       if (buffer !== undefined && !(buffer >= 0)) {
         throw new TypeError(`buffer must be a number of values from 0 up; got ${String(buffer)}`);
       }

@@ -1,3 +1,4 @@
+import { mustBeFunctions } from '../core/options.ts';
 import { decodeUtf8, encodeUtf8 } from '../core/wire.ts';
 import type { Form, Message } from './message.ts';
 import { isPattern } from './pattern.ts';
@@ -44,11 +45,7 @@ export function topic<T>(name: string, options: TopicOptions<T> = {}): Topic<T> 
   if (!['none', 'read', 'write', 'readwrite'].includes(stomp)) {
     throw new TypeError(`topic("${name}"): stomp must be 'none', 'read', 'write' or 'readwrite'; got ${String(stomp)}`);
   }
-  for (const [option, hook] of Object.entries({ decode, encode })) {
-    if (hook !== undefined && typeof hook !== 'function') {
-      throw new TypeError(`topic("${name}"): ${option} must be a function; got ${typeof hook}`);
-    }
-  }
+  mustBeFunctions({ decode, encode }, `topic("${name}"): `);
   const made: Topic<T> = {
     name,
     stomp,

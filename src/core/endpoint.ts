@@ -3,6 +3,7 @@ import { type Clock, systemClock, type Timed } from './clock.ts';
 import type { Fault } from './fault.ts';
 import { type ConnectionLimits, connectionLimits, type LimitOptions, resolveLimits } from './limits.ts';
 import { type Choice, choose } from './negotiate.ts';
+import { mustBeFunctions } from './options.ts';
 import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
 import type { Socket } from './socket.ts';
 import type { Authenticate, Handshake, Subprotocol } from './subprotocol.ts';
@@ -235,10 +236,7 @@ function checkOptions({ protocols, authenticate, maxConnections, onError }: Endp
       seen.add(name);
     }
   }
-  for (const [name, hook] of Object.entries({ authenticate, onError })) {
-    if (hook !== undefined && typeof hook !== 'function')
-      throw new TypeError(`${name} must be a function; got ${typeof hook}`);
-  }
+  mustBeFunctions({ authenticate, onError });
   if (maxConnections !== undefined && !(typeof maxConnections === 'number' && maxConnections > 0)) {
     throw new TypeError(`maxConnections must be a number above 0; got ${String(maxConnections)}`);
   }

@@ -14,6 +14,14 @@ export function checkNames(options: object, known: Readonly<Record<string, true>
   }
 }
 
+/** Each of these is absent, or a function. Throws a `TypeError` that names the one which is not; `owner` goes before. */
+export function mustBeFunctions(hooks: object, owner = ''): void {
+  for (const [name, hook] of Object.entries(hooks)) {
+    if (hook !== undefined && typeof hook !== 'function')
+      throw new TypeError(`${owner}${name} must be a function; got ${typeof hook}`);
+  }
+}
+
 /** Throws a `TypeError` that names the option, and says what was expected. */
 export function must(valid: unknown, name: string, expected: string, value: unknown): void {
   if (!valid) throw new TypeError(`${name} must be ${expected}; got ${String(value)}`);

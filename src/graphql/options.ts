@@ -8,6 +8,7 @@ import type {
   validate,
 } from 'graphql';
 import type { LimitOptions } from '../core/limits.ts';
+import { mustBeFunctions } from '../core/options.ts';
 import type { PromiseOr } from '../core/outcome.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../core/slow-subscriber.ts';
 import type { Handshake, Principal } from '../core/subprotocol.ts';
@@ -230,12 +231,7 @@ export function checkOptions(options: GraphqlOptions<never, never>): void {
     throw new TypeError('graphql() needs options: { schema } or { onSubscribe }');
   }
   const { schema, validationRules, connectionInitWaitTimeout: timeout = 0 } = options;
-  for (const name of Object.keys(functions) as (keyof typeof functions)[]) {
-    const hook = options[name];
-    if (hook !== undefined && typeof hook !== 'function') {
-      throw new TypeError(`${name} must be a function; got ${typeof hook}`);
-    }
-  }
+  for (const name of Object.keys(functions) as (keyof typeof functions)[]) mustBeFunctions({ [name]: options[name] });
   if (
     schema === undefined ? !options.onSubscribe : schema === null || !['object', 'function'].includes(typeof schema)
   ) {

@@ -3,7 +3,7 @@ import { retryHint } from '../core/backoff.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../core/limits.ts';
 import { createListeners } from '../core/listeners.ts';
-import { checkNames } from '../core/options.ts';
+import { checkNames, mustBeFunctions } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { Subprotocol } from '../core/subprotocol.ts';
 import type { AuthorizeRequest } from './broker.ts';
@@ -188,11 +188,7 @@ function checkOptions(options: StompRelayOptions): void {
     }
   }
   if (passcode !== undefined && login === undefined) throw new TypeError('passcode needs a login beside it');
-  for (const [name, hook] of Object.entries({ authorize, onError })) {
-    if (hook !== undefined && typeof hook !== 'function') {
-      throw new TypeError(`${name} must be a function; got ${typeof hook}`);
-    }
-  }
+  mustBeFunctions({ authorize, onError });
   if (!(typeof connectTimeout === 'number' && connectTimeout > 0)) {
     throw new TypeError(`connectTimeout must be a number of ms above 0; got ${String(connectTimeout)}`);
   }

@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts';
 import { ProtocolError } from '../core/fault.ts';
 import { resolveLimits } from '../core/limits.ts';
-import { checkNames } from '../core/options.ts';
+import { checkNames, mustBeFunctions } from '../core/options.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../core/slow-subscriber.ts';
 import type { Subprotocol } from '../core/subprotocol.ts';
 import { bytesOf } from '../core/wire.ts';
@@ -150,10 +150,7 @@ function checkOptions(options: StompBrokerOptions): void {
   }
   checkNames(options, optionNames, 'stompBroker()');
   const { authorize, onSend, onSubscribe, hosts, deadLetter, server } = options;
-  for (const [name, hook] of Object.entries({ authorize, onSend, onSubscribe })) {
-    if (hook !== undefined && typeof hook !== 'function')
-      throw new TypeError(`${name} must be a function; got ${typeof hook}`);
-  }
+  mustBeFunctions({ authorize, onSend, onSubscribe });
   if (hosts !== undefined && typeof hosts !== 'function' && !Array.isArray(hosts)) {
     throw new TypeError(`hosts must be a list of names or a function; got ${typeof hosts}`);
   }
