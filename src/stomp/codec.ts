@@ -119,7 +119,7 @@ export class Decoder {
       // Four times as much, or as much as the frame is known to need: a length that is only claimed buys little memory.
       const known = this.#frame?.length;
       const wanted = known ? Math.min(Math.max(4 * kept, bodyBuffer), known + 1) : 4 * kept;
-      const buffer = this.room(Math.max(kept + more, wanted));
+      const buffer = takeBytes(slab, Math.max(kept + more, wanted));
       buffer.set(bytesOf(this.#cut(this.#start, this.#end)));
       this.#move(buffer);
       this.#end = kept;
@@ -140,11 +140,6 @@ export class Decoder {
     }
     this.#frame ??= this.#readHead();
     return this.#frame && this.#readBody(this.#frame);
-  }
-
-  /** A buffer for a frame that comes in pieces. */
-  protected room(length: number): Uint8Array {
-    return new Uint8Array(length);
   }
 
   /** What was left is at the beginning of this. */

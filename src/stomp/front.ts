@@ -2,7 +2,6 @@ import { never } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import type { LimitValues } from '../core/limits.ts';
 import { isPromise } from '../core/outcome.ts';
-import { takeBytes } from '../core/slab.ts';
 import type { Connection, Session } from '../core/subprotocol.ts';
 import { encodeUtf8 } from '../core/wire.ts';
 import {
@@ -18,7 +17,6 @@ import {
 import { agreedVersion, isConnect, shorten } from './frame-fields.ts';
 import { lastWords } from './last-words.ts';
 import type { stompLimits } from './limits.ts';
-import { slab } from './slab.ts';
 import { agreedInterval, type HeartBeat, parseHeartBeat, type Version } from './versions.ts';
 
 const silent = parseHeartBeat();
@@ -32,13 +30,6 @@ const strangersBody = 1_024;
 const longText = 1_024;
 
 export type FrontLimits = LimitValues<typeof stompLimits>;
-
-/** There are thousands of connections with a piece of a frame each: small buffers are cut from larger ones. */
-class SlabDecoder extends Decoder {
-  protected override room(length: number): Uint8Array {
-    return takeBytes(slab, length);
-  }
-}
 
 /**
  * The side of a STOMP server that faces its client, whoever is behind it: pulls frames, negotiates, admits, beats, and
@@ -76,7 +67,7 @@ export abstract class FrontSession implements Session {
     this.#heartBeat = heartBeat;
     const { maxHeaders, maxHeaderLine, maxHeaderBytes, maxBody } = limits;
     this.#decoderLimits = { maxHeaders, maxHeaderLine, maxHeaderBytes, maxBody: Math.min(maxBody, strangersBody) };
-    this.#decoder = new SlabDecoder(this.#decoderLimits);
+    this.#decoder = new Decoder(this.#decoderLimits);
     this.#connectBy = connection.now + limits.connectTimeout;
     // Here, not where they are declared: there each would take memory of its own, in thousands of connections.
     this.#outcomeBy = this.#frameBy = this.#sendEvery = this.#expectWithin = never;

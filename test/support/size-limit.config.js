@@ -15,6 +15,6 @@ const check = (name, entries, limit) => ({
 // What there is, and nothing more: nobody adds to it unseen. The aim is 4.5, 6 and 8 kB.
 export default [
   check('core and GraphQL client', graphql, '5.97 kB'),
-  check('core and STOMP client', stomp, '9.41 kB'),
-  check('core and both clients', { ...graphql, ...stomp }, '11.67 kB'),
+  check('core and STOMP client', stomp, '9.5 kB'),
+  check('core and both clients', { ...graphql, ...stomp }, '11.75 kB'),
 ];
