@@ -12,7 +12,8 @@ const check = (name, entries, limit) => ({
   modifyEsbuildConfig: (config) => ({ ...config, format: 'esm', target: 'es2022', tsconfigRaw: '{}' }),
 });
 
-// What there is, and nothing more: nobody adds to it unseen. The aim is 4.5, 6 and 8 kB.
+// What there is, and nothing more: nobody adds to it unseen. The aim is 4.5, 6 and 8 kB. With all that the clients can do, one
+// file that shares nothing with the other client would be 4.85 kB for GraphQL, and 8.3 kB for STOMP with a codec that checks less.
 export default [
   check('core and GraphQL client', graphql, '5.97 kB'),
   check('core and STOMP client', stomp, '9.5 kB'),
