@@ -5,7 +5,7 @@ import type { Socket, SocketReceiver } from './socket.ts';
 import type { BaseConnection, BaseSession } from './subprotocol.ts';
 
 /** How often a transport is asked whether it takes more, in ms: not every one tells. */
-const drainPoll = 50;
+export const drainPoll = 50;
 
 /** How a client's connection ended. */
 export interface ClientEnd {

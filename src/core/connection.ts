@@ -1,3 +1,4 @@
+import { drainPoll } from './client-connection.ts';
 import { never, type Timed, type Timers } from './clock.ts';
 import { closeReason, type Fault, ProtocolError } from './fault.ts';
 import type { ConnectionLimits } from './limits.ts';
@@ -5,9 +6,6 @@ import { isPromise } from './outcome.ts';
 import type { Socket, SocketReceiver } from './socket.ts';
 import type { BaseConnection, BaseSession } from './subprotocol.ts';
 import type { Wire } from './wire.ts';
-
-/** How often a transport that does not tell when it takes more is asked, in ms. */
-const drainPoll = 50;
 
 /** What ended a connection; `fault` is absent when the peer, or we ourselves, closed it normally. */
 export interface ConnectionEnd {

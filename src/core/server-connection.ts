@@ -43,6 +43,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   #holds = 0;
   #releasedInside = false;
   #heldInput: (string | Uint8Array)[] | undefined;
+  #heldBytes = 0;
   #paused = false;
   #delivering = false;
   // How the transport ended, while what it brought before is still processed.
@@ -139,9 +140,8 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   #keep(data: string | Uint8Array): void {
     this.#heldInput ??= [];
     this.#heldInput.push(data);
-    let bytes = 0;
-    for (const each of this.#heldInput) bytes += each.length;
-    if (bytes > this.limits.maxPayload + readBytes) this.close('tooMany', 'Too much at once');
+    this.#heldBytes += data.length;
+    if (this.#heldBytes > this.limits.maxPayload + readBytes) this.close('tooMany', 'Too much at once');
   }
 
   #deliver(data: string | Uint8Array, now: number): void {
@@ -192,7 +192,9 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
       this.#tellReleased();
       const held = this.#heldInput ?? [];
       while (!this.#blocked && held.length > 0 && this.#takeToken(this.now)) {
-        this.#deliver(held.shift() as string | Uint8Array, this.now);
+        const data = held.shift() as string | Uint8Array;
+        this.#heldBytes -= data.length;
+        this.#deliver(data, this.now);
         this.#tellReleased();
       }
       this.#unpause();
