@@ -1,18 +1,17 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-
-const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
+import { entryPoints } from './test/support/entry-points.ts';
+import { root } from './test/support/project-files.ts';
 
 export default defineConfig({
   resolve: {
     alias: [
       // Vite would take index.mjs and Node index.js: two instances of graphql in one process refuse each other.
       { find: /^graphql$/, replacement: fileURLToPath(import.meta.resolve('graphql')) },
-      { find: /^#socket$/, replacement: source('adapters/node-client.ts') },
-      { find: /^subwire$/, replacement: source('index.ts') },
-      { find: /^subwire\/(graphql|stomp)$/, replacement: source('$1/index.ts') },
-      { find: /^subwire\/graphql-ws$/, replacement: source('graphql/graphql-ws.ts') },
-      { find: /^subwire\/(rxjs|(?:graphql|stomp|adapters)\/.+)$/, replacement: source('$1.ts') },
+      ...[...entryPoints].map(([name, source]) => ({
+        find: new RegExp(`^${name}$`),
+        replacement: `${root}/${source}`,
+      })),
     ],
   },
   test: {

@@ -1,6 +1,5 @@
 /** The front door without the server: what browsers can load. */
-export { type ConnectOptions, connect } from './adapters/connect.ts';
-export { type NegotiateOptions, negotiate } from './adapters/negotiate.ts';
+
 export type { Backbone, PublishOptions } from './bus/backbone.ts';
 export {
   type Bus,
@@ -10,10 +9,12 @@ export {
   type SubscribeOptions,
 } from './bus/bus.ts';
 export type { Listener, Listening } from './bus/fan-out.ts';
-export { memoryBackbone } from './bus/memory.ts';
+export { memoryBackbone } from './bus/memory-backbone.ts';
 export type { Message, MessageHeaders, Position } from './bus/message.ts';
 export { push, type Sink, type Subscription } from './bus/subscription.ts';
 export { type StompAccess, type Topic, type TopicOptions, topic } from './bus/topic.ts';
+export { type ConnectOptions, connect } from './connect/connect.ts';
+export { type NegotiateOptions, negotiate } from './connect/negotiate.ts';
 export type { BackoffOptions } from './core/backoff.ts';
 export type { ClientLimitOptions } from './core/client-limits.ts';
 export type { Timed, Timers } from './core/clock.ts';

@@ -1,7 +1,7 @@
 import { Observable, type Subscribable } from 'rxjs';
 import { createSubscription, push, type Subscription } from './bus/subscription.ts';
-import type { Client, Operation } from './graphql/client-types.ts';
-import type { FormattedExecutionResult } from './graphql/codec.ts';
+import type { Client, Operation } from './graphql/client/client-types.ts';
+import type { FormattedExecutionResult } from './graphql/protocol/messages.ts';
 
 /** As much of a STOMP client as is needed. */
 export interface Watchable<Message, Headers> {

@@ -3,27 +3,50 @@ import { cycles, importsOf, type SourceFile, sourceFiles } from './support/impor
 
 const files = sourceFiles();
 
-/** The rooms of the house, and what each of them may import. A room is a folder of src, or a file that lies in src. */
+/**
+ * The rooms of the house, and what each of them may import. A room is a folder of src, a folder of a protocol, or a file
+ * that lies in src or in a protocol. A room of a protocol names the protocol's other rooms by their whole names.
+ */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   core: [],
   bus: ['core'],
   adapters: ['core', '#socket', 'ws', 'node:'],
-  graphql: ['core', 'bus', 'adapters', '#socket', 'graphql'],
-  stomp: ['core', 'bus', 'adapters', '#socket'],
-  'browser.ts': ['core', 'bus', 'adapters'],
+  connect: ['adapters', 'core', '#socket'],
+  'graphql/protocol': ['core', 'graphql'],
+  'graphql/execution': ['graphql/protocol', 'core', 'graphql'],
+  'graphql/server': ['graphql/execution', 'graphql/protocol', 'core', 'bus', 'graphql'],
+  'graphql/client': ['graphql/protocol', 'core', 'bus', 'connect', '#socket', 'graphql'],
+  'graphql/graphql-ws': [
+    ...['graphql/server', 'graphql/client', 'graphql/execution', 'graphql/protocol'],
+    ...['core', 'bus', 'adapters', 'graphql'],
+  ],
+  'graphql/index.ts': ['graphql/server', 'graphql/execution', 'graphql/protocol', 'core'],
+  'stomp/protocol': ['core', 'stomp/broker'],
+  'stomp/server': ['stomp/protocol', 'core', 'bus'],
+  'stomp/broker': ['stomp/server', 'stomp/protocol', 'core', 'bus'],
+  'stomp/relay': ['stomp/server', 'stomp/client', 'stomp/protocol', 'core', 'adapters', 'stomp/broker'],
+  'stomp/client': ['stomp/protocol', 'core', 'bus', 'connect', '#socket'],
+  'stomp/index.ts': ['stomp/broker', 'stomp/relay', 'stomp/server', 'stomp/protocol', 'core', 'adapters'],
+  'browser.ts': ['core', 'bus', 'connect'],
   'index.ts': ['core', 'bus', 'adapters', 'browser.ts'],
   'rxjs.ts': ['rxjs', 'bus'],
 };
 
 /** Rooms that may be imported for their types only. */
 const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
-  'rxjs.ts': ['graphql', 'stomp'],
+  'rxjs.ts': ['graphql/client', 'graphql/protocol', 'stomp/client'],
 };
 
 /** Files that may be longer than 400 lines, with the reason. */
 const longFiles: Readonly<Record<string, string>> = {};
 
-const roomOf = (path: string): string => path.split('/')[1] as string;
+/** Folders of src that have rooms of their own. */
+const protocols = ['graphql', 'stomp'];
+
+function roomOf(path: string): string {
+  const [, folder = '', inner = ''] = path.split('/');
+  return protocols.includes(folder) ? `${folder}/${inner}` : folder;
+}
 
 /** What an import names: a room of src, `node:`, or a package. */
 const targetOf = (to: string): string => (to.startsWith('src/') ? roomOf(to) : to.startsWith('node:') ? 'node:' : to);
@@ -64,7 +87,7 @@ describe('the arrows of the house', () => {
   });
 
   test('clients, codecs and fault tables do without the graphql package, unless for types', () => {
-    const light = /(client[^/]*|codec|faults|retry|iterate)\.ts$/;
+    const light = /^src\/graphql\/(client|protocol)\/|faults\.ts$/;
     const heavy = files.filter(({ path, imports }) =>
       imports.some(({ to, typeOnly }) => light.test(path) && to === 'graphql' && !typeOnly),
     );
@@ -114,19 +137,37 @@ describe('the check itself', () => {
   test('it refuses arrows that point up', () => {
     const wrong = [
       file('src/core/a.ts', "import type { Bus } from '../bus/bus.ts';"),
-      file('src/stomp/a.ts', "import { codec } from '../graphql/codec.ts';"),
+      file('src/stomp/server/a.ts', "import { codec } from '../../graphql/protocol/messages.ts';"),
       file('src/bus/a.ts', "import { once } from 'node:events';"),
-      file('src/stomp/b.ts', "import { WebSocket } from 'ws';"),
-      file('src/rxjs.ts', "import { createClient } from './graphql/client.ts';"),
-      file('src/rxjs.ts', "import type { Client } from './graphql/client.ts';"),
-      file('src/graphql/b.ts', "import { createBus } from '../bus/bus.ts';"),
+      file('src/stomp/server/b.ts', "import { WebSocket } from 'ws';"),
+      file('src/rxjs.ts', "import { createClient } from './graphql/client/client.ts';"),
+      file('src/rxjs.ts', "import type { Client } from './graphql/client/client.ts';"),
+      file('src/graphql/server/b.ts', "import { createBus } from '../../bus/bus.ts';"),
     ];
     expect(wrongArrows(wrong)).toEqual([
       'src/core/a.ts imports src/bus/bus.ts',
-      'src/stomp/a.ts imports src/graphql/codec.ts',
+      'src/stomp/server/a.ts imports src/graphql/protocol/messages.ts',
       'src/bus/a.ts imports node:events',
-      'src/stomp/b.ts imports ws',
-      'src/rxjs.ts imports src/graphql/client.ts',
+      'src/stomp/server/b.ts imports ws',
+      'src/rxjs.ts imports src/graphql/client/client.ts',
+    ]);
+  });
+
+  test('it refuses arrows through the walls inside a protocol', () => {
+    const wrong = [
+      file('src/stomp/client/c.ts', "import type { Broker } from '../broker/broker.ts';"),
+      file('src/stomp/broker/a.ts', "import { stompRelay } from '../relay/stomp-relay.ts';"),
+      file('src/stomp/protocol/a.ts', "import { stompFaults } from '../server/faults.ts';"),
+      file('src/graphql/execution/a.ts', "import { Operation } from '../server/operation.ts';"),
+      file('src/graphql/client/a.ts', "import { graphql } from '../index.ts';"),
+      file('src/graphql/client/b.ts', "import { isObject } from '../protocol/messages.ts';"),
+    ];
+    expect(wrongArrows(wrong)).toEqual([
+      'src/stomp/client/c.ts imports src/stomp/broker/broker.ts',
+      'src/stomp/broker/a.ts imports src/stomp/relay/stomp-relay.ts',
+      'src/stomp/protocol/a.ts imports src/stomp/server/faults.ts',
+      'src/graphql/execution/a.ts imports src/graphql/server/operation.ts',
+      'src/graphql/client/a.ts imports src/graphql/index.ts',
     ]);
   });
 

@@ -37,15 +37,15 @@ test('what the clients add to a browser bundle is within the limits of size-limi
   const results = JSON.parse(stdout) as { name: string; passed: boolean; size: number; sizeLimit: number }[];
   expect(results, 'is dist there? npm run build').toHaveLength(3);
   const over = results.filter(({ passed }) => !passed);
-  const parts = await Promise.all(['src/graphql/client.ts', 'src/stomp/client.ts'].map(bundle));
+  const parts = await Promise.all(['src/graphql/client/client.ts', 'src/stomp/client/client.ts'].map(bundle));
   const problem = over.map(({ name, size, sizeLimit }) => `${name}: ${size} bytes of ${sizeLimit}`).join('\n');
   expect(over, `${problem}\n${parts.map(partsOf).join('\n\n')}`).toEqual([]);
 });
 
 test.each([
   ['subwire', 'src/browser.ts'],
-  ['subwire/graphql/client', 'src/graphql/client.ts'],
-  ['subwire/stomp/client', 'src/stomp/client.ts'],
+  ['subwire/graphql/client', 'src/graphql/client/client.ts'],
+  ['subwire/stomp/client', 'src/stomp/client/client.ts'],
 ])('%s bundles for browsers without Node, ws, graphql or server code', async (_, entry) => {
   const { inputs, outputs } = await bundle(entry);
   const server = /node_modules|adapters\/(node|tcp|frames)|\/(server|session|broker)\.ts$/;

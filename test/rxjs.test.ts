@@ -1,9 +1,9 @@
 import { firstValueFrom, map, Observable, Subject, take, toArray } from 'rxjs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createSubscription, type Sink } from '../src/bus/subscription.ts';
-import { createClient } from '../src/graphql/client.ts';
+import { createClient } from '../src/graphql/client/client.ts';
 import { observe, observeOperation, toAsyncIterable, watch } from '../src/rxjs.ts';
-import { createStompClient } from '../src/stomp/client.ts';
+import { createStompClient } from '../src/stomp/client/client.ts';
 import { createFakeClock } from './support/fake-clock.ts';
 import { FakeTransport } from './support/fake-transport.ts';
 

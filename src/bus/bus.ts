@@ -1,7 +1,7 @@
 import { mustBeFunctions } from '../core/options.ts';
 import type { Backbone, PublishOptions } from './backbone.ts';
 import { FanOut, type Listener, type Listening } from './fan-out.ts';
-import { memoryBackbone } from './memory.ts';
+import { memoryBackbone } from './memory-backbone.ts';
 import type { Message, Position } from './message.ts';
 import { createSubscription, type Subscription } from './subscription.ts';
 import type { Topic } from './topic.ts';

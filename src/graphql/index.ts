@@ -1,15 +1,15 @@
 export type { PromiseOr } from '../core/outcome.ts';
 export type { SlowSubscriber } from '../core/slow-subscriber.ts';
+export type { Compile, CompiledDocument } from './execution/compile.ts';
+export type { OperationKind, OperationResult } from './execution/execute.ts';
+export type { ShareKey } from './execution/shared-results.ts';
 export type {
   FormattedError,
   FormattedExecutionResult,
   JSONMessageReplacer,
   JSONMessageReviver,
   SubscribePayload,
-} from './codec.ts';
-export type { Compile, CompiledDocument } from './compile.ts';
-export type { OperationKind, OperationResult } from './execute.ts';
-export { type GraphqlLimits, graphqlLimits } from './limits.ts';
-export type { ConnectionParams, Context, GraphqlOptions, OperationArgs } from './options.ts';
-export { graphql } from './server.ts';
-export type { ShareKey } from './share.ts';
+} from './protocol/messages.ts';
+export { graphql } from './server/graphql-server.ts';
+export { type GraphqlLimits, graphqlLimits } from './server/limits.ts';
+export type { ConnectionParams, Context, GraphqlOptions, OperationArgs } from './server/options.ts';

@@ -9,12 +9,24 @@ export type {
   StompReply,
   StompRequest,
   Verdict,
-} from './broker.ts';
-export { Decoder, type DecoderLimits, encodeFrame, type Frame, type HeaderInput, type Headers } from './codec.ts';
-export type { Prefixes } from './destinations.ts';
-export type { BrokerStats } from './queues.ts';
-export { type BrokerAddress, type StompRelay, type StompRelayOptions, stompRelay } from './relay.ts';
-export { type StompBroker, type StompBrokerOptions, type StompSendOptions, stompBroker } from './server.ts';
-export { type BrokerLimitOptions, type BrokerLimits, brokerLimits } from './server-limits.ts';
-export type { AckMode } from './subscription.ts';
-export { type Version, versions } from './versions.ts';
+} from './broker/broker.ts';
+export { type BrokerLimitOptions, type BrokerLimits, brokerLimits } from './broker/limits.ts';
+export type { BrokerStats } from './broker/queues.ts';
+export {
+  type StompBroker,
+  type StompBrokerOptions,
+  type StompSendOptions,
+  stompBroker,
+} from './broker/stomp-broker.ts';
+export type { AckMode } from './broker/subscription.ts';
+export {
+  Decoder,
+  type DecoderLimits,
+  encodeFrame,
+  type Frame,
+  type HeaderInput,
+  type Headers,
+} from './protocol/codec.ts';
+export { type Version, versions } from './protocol/versions.ts';
+export { type BrokerAddress, type StompRelay, type StompRelayOptions, stompRelay } from './relay/stomp-relay.ts';
+export type { Prefixes } from './server/destinations.ts';

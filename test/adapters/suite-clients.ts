@@ -1,9 +1,9 @@
 import type { Socket as RawSocket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
-import { connect } from '../../src/adapters/connect.ts';
 import { webSocket } from '../../src/adapters/node-client.ts';
 import { tcp } from '../../src/adapters/tcp.ts';
+import { connect } from '../../src/connect/connect.ts';
 import type { DialEnd } from '../../src/core/dial.ts';
 import type { Transport } from '../../src/core/socket.ts';
 import { openRaw } from '../support/raw-websocket.ts';

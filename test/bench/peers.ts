@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { entryPoints } from '../support/entry-points.ts';
+import { root } from '../support/project-files.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const peers = here('peers/');
@@ -47,14 +50,7 @@ export async function buildPrograms(): Promise<void> {
     outdir: built,
     bundle: true,
     packages: 'external',
-    alias: {
-      subwire: here('../../src/index.ts'),
-      'subwire/graphql': here('../../src/graphql/index.ts'),
-      'subwire/graphql/client': here('../../src/graphql/client.ts'),
-      'subwire/stomp': here('../../src/stomp/index.ts'),
-      'subwire/stomp/client': here('../../src/stomp/client.ts'),
-      '#socket': here('../../src/adapters/node-client.ts'),
-    },
+    alias: Object.fromEntries([...entryPoints].map(([name, source]) => [name, join(root, source)])),
     format: 'esm',
     outExtension: { '.js': '.mjs' },
     platform: 'node',

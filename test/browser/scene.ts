@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Browser } from 'playwright-core';
-import type { AttachOptions } from '../../src/adapters/node.ts';
+import type { AttachOptions } from '../../src/adapters/attach.ts';
 import { type HttpEndpoint, httpEndpoint } from '../support/http-endpoint.ts';
 import { bundlePeers, servePeers, type WatchedPage, watchedPage } from './browser-page.ts';
 

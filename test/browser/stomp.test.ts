@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { createBus } from '../../src/bus/bus.ts';
-import { createStompClient } from '../../src/stomp/client.ts';
+import { createStompClient } from '../../src/stomp/client/client.ts';
 import { type StompBroker, stompBroker } from '../../src/stomp/index.ts';
 import { Mailbox } from '../support/mailbox.ts';
 import { type Chromium, startChromium } from '../support/programs/chromium.ts';

@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import type { Backbone } from '../../src/bus/backbone.ts';
 import { createBus } from '../../src/bus/bus.ts';
-import { memoryBackbone } from '../../src/bus/memory.ts';
+import { memoryBackbone } from '../../src/bus/memory-backbone.ts';
 import { push } from '../../src/bus/subscription.ts';
 import { topic } from '../../src/bus/topic.ts';
 import { decodeUtf8, encodeUtf8 } from '../../src/core/wire.ts';

@@ -3,12 +3,12 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { attach } from '../../src/adapters/node.ts';
+import { attach } from '../../src/adapters/attach.ts';
 import { listenTcp } from '../../src/adapters/tcp.ts';
 import { createBus } from '../../src/bus/bus.ts';
 import { ProtocolError } from '../../src/core/fault.ts';
 import type { Authenticate } from '../../src/core/subprotocol.ts';
-import { type StompBrokerOptions, stompBroker } from '../../src/stomp/server.ts';
+import { type StompBrokerOptions, stompBroker } from '../../src/stomp/broker/stomp-broker.ts';
 
 /** The embedded broker as a stranger meets it: octets over real sockets, and nothing of ours on the other end. */
 const cleanUp: (() => void)[] = [];

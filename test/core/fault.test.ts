@@ -9,8 +9,8 @@ import {
   maxReasonBytes,
   ProtocolError,
 } from '../../src/core/fault.ts';
-import { graphqlFaults } from '../../src/graphql/faults.ts';
-import { stompFaults } from '../../src/stomp/faults.ts';
+import { graphqlFaults } from '../../src/graphql/server/faults.ts';
+import { stompFaults } from '../../src/stomp/server/faults.ts';
 
 test('[CONN-28] [RFC6455-40] a close reason has at most 123 bytes and is cut between characters', () => {
   const units = fc.array(fc.constantFrom('a', 'é', '漢', '😀', '\ud800', '\udfff'), { maxLength: 150 });

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { connectionLimits, type LimitTable, resolveLimits } from '../../src/core/limits.ts';
-import { graphqlLimits } from '../../src/graphql/limits.ts';
-import { stompLimits } from '../../src/stomp/limits.ts';
+import { graphqlLimits } from '../../src/graphql/server/limits.ts';
+import { stompLimits } from '../../src/stomp/server/limits.ts';
 
 test('[CONN-10] what is not given has its default; undefined is not given', () => {
   const limits = resolveLimits(connectionLimits, { maxPayload: 5, pingInterval: undefined });

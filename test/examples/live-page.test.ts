@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { createStompClient } from '../../src/stomp/client.ts';
+import { createStompClient } from '../../src/stomp/client/client.ts';
 import { type WatchedPage, watchedPage } from '../browser/browser-page.ts';
 import { type Chromium, startChromium } from '../support/programs/chromium.ts';
 import {

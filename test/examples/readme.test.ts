@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createClient } from '../../src/graphql/client.ts';
-import { createStompClient } from '../../src/stomp/client.ts';
+import { createClient } from '../../src/graphql/client/client.ts';
+import { createStompClient } from '../../src/stomp/client/client.ts';
 import { freePort } from '../support/programs/program.ts';
 import { root } from '../support/project-files.ts';
 

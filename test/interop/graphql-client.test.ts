@@ -11,12 +11,12 @@ import { createYoga } from 'graphql-yoga';
 import { Network, Observable } from 'relay-runtime';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { attach } from '../../src/adapters/node.ts';
+import { attach } from '../../src/adapters/attach.ts';
 import type { Sink } from '../../src/bus/subscription.ts';
 import type { Endpoint } from '../../src/core/endpoint.ts';
 import type { Credentials } from '../../src/core/subprotocol.ts';
-import { type Client, type ClientOptions, ConnectionClosed, createClient } from '../../src/graphql/client.ts';
-import { graphql } from '../../src/graphql/server.ts';
+import { type Client, type ClientOptions, ConnectionClosed, createClient } from '../../src/graphql/client/client.ts';
+import { graphql } from '../../src/graphql/server/graphql-server.ts';
 
 const endless = async function* (): AsyncGenerator<{ count: number }> {
   for (let count = 1; ; count++) {

@@ -3,7 +3,7 @@ import { createClient as createGraphqlWsClient } from 'graphql-ws';
 import { type GraphQLResponse, Network, Observable } from 'relay-runtime';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { createClient } from '../../src/graphql/client.ts';
+import { createClient } from '../../src/graphql/client/client.ts';
 import { graphql } from '../../src/graphql/index.ts';
 import { createTestSchema } from '../support/graphql-schema.ts';
 import { type HttpEndpoint, httpEndpoint } from '../support/http-endpoint.ts';

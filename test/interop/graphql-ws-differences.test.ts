@@ -9,7 +9,7 @@ import * as reference from 'graphql-ws';
 import { useServer as useReferenceServer } from 'graphql-ws/use/ws';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
-import * as own from '../../src/graphql/graphql-ws.ts';
+import * as own from '../../src/graphql/graphql-ws/index.ts';
 import { root } from '../support/project-files.ts';
 
 /** Both packages are asked the same here: what differs stands in spec-notes/migration.md, row by row. */

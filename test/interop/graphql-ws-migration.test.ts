@@ -23,7 +23,7 @@ import { useServer as useReferenceServer } from 'graphql-ws/use/ws';
 import { createYoga } from 'graphql-yoga';
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test, vi } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
-import * as own from '../../src/graphql/graphql-ws.ts';
+import * as own from '../../src/graphql/graphql-ws/index.ts';
 
 type Names = Pick<
   typeof own,

@@ -1,6 +1,6 @@
 import { webSocket } from '../../src/adapters/node-client.ts';
 import { tcp } from '../../src/adapters/tcp.ts';
-import type { StompClientOptions } from '../../src/stomp/client.ts';
+import type { StompClientOptions } from '../../src/stomp/client/client.ts';
 import { type RabbitMq, startRabbitMq } from '../support/programs/rabbitmq.ts';
 import { type BrokerUnderTest, stompBrokerSuite } from './stomp-broker-suite.ts';
 

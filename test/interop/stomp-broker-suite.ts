@@ -8,7 +8,7 @@ import {
   type StompClientOptions,
   StompError,
   type Version,
-} from '../../src/stomp/client.ts';
+} from '../../src/stomp/client/client.ts';
 import { Mailbox } from '../support/mailbox.ts';
 import { type ProgramName, requireProgram } from '../support/programs/program.ts';
 

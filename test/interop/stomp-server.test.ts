@@ -9,7 +9,7 @@ import { firstValueFrom, take, toArray } from 'rxjs';
 import stompit, { type Client as StompitClient } from 'stompit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { attach } from '../../src/adapters/node.ts';
+import { attach } from '../../src/adapters/attach.ts';
 import { type Bus, createBus } from '../../src/bus/bus.ts';
 import type { Endpoint } from '../../src/core/endpoint.ts';
 import { encodeUtf8 } from '../../src/core/wire.ts';

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { type AttachOptions, attach } from '../../src/adapters/node.ts';
+import { type AttachOptions, attach } from '../../src/adapters/attach.ts';
 import type { Endpoint } from '../../src/core/endpoint.ts';
 import { certificate } from './certificate.ts';
 

@@ -2,9 +2,10 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-const files = ['graphql', 'stomp'].flatMap((protocol) =>
-  ['codec', 'session', 'client-session'].map((name) => `${protocol}/${name}`),
-);
+const files = [
+  ...['protocol/messages', 'server/session', 'client/client-session'].map((name) => `graphql/${name}`),
+  ...['protocol/codec', 'broker/broker-session', 'client/client-session'].map((name) => `stomp/${name}`),
+];
 
 async function check(file: string): Promise<boolean> {
   const command = [

@@ -1,7 +1,7 @@
 import { createEndpoint } from '../../src/core/endpoint.ts';
 import type { ConnectionLimits } from '../../src/core/limits.ts';
 import type { Authenticate } from '../../src/core/subprotocol.ts';
-import { type StompRelay, type StompRelayOptions, stompRelay } from '../../src/stomp/relay.ts';
+import { type StompRelay, type StompRelayOptions, stompRelay } from '../../src/stomp/relay/stomp-relay.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
 import { FakeSocket, type SentMessage } from './fake-socket.ts';
 import { type FakeDial, FakeTransport } from './fake-transport.ts';

@@ -1,4 +1,4 @@
-/** A row of `spec-notes/*.md`: `- [STOMP-24] MUST. What is done. → src/stomp/client-session.ts` */
+/** A row of `spec-notes/*.md`: `- [STOMP-24] MUST. What is done. → src/stomp/client/client-session.ts` */
 export interface Rule {
   readonly id: string;
   readonly level: 'MUST' | 'SHOULD' | 'MAY';

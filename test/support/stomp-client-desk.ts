@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { SocketReceiver, Transport } from '../../src/core/socket.ts';
-import { createStompClient, type StompClientOptions } from '../../src/stomp/client.ts';
-import { Decoder, encodeFrame, type Frame } from '../../src/stomp/codec.ts';
+import { createStompClient, type StompClientOptions } from '../../src/stomp/client/client.ts';
+import { Decoder, encodeFrame, type Frame } from '../../src/stomp/protocol/codec.ts';
 import { createFakeClock } from './fake-clock.ts';
 import { FakeSocket } from './fake-socket.ts';
 

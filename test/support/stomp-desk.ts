@@ -3,9 +3,9 @@ import { connectionLimits, type LimitOptions, resolveLimits } from '../../src/co
 import { ServerConnection } from '../../src/core/server-connection.ts';
 import type { Authenticate } from '../../src/core/subprotocol.ts';
 import { encodeUtf8 } from '../../src/core/wire.ts';
-import { Decoder, encodeFrame, type Frame, type HeaderInput } from '../../src/stomp/codec.ts';
-import { type StompBroker, type StompBrokerOptions, stompBroker } from '../../src/stomp/server.ts';
-import type { Version } from '../../src/stomp/versions.ts';
+import { type StompBroker, type StompBrokerOptions, stompBroker } from '../../src/stomp/broker/stomp-broker.ts';
+import { Decoder, encodeFrame, type Frame, type HeaderInput } from '../../src/stomp/protocol/codec.ts';
+import type { Version } from '../../src/stomp/protocol/versions.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
 import { contentOf, FakeSocket } from './fake-socket.ts';
 

@@ -1,10 +1,10 @@
-import { type Client, createClient } from '../../../src/graphql/client.ts';
+import { type Client, createClient } from '../../../src/graphql/client/client.ts';
 import {
   createStompClient,
   type ReceivedMessage,
   type StompSubscription,
   type Transaction,
-} from '../../../src/stomp/client.ts';
+} from '../../../src/stomp/client/client.ts';
 import { createFakeClock, type FakeClock } from '../fake-clock.ts';
 import type { FakeSocket } from '../fake-socket.ts';
 import { FakeTransport } from '../fake-transport.ts';

@@ -1,0 +1,32 @@
+import { checkNames } from '../../core/options.ts';
+import type { Connection, Session, Subprotocol } from '../../core/subprotocol.ts';
+import { GRAPHQL_TRANSPORT_WS_PROTOCOL, isObject } from '../protocol/messages.ts';
+import { ConnectionHost } from './connection-host.ts';
+import { createEngine } from './engine.ts';
+import { graphqlFaults } from './faults.ts';
+import { type ConnectionParams, type GraphqlOptions, optionNames } from './options.ts';
+
+/**
+ * GraphQL over WebSocket (graphql-transport-ws) on a server, to be mounted on an endpoint.
+ *
+ * Throws a `TypeError` that names the option when one is wrong.
+ *
+ * @example
+ * attach(http, { path: '/ws', protocols: [graphql({ schema })] });
+ */
+export function graphql<Params = ConnectionParams, Extra = Record<string, unknown>>(
+  options: GraphqlOptions<Params, Extra>,
+): Subprotocol {
+  // Not of those that come by way of `subwire/graphql-ws`: that package passes over what it does not know.
+  if (isObject(options)) checkNames(options, optionNames, 'graphql()');
+  const engine = createEngine(options);
+  return subprotocol((connection) => new ConnectionHost(connection, engine).session);
+}
+
+/** The subprotocol with another way to open its sessions. */
+export const subprotocol = (open: (connection: Connection) => Session): Subprotocol => ({
+  names: [GRAPHQL_TRANSPORT_WS_PROTOCOL],
+  advice: { 'graphql-ws': 'Subprotocol graphql-ws is the legacy protocol; use graphql-transport-ws' },
+  faults: graphqlFaults,
+  open,
+});

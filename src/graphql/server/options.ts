@@ -1,0 +1,257 @@
+import type {
+  ExecutionArgs,
+  ExecutionResult,
+  GraphQLError,
+  GraphQLSchema,
+  parse,
+  ValidationRule,
+  validate,
+} from 'graphql';
+import type { LimitOptions } from '../../core/limits.ts';
+import { mustBeFunctions } from '../../core/options.ts';
+import type { PromiseOr } from '../../core/outcome.ts';
+import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
+import type { Handshake, Principal } from '../../core/subprotocol.ts';
+import type { Compile } from '../execution/compile.ts';
+import type { IncrementalResults, OperationKind, OperationResult } from '../execution/execute.ts';
+import type { ShareKey } from '../execution/shared-results.ts';
+import type {
+  FormattedError,
+  FormattedExecutionResult,
+  JSONMessageReplacer,
+  JSONMessageReviver,
+  SubscribePayload,
+} from '../protocol/messages.ts';
+import type { graphqlLimits } from './limits.ts';
+
+export type ConnectionParams = Readonly<Record<string, unknown>>;
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing was declared so by its author
+export type Nothing = undefined | void;
+
+/** One connection, as hooks and `context` see it. */
+export interface Context<Params = ConnectionParams, Extra = Record<string, unknown>> {
+  /** `connection_init` came. */
+  readonly connectionInitReceived: boolean;
+  /** The client was let in. */
+  readonly acknowledged: boolean;
+  /** The payload of `connection_init`, or what the client refreshed its credentials with. */
+  readonly connectionParams?: Params | undefined;
+  /** The operations that run, by id: the iterable of one that streams, `null` for others. Made when it is read. */
+  readonly subscriptions: Readonly<Record<string, AsyncIterable<unknown> | null>>;
+  /** Whom `authenticate` named. */
+  readonly principal: Principal | undefined;
+  readonly handshake: Handshake;
+  /** Yours: what hooks of one connection want to tell each other. */
+  extra: Extra;
+}
+
+/** Arguments of an execution. `abortSignal` is aborted when the client completes the operation or is gone. */
+export type OperationArgs = ExecutionArgs & { readonly abortSignal: AbortSignal };
+
+/** Options and hooks of a GraphQL server. A hook that throws closes the connection (4500). */
+export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string, unknown>> {
+  /** The schema, or a function that is asked per operation. Needed unless `onSubscribe` returns arguments. */
+  readonly schema?:
+    | GraphQLSchema
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+        args: Omit<ExecutionArgs, 'schema'>,
+      ) => PromiseOr<GraphQLSchema>)
+    | undefined;
+  /** What resolvers get as context, or a function that makes it, once per operation. Default: the {@link Context}. */
+  readonly context?:
+    | ((context: Context<Params, Extra>, id: string, payload: SubscribePayload, args: OperationArgs) => unknown)
+    | object
+    | string
+    | number
+    | boolean
+    | symbol
+    | null
+    | undefined;
+  /** The root value of each kind of operation. */
+  readonly roots?: { readonly [Kind in OperationKind]?: unknown } | undefined;
+  /** Instead of the functions of the `graphql` package. A document is parsed and validated once, unless it is refused. */
+  readonly parse?: typeof parse | undefined;
+  readonly validate?: typeof validate | undefined;
+  /** For queries and mutations; a subscription's events are executed by what `subscribe` is, as in graphql-ws. */
+  readonly execute?:
+    | ((args: ExecutionArgs) => PromiseOr<AsyncIterable<ExecutionResult> | ExecutionResult | IncrementalResults>)
+    | undefined;
+  readonly subscribe?: ((args: ExecutionArgs) => OperationResult) | undefined;
+  /**
+   * Instead of `execute` and `subscribe`: a compiler such as graphql-jit, for queries, mutations and the events of
+   * subscriptions. It is asked once per document, schema and operation name. Where it answers with `undefined` or with
+   * errors, the `graphql` package executes the document. Sources of subscriptions are opened by their resolvers.
+   *
+   * `stringify` of what it returns makes JSON of results without errors; `JSON.stringify` does where there is
+   * `jsonMessageReplacer`, `onNext` or `onOperation`, which may change what a serialiser of the document can know.
+   *
+   * Compiling takes 0.1 ms for a few fields, and more than 100 ms for some that are 200 levels deep: where documents are
+   * written by strangers, compile those that you know.
+   *
+   * @example
+   * import { compileQuery } from 'graphql-jit';
+   * graphql({
+   *   schema,
+   *   compile: (schema, document, name) => compileQuery(schema, document, name, { customJSONSerializer: true }),
+   * });
+   */
+  readonly compile?: Compile | undefined;
+  /** Rules that are checked beside those of the specification. */
+  readonly validationRules?: readonly ValidationRule[] | undefined;
+  readonly limits?: LimitOptions<typeof graphqlLimits> | undefined;
+  /** The same as `limits.initTimeout`, in ms; 0 and `Infinity` switch it off. Default 3,000. */
+  readonly connectionInitWaitTimeout?: number | null | undefined;
+  /**
+   * Subscriptions with the same key, document, operation name, variables and event are executed once and encoded once.
+   * Their results must not depend on anything else: the context is that of one of them. Default: nothing is shared.
+   */
+  readonly share?: ((context: unknown, args: ExecutionArgs) => ShareKey) | undefined;
+  /**
+   * What a subscription that is pushed, such as one of a bus topic, does while its client does not read: `disconnect`
+   * (the default) goes on up to `highWaterMark`, then the client is cut (1013); `dropOldest` keeps the last
+   * `limits.maxBacklog` events; `latest` keeps one.
+   */
+  readonly slowSubscriber?: SlowSubscriber | undefined;
+  /** Hide the messages of errors that were thrown by hooks. Default: whether `NODE_ENV` is `production`. */
+  readonly isProd?: boolean | undefined;
+
+  /**
+   * After `authenticate`. `false` refuses (4403); an object becomes the payload of `connection_ack`. Not asked again
+   * when credentials are refreshed: what decides about new `connectionParams` belongs into `authenticate`.
+   */
+  readonly onConnect?:
+    | ((context: Context<Params, Extra>) => PromiseOr<Record<string, unknown> | boolean | Nothing>)
+    | undefined;
+  /** A client that was let in is gone; its operations were ended before. */
+  readonly onDisconnect?:
+    | ((context: Context<Params, Extra>, code: number, reason: string) => PromiseOr<void>)
+    | undefined;
+  /** A client is gone, let in or not. */
+  readonly onClose?: ((context: Context<Params, Extra>, code: number, reason: string) => PromiseOr<void>) | undefined;
+  /** A ping came; its pong leaves afterwards. */
+  readonly onPing?:
+    | ((context: Context<Params, Extra>, payload: ConnectionParams | null | undefined) => PromiseOr<void>)
+    | undefined;
+  readonly onPong?:
+    | ((context: Context<Params, Extra>, payload: ConnectionParams | null | undefined) => PromiseOr<void>)
+    | undefined;
+  /**
+   * An operation came. Returns nothing; or arguments, which are executed as they are (for persisted operations); or
+   * errors, which are its answer.
+   */
+  readonly onSubscribe?:
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+      ) => PromiseOr<ExecutionArgs | readonly (GraphQLError | FormattedError)[] | Nothing>)
+    | undefined;
+  /**
+   * An operation was executed, or a subscription opened; may replace its result. Such subscriptions are not pushed. A
+   * stream that is replaced by a result is given back; one that is replaced by another stream is that one's to give back.
+   */
+  readonly onOperation?:
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+        args: ExecutionArgs,
+        result: AsyncIterable<ExecutionResult> | ExecutionResult,
+      ) => PromiseOr<AsyncIterable<ExecutionResult> | ExecutionResult | Nothing>)
+    | undefined;
+  /** Before each `next`; may replace the payload. */
+  readonly onNext?:
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+        args: ExecutionArgs,
+        result: ExecutionResult,
+      ) => PromiseOr<FormattedExecutionResult | ExecutionResult | Nothing>)
+    | undefined;
+  /** Before each `error`; may replace the payload. */
+  readonly onError?:
+    | ((
+        context: Context<Params, Extra>,
+        id: string,
+        payload: SubscribePayload,
+        errors: readonly (GraphQLError | FormattedError)[],
+      ) => PromiseOr<readonly FormattedError[] | Nothing>)
+    | undefined;
+  /** An operation that was executed has ended, whoever ended it. */
+  readonly onComplete?:
+    | ((context: Context<Params, Extra>, id: string, payload: SubscribePayload) => PromiseOr<void>)
+    | undefined;
+  /** For `JSON.parse` of messages, and for `JSON.stringify` of payloads. */
+  readonly jsonMessageReviver?: JSONMessageReviver | undefined;
+  readonly jsonMessageReplacer?: JSONMessageReplacer | undefined;
+}
+
+const functions = {
+  parse: true,
+  validate: true,
+  execute: true,
+  subscribe: true,
+  compile: true,
+  share: true,
+  onConnect: true,
+  onDisconnect: true,
+  onClose: true,
+  onPing: true,
+  onPong: true,
+  onSubscribe: true,
+  onOperation: true,
+  onNext: true,
+  onError: true,
+  onComplete: true,
+  jsonMessageReviver: true,
+  jsonMessageReplacer: true,
+} as const;
+
+/** Every option of `graphql()`. */
+export const optionNames = {
+  schema: true,
+  context: true,
+  roots: true,
+  validationRules: true,
+  limits: true,
+  connectionInitWaitTimeout: true,
+  slowSubscriber: true,
+  isProd: true,
+  ...functions,
+} as const satisfies Record<keyof GraphqlOptions, true>;
+
+/** Throws a `TypeError` that names the option when one is wrong. */
+export function checkOptions(options: GraphqlOptions<never, never>): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError('graphql() needs options: { schema } or { onSubscribe }');
+  }
+  const { schema, validationRules, connectionInitWaitTimeout: timeout = 0 } = options;
+  for (const name of Object.keys(functions) as (keyof typeof functions)[]) mustBeFunctions({ [name]: options[name] });
+  if (
+    schema === undefined ? !options.onSubscribe : schema === null || !['object', 'function'].includes(typeof schema)
+  ) {
+    throw new TypeError('schema must be a GraphQLSchema or a function that returns one, unless there is onSubscribe');
+  }
+  if (validationRules !== undefined && !Array.isArray(validationRules)) {
+    throw new TypeError('validationRules must be an array of rules, such as [NoSchemaIntrospectionCustomRule]');
+  }
+  if (options.compile && (options.execute || options.subscribe)) {
+    throw new TypeError('compile takes the place of execute and subscribe: leave them out, or leave out compile');
+  }
+  slowSubscriberOf(options.slowSubscriber);
+  if (timeout !== null && !(typeof timeout === 'number' && timeout >= 0)) {
+    throw new TypeError(`connectionInitWaitTimeout must be a number of ms, 0 for none; got ${String(timeout)}`);
+  }
+}
+
+/** An array of errors, which `onSubscribe` may return instead of arguments. */
+export function isErrors(value: unknown): value is readonly (GraphQLError | FormattedError)[] {
+  if (!Array.isArray(value)) return false;
+  if (value.length > 0 && value.every((error) => typeof error?.message === 'string')) return true;
+  throw new Error('onSubscribe must return nothing, execution arguments, or a non-empty array of GraphQL errors');
+}

@@ -1,0 +1,135 @@
+import { type ExecutionArgs, GraphQLError } from 'graphql';
+import type { PromiseOr } from '../../core/outcome.ts';
+import { type OperationKind, operationKind } from '../execution/execute.ts';
+import type { SubscribePayload } from '../protocol/messages.ts';
+import type { Engine } from './engine.ts';
+import { type ConnectionParams, type Context, isErrors, type OperationArgs } from './options.ts';
+
+/** An operation that is being prepared. */
+export interface Prepared {
+  readonly id: string;
+  readonly payload: SubscribePayload;
+  readonly signal: AbortSignal;
+  readonly host: { readonly engine: Engine; readonly context: Context<ConnectionParams, unknown> };
+  /** Run a hook and go on, unless nobody waits for it any more. */
+  step<T>(run: () => PromiseOr<T>, then: (value: T) => void): void;
+  /** Answer with errors instead of executing. */
+  refuse(errors: readonly unknown[]): void;
+}
+
+/** Arguments of an operation by its text: one shape for all of them, since executors read them at every result. */
+class OperationArguments implements OperationArgs {
+  // Set once the schema is known; hooks that are asked for it get the rest.
+  schema: ExecutionArgs['schema'] = undefined as unknown as ExecutionArgs['schema'];
+  document: ExecutionArgs['document'];
+  operationName: ExecutionArgs['operationName'];
+  variableValues: ExecutionArgs['variableValues'];
+  rootValue: unknown = undefined;
+  contextValue: unknown = undefined;
+  declare readonly abortSignal: AbortSignal;
+  readonly #operation: Prepared;
+
+  constructor(operation: Prepared, document: ExecutionArgs['document']) {
+    const { operationName, variables } = operation.payload;
+    this.#operation = operation;
+    this.document = document;
+    this.operationName = operationName;
+    this.variableValues = variables;
+    Object.defineProperty(this, 'abortSignal', OperationArguments.#signal);
+  }
+
+  // Made for who reads it: an AbortController per operation is not free. A property of its own, with one getter for all:
+  // executors are handed copies of arguments, and the shape stays one.
+  static readonly #signal = {
+    enumerable: true,
+    get(this: OperationArguments): AbortSignal {
+      return this.#operation.signal;
+    },
+  };
+}
+
+type Execute = (kind: OperationKind, args: ExecutionArgs) => void;
+
+/**
+ * From what a client sent to what can be executed: onSubscribe, parse, schema, validate, root value, context. Ends in
+ * `execute`, in an `error` message, or nowhere if the client does not wait for it.
+ */
+export function prepare(operation: Prepared, execute: Execute): void {
+  const { host, id, payload } = operation;
+  const { onSubscribe } = host.engine.options;
+  if (!onSubscribe) return prepareText(operation, execute);
+  operation.step(
+    () => onSubscribe(host.context, id, payload),
+    (given) => {
+      if (!given) return prepareText(operation, execute);
+      operation.step(
+        () => (isErrors(given) ? { errors: given } : { args: given }),
+        (told) => {
+          if ('errors' in told) return operation.refuse(told.errors);
+          const args = {
+            get abortSignal() {
+              return operation.signal;
+            },
+            ...told.args,
+          };
+          complement(operation, args, !('rootValue' in args), !('contextValue' in args), execute);
+        },
+      );
+    },
+  );
+}
+
+function prepareText(operation: Prepared, execute: Execute): void {
+  const { host, id, payload } = operation;
+  const { documents, options } = host.engine;
+  operation.step(
+    () => documents.parse(payload.query),
+    (parsed) => {
+      const { document, syntaxError } = parsed;
+      if (!document) return operation.refuse([syntaxError]);
+      const args = new OperationArguments(operation, document);
+      const validate = (schema: ExecutionArgs['schema']): void =>
+        operation.step(
+          () => documents.errors(parsed, schema),
+          (errors) => {
+            if (errors.length > 0) return operation.refuse(errors);
+            args.schema = schema;
+            complement(operation, args, true, true, execute);
+          },
+        );
+      const { schema } = options;
+      if (typeof schema === 'object') return validate(schema);
+      operation.step(() => {
+        if (!schema) throw new Error('The GraphQL schema is not provided');
+        return schema(host.context, id, payload, args);
+      }, validate);
+    },
+  );
+}
+
+/** Fill in what the arguments lack. */
+function complement(
+  operation: Prepared,
+  args: OperationArgs,
+  needsRoot: boolean,
+  needsContext: boolean,
+  execute: Execute,
+): void {
+  const { host, id, payload } = operation;
+  const { roots, context = host.context } = host.engine.options;
+  const kind = operationKind(args.document, args.operationName);
+  if (!kind) return operation.refuse([new GraphQLError('Unable to identify operation')]);
+  if (needsRoot) args.rootValue = roots?.[kind];
+  if (!needsContext) return execute(kind, args);
+  if (typeof context !== 'function') {
+    args.contextValue = context;
+    return execute(kind, args);
+  }
+  operation.step(
+    () => context(host.context, id, payload, args),
+    (value) => {
+      args.contextValue = value;
+      execute(kind, args);
+    },
+  );
+}

@@ -1,0 +1,224 @@
+import { CloseCode, ProtocolError } from '../../core/fault.ts';
+import { SmallMap } from '../../core/small-map.ts';
+import type { Connection, Session } from '../../core/subprotocol.ts';
+import { byteLength } from '../../core/wire.ts';
+import {
+  encodeHead,
+  encodePayload,
+  type JSONMessageReviver,
+  type PingMessage,
+  parseMessage,
+  type SubscribeMessage,
+} from '../protocol/messages.ts';
+import type { GraphqlLimits } from './limits.ts';
+
+/** What lives beside the session and may take its time: hooks, authentication, execution. */
+export interface SessionHandler {
+  /** `connection_init` came. Answers by {@link GraphqlSession.acknowledge}, or closes. */
+  init(payload: PingMessage['payload']): void;
+  ping(payload: PingMessage['payload']): void;
+  pong(payload: PingMessage['payload']): void;
+  operation(message: SubscribeMessage): RunningOperation;
+  /** The transport is gone: operations are about to be cancelled, and then they were. */
+  ending(): void;
+  end(code: number, reason: string): void;
+}
+
+/** An operation as its session sees it. Compared by identity: the client may use its id again at once. */
+export interface RunningOperation {
+  readonly id: string;
+  /** A subscription: it has no end that would be worth waiting for. */
+  readonly streams: boolean;
+  /** The iterable that it reads, if it does. */
+  readonly stream: AsyncIterable<unknown> | null;
+  start(): void;
+  /** The connection takes more; called once after {@link GraphqlSession.takes} or `mayPull` said no. */
+  goOn(): void;
+  /** Nobody listens any more: let go of everything, send nothing. */
+  cancel(): void;
+}
+
+/**
+ * So many results are pulled from all sources of a connection in one turn of the event loop. A source that is always
+ * ready would otherwise keep pings, other operations and other connections waiting for ever.
+ */
+export const pullsPerTurn = 64;
+
+/**
+ * graphql-transport-ws on a server, for one connection: which message may come when.
+ *
+ * opened ──connection_init──▶ initialising ──acknowledge()──▶ acknowledged
+ */
+export class GraphqlSession implements Session {
+  deadline: number;
+  readonly #connection: Connection;
+  readonly #handler: SessionHandler;
+  readonly #limits: GraphqlLimits;
+  readonly #reviver: JSONMessageReviver | undefined;
+  #phase: 'opened' | 'initialising' | 'acknowledged' = 'opened';
+  #draining = false;
+  #operations: SmallMap<string, RunningOperation> | undefined;
+  #waiting: Set<RunningOperation> | undefined;
+  #looksAfterTurn = false;
+  #pulls = 0;
+
+  constructor(connection: Connection, handler: SessionHandler, limits: GraphqlLimits, reviver?: JSONMessageReviver) {
+    this.#connection = connection;
+    this.#handler = handler;
+    this.#limits = limits;
+    this.#reviver = reviver;
+    this.deadline = connection.now + limits.initTimeout;
+  }
+
+  get idle(): boolean {
+    for (const { streams } of this.operations()) if (!streams) return false;
+    return true;
+  }
+
+  /** Those that run now, the oldest first. */
+  operations(): Iterable<RunningOperation> {
+    return this.#operations?.values() ?? [];
+  }
+
+  receive(data: string | Uint8Array): void {
+    if (this.#phase !== 'acknowledged') this.#checkSize(data);
+    const message = parseMessage(data, this.#reviver);
+    switch (message.type) {
+      case 'connection_init':
+        if (this.#phase !== 'opened') return this.#refuseSecondInit();
+        this.#phase = 'initialising';
+        this.deadline = Number.POSITIVE_INFINITY;
+        return this.#handler.init(message.payload);
+      case 'ping':
+        return this.#handler.ping(message.payload);
+      case 'pong':
+        return this.#handler.pong(message.payload);
+      case 'subscribe':
+        return this.#subscribe(message);
+      case 'complete':
+        return this.#complete(message.id);
+      default:
+        throw new ProtocolError('malformed', `Only servers send ${message.type}`);
+    }
+  }
+
+  #checkSize(data: string | Uint8Array): void {
+    const bytes = byteLength(data);
+    if (bytes > this.#limits.maxInitPayload) throw new ProtocolError('tooLarge');
+  }
+
+  #refuseSecondInit(): void {
+    this.#cancelAll();
+    this.#connection.finish(CloseCode.tooManyInits, 'Too many initialisation requests');
+  }
+
+  /** The client is let in: to be called before the ack leaves, since its answer may come while it is being sent. */
+  acknowledge(): void {
+    this.#phase = 'acknowledged';
+  }
+
+  #subscribe(message: SubscribeMessage): void {
+    const { id } = message;
+    if (this.#phase !== 'acknowledged') throw new ProtocolError('unauthorized');
+    this.#operations ??= new SmallMap();
+    if (this.#operations.has(id)) throw new ProtocolError('duplicate', id);
+    // Not started and not answered: the close that follows makes the client send it again, to another server.
+    if (this.#draining) return;
+    const { maxOperations } = this.#limits;
+    if (this.#operations.size >= maxOperations) return this.#refuse(id, maxOperations);
+    const operation = this.#handler.operation(message);
+    this.#operations.set(id, operation);
+    operation.start();
+  }
+
+  #refuse(id: string, maxOperations: number): void {
+    const message = `Too many operations: at most ${maxOperations} may run on one connection`;
+    const errors = encodePayload([{ message, extensions: { code: 'TOO_MANY_OPERATIONS' } }]);
+    this.#connection.send({ head: `${encodeHead(id, 'error')}${errors}}`, binary: false });
+  }
+
+  #complete(id: string): void {
+    const operation = this.#operations?.get(id);
+    if (!operation) return;
+    this.forget(operation);
+    operation.cancel();
+  }
+
+  /** The operation has ended: its id is free. */
+  forget(operation: RunningOperation): void {
+    this.#waiting?.delete(operation);
+    if (this.#operations?.get(operation.id) === operation) this.#operations.delete(operation.id);
+  }
+
+  // ── backpressure ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** May this operation send now? If not, it is told to go on. */
+  takes(operation: RunningOperation): boolean {
+    if (!this.#connection.saturated) return true;
+    this.#wait(operation);
+    return false;
+  }
+
+  /** May this operation pull one more result from its source now? If not, it is told to go on. */
+  mayPull(operation: RunningOperation): boolean {
+    if (!this.takes(operation)) return false;
+    if (this.#pulls < pullsPerTurn) {
+      this.#pulls++;
+      return true;
+    }
+    this.#wait(operation);
+    return false;
+  }
+
+  #wait(operation: RunningOperation): void {
+    this.#waiting ??= new Set();
+    this.#waiting.add(operation);
+    if (this.#looksAfterTurn) return;
+    this.#looksAfterTurn = true;
+    // What this turn queued may be all that saturates: then nothing would ever be reported as drained.
+    this.#connection.afterTurn(() => {
+      this.#looksAfterTurn = false;
+      this.#goOn();
+    });
+  }
+
+  drained(): void {
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#connection.saturated) return;
+    this.#pulls = 0;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    for (const operation of waiting ?? []) operation.goOn();
+  }
+
+  // ── the rest of a session's life ───────────────────────────────────────────────────────────────────────────────
+
+  tick(now: number): void {
+    if (now >= this.deadline) throw new ProtocolError('initTimeout');
+  }
+
+  released(): void {}
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  fail(): void {
+    this.#cancelAll();
+  }
+
+  end(code: number, reason: string): void {
+    this.#handler.ending();
+    this.#cancelAll();
+    this.#handler.end(code, reason);
+  }
+
+  #cancelAll(): void {
+    const operations = this.operations();
+    this.#operations = this.#waiting = undefined;
+    for (const operation of operations) operation.cancel();
+  }
+}

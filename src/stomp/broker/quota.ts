@@ -1,0 +1,68 @@
+import { ProtocolError } from '../../core/fault.ts';
+
+/** What is kept of a message: counted while it waits, with its headers, which may be larger than its body. */
+export interface Kept {
+  readonly body: Uint8Array;
+  readonly contentType: string | undefined;
+  readonly headers: ReadonlyMap<string, string> | undefined;
+}
+
+/** Bytes that a message occupies while it is kept. Text is taken for ASCII, which headers nearly always are. */
+export function weightOf({ body, contentType = '', headers }: Kept): number {
+  return body.length + contentType.length + (headers ? textLength(headers) : 0);
+}
+
+/** Names and values together. */
+export function textLength(headers: ReadonlyMap<string, string>): number {
+  let length = 0;
+  for (const [name, value] of headers) length += name.length + value.length;
+  return length;
+}
+
+/** So many messages and so many bytes may be kept, here and in the allowance that this one is a part of. */
+export class Allowance {
+  readonly #full: string;
+  readonly #maxMessages: number;
+  readonly #maxBytes: number;
+  readonly #whole: Allowance | undefined;
+  #messages = 0;
+  #bytes = 0;
+
+  /** `full` begins what is said when there is no room: "/queue/a is full: it keeps". */
+  constructor(full: string, maxMessages: number, maxBytes: number, whole?: Allowance) {
+    this.#full = full;
+    this.#maxMessages = maxMessages;
+    this.#maxBytes = maxBytes;
+    this.#whole = whole;
+  }
+
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** Throws a {@link ProtocolError} `tooMany` unless there is room for so many more. */
+  check(messages: number, bytes: number): void {
+    const over =
+      this.#messages + messages > this.#maxMessages
+        ? `${this.#maxMessages} messages`
+        : this.#bytes + bytes > this.#maxBytes
+          ? `${this.#maxBytes} bytes`
+          : undefined;
+    if (over !== undefined) throw new ProtocolError('tooMany', `${this.#full} ${over} until they are consumed`);
+    this.#whole?.check(messages, bytes);
+  }
+
+  /** One more message is kept. */
+  take(bytes: number): void {
+    this.#messages++;
+    this.#bytes += bytes;
+    this.#whole?.take(bytes);
+  }
+
+  /** One less. */
+  give(bytes: number): void {
+    this.#messages--;
+    this.#bytes -= bytes;
+    this.#whole?.give(bytes);
+  }
+}

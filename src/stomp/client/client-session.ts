@@ -1,0 +1,243 @@
+import { never } from '../../core/clock.ts';
+import { ProtocolError } from '../../core/fault.ts';
+import type { BaseConnection, BaseSession } from '../../core/subprotocol.ts';
+import { Decoder, encodeFrame, endOfLine, type Frame, type HeaderInput, type Headers } from '../protocol/codec.ts';
+import { joined } from '../protocol/headers.ts';
+import { split } from '../protocol/split-frame.ts';
+import { agreedInterval, parseHeartBeat, type Version } from '../protocol/versions.ts';
+import { ConnectionLost, StompError } from './errors.ts';
+import type { ResolvedOptions } from './options.ts';
+
+/** Beat after this part of the agreed time, so that the beat is there when it is due. */
+const early = 0.8;
+/**
+ * After so many intervals of silence a server is gone ([STOMP-37]). ActiveMQ looks at each interval whether it has sent
+ * something in it, so that its beat may come just after two.
+ */
+const tolerance = 2.1;
+/** A server is trusted with more than a client is, but not with all of our memory ([STOMP-23]). */
+const decoderLimits = { maxHeaders: 1_000, maxHeaderLine: 262_144, maxHeaderBytes: 262_144 };
+
+/** Told once of what came of something: an error, or nothing. */
+export type Done = (error?: unknown) => void;
+
+/** As much of the options of a client as its sessions need. */
+export type ClientSessionOptions = Pick<
+  ResolvedOptions,
+  | 'versions'
+  | 'heartbeatOutgoing'
+  | 'heartbeatIncoming'
+  | 'connectionTimeout'
+  | 'receiptTimeout'
+  | 'contentLength'
+  | 'maxFrameBytes'
+>;
+
+/** What a client hears from each of its sessions. */
+export interface ClientSessionHost {
+  connected(headers: Headers): void;
+  message(frame: Frame): void;
+  /** While `connected`, if it had been; the connection is closed afterwards. */
+  error(error: StompError): void;
+  drained(): void;
+  /** A RECEIPT came, so many ms after its frame was sent. */
+  measured(latency: number): void;
+}
+
+/** The client's side of one STOMP connection. */
+export interface ClientSession extends BaseSession {
+  /** What CONNECTED said; undefined before. */
+  readonly version: Version | undefined;
+  /** Frames can be sent: after CONNECTED, before DISCONNECT. */
+  readonly connected: boolean;
+  /** When the next heart-beat is due, unless something else is sent. */
+  readonly sendBy: number;
+  /** Send CONNECT. `headers` win over those that are made here. Throws a `TypeError` on a header that it cannot carry. */
+  start(host: string, headers?: HeaderInput): void;
+  /**
+   * Send a frame. `done` is told when it was written, with `receipt` when its RECEIPT came ([STOMP-61]). False: nothing
+   * was sent, since it is not `connected`. Throws a `TypeError` on a header that the version cannot carry.
+   */
+  send(command: string, headers: HeaderInput, body?: string | Uint8Array, done?: Done, receipt?: boolean): boolean;
+  /**
+   * `done` is told an error if nothing came within so many ms or the connection ended, and nothing if a RECEIPT came
+   * whose id is `key`. Whoever waits for something else takes any object as the key, and ignores `done` once it came.
+   */
+  expect(key: unknown, what: string, ms: number, done: Done): void;
+  /** Send DISCONNECT and nothing after it; `left` is called once its RECEIPT came, `timeout` ms passed or the link broke ([STOMP-66] [STOMP-67]). */
+  leave(timeout: number, left: Done): void;
+  /** Go on with what was received and held back. */
+  released(): void;
+}
+
+/** Somebody waits for what has to come within `ms`. */
+interface Pending {
+  readonly what: string;
+  readonly since: number;
+  readonly ms: number;
+  readonly done: Done;
+}
+
+/** connecting ──CONNECTED──▶ connected ──leave──▶ leaving */
+export function openClientSession(
+  connection: BaseConnection,
+  options: ClientSessionOptions,
+  host: ClientSessionHost,
+): ClientSession {
+  const { versions, heartbeatOutgoing, heartbeatIncoming } = options;
+  const decoder = new Decoder({ ...decoderLimits, maxBody: connection.limits.maxPayload });
+  // By the id of their RECEIPT, if that is what they wait for.
+  const pending = new Map<unknown, Pending>();
+  // When CONNECTED, or later one of them, may be late.
+  let lateAt = connection.now + options.connectionTimeout;
+  let count = 0;
+  // Between CONNECTED and DISCONNECT.
+  let ready = false;
+  let sendEvery = never;
+  let expectEvery = never;
+
+  const expectBy = (): number => connection.receivedAt + expectEvery;
+
+  /** False: nobody waits for it. */
+  function settle(key: unknown, error?: unknown): boolean {
+    const waiting = pending.get(key);
+    if (!waiting) return false;
+    pending.delete(key);
+    if (!error && session.connected) host.measured(connection.now - waiting.since);
+    waiting.done(error);
+    return true;
+  }
+
+  /** Nothing comes any more. */
+  function settleAll(error: unknown): void {
+    for (const key of pending.keys()) settle(key, error);
+  }
+
+  /** Whoever leaves need not wait for the close handshake as well. */
+  const left = (): void => void settle('disconnect');
+
+  function take(frame: Frame): void {
+    const { command, headers } = frame;
+    if (command === 'ERROR') {
+      const error = new StompError(frame);
+      const named = settle(headers.get('receipt-id'), error);
+      host.error(error);
+      // One that names no frame may be about any of those that wait.
+      if (!named) settleAll(error);
+      // [STOMP-63] Brokers that leave the connection open after an ERROR are not listened to any longer either.
+      connection.finish();
+      left();
+    } else if (!session.version && command === 'CONNECTED') welcome(headers);
+    else if (session.version && command === 'MESSAGE') host.message(frame);
+    else if (session.version && command === 'RECEIPT') settle(headers.get('receipt-id'));
+    else throw new ProtocolError('malformed', `${command} is not expected here`);
+  }
+
+  function welcome(headers: Headers): void {
+    // [STOMP-28] A 1.0 server does not say it.
+    const version = (headers.get('version') ?? '1.0') as Version;
+    if (!versions.includes(version)) throw new ProtocolError('unacceptable', `STOMP ${version} was not offered`);
+    session.version = decoder.version = version;
+    ready = true;
+    if (version !== '1.0') {
+      const [canSend, wants] = parseHeartBeat(headers.get('heart-beat'));
+      sendEvery = agreedInterval(heartbeatOutgoing, wants) * early;
+      expectEvery = agreedInterval(canSend, heartbeatIncoming) * tolerance;
+    }
+    host.connected(headers);
+  }
+
+  const session = {
+    version: undefined as Version | undefined,
+    get connected() {
+      return ready && !connection.closing;
+    },
+    get sendBy() {
+      return connection.sentAt + sendEvery;
+    },
+    get deadline() {
+      return Math.min(lateAt, session.sendBy, expectBy());
+    },
+
+    start(virtualHost: string, headers: HeaderInput = []) {
+      const own = {
+        'accept-version': versions.join(),
+        host: virtualHost,
+        'heart-beat': `${heartbeatOutgoing},${heartbeatIncoming}`,
+      };
+      connection.send(encodeFrame('1.2', 'CONNECT', new Map(joined(own, headers))));
+    },
+
+    send(command: string, headers: HeaderInput, body?: string | Uint8Array, done?: Done, receipt?: boolean) {
+      if (!session.connected) {
+        done?.(new Error('The connection is gone'));
+        return false;
+      }
+      const id = receipt && `receipt-${count++}`;
+      const all = id ? joined({ receipt: id }, headers) : headers;
+      const wire = encodeFrame(session.version as Version, command, all, body, options.contentLength);
+      for (const piece of split(wire, options.maxFrameBytes)) connection.send(piece);
+      if (id && done) session.expect(id, 'RECEIPT', options.receiptTimeout, done);
+      else done?.();
+      return true;
+    },
+
+    expect(key: unknown, what: string, ms: number, done: Done) {
+      const since = connection.now;
+      pending.set(key, { what, since, ms, done });
+      lateAt = Math.min(lateAt, since + ms);
+      connection.touch();
+    },
+
+    leave(timeout: number, done: Done) {
+      session.send('DISCONNECT', { receipt: 'disconnect' });
+      ready = false;
+      // [STOMP-66] Not even a heart-beat follows.
+      sendEvery = never;
+      session.expect('disconnect', 'RECEIPT', timeout, done);
+    },
+
+    fail: left,
+
+    receive(data: string | Uint8Array) {
+      decoder.push(data);
+      session.released();
+    },
+
+    released() {
+      while (!connection.closing) {
+        const frame = decoder.next();
+        if (!frame) return;
+        take(frame);
+      }
+    },
+
+    tick(now: number) {
+      if (now >= expectBy()) {
+        connection.close('heartbeat', 'Heartbeat timeout');
+        // A peer that is gone takes part in no close handshake.
+        return connection.terminate();
+      }
+      if (now >= session.sendBy) session.probe();
+      if (now < lateAt) return;
+      if (!session.version) throw new ProtocolError('initTimeout');
+      lateAt = never;
+      for (const [key, { what, since, ms }] of pending) {
+        if (now >= since + ms) settle(key, new Error(`No ${what} came within ${ms} ms`));
+        else lateAt = Math.min(lateAt, since + ms);
+      }
+    },
+
+    drained: () => host.drained(),
+
+    /** Something for the link to do: one that is broken says so sooner. */
+    probe() {
+      if (session.connected) connection.send(endOfLine);
+    },
+
+    end(code: number, reason: string) {
+      settleAll(new ConnectionLost(code, reason));
+    },
+  };
+  return session;
+}

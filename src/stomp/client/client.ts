@@ -1,0 +1,278 @@
+import { webSocket } from '#socket';
+import { asyncDispose } from '../../bus/subscription.ts';
+import { dialServer } from '../../connect/connect.ts';
+import { checkRetry } from '../../core/backoff.ts';
+import type { Dial } from '../../core/dial.ts';
+import type { Fault } from '../../core/fault.ts';
+import { createListeners } from '../../core/listeners.ts';
+import type { BaseConnection } from '../../core/subprotocol.ts';
+import { joined } from '../protocol/headers.ts';
+import { subprotocolOf } from '../protocol/versions.ts';
+import { type ClientSession, type Done, openClientSession } from './client-session.ts';
+import { checkDestination, createClientSubscriptions } from './client-subscriptions.ts';
+import type { PublishParameters, StompClient, StompClientEvents, StompClientState } from './client-types.ts';
+import { stompClientFaults } from './close-codes.ts';
+import { ConnectionLost } from './errors.ts';
+import { ask, resolveOptions, type StompClientOptions } from './options.ts';
+import type { AckHeaders } from './received-message.ts';
+
+export type { HeaderInput, Headers } from '../protocol/codec.ts';
+export type { Version } from '../protocol/versions.ts';
+export type {
+  PublishParameters,
+  StompClient,
+  StompClientEvents,
+  StompClientState,
+  StompClientStore,
+  StompSubscription,
+  Transaction,
+} from './client-types.ts';
+export { ConnectionLost, StompError } from './errors.ts';
+export type { PerConnection, StompClientOptions } from './options.ts';
+export { type AckHeaders, ReceivedMessage } from './received-message.ts';
+
+/** What passes, by our own server's codes and ours (1013): such an end is not final even in answer to CONNECT. */
+const passing: readonly number[] = [1001, 1012, 1013, 4403, 4408];
+
+/**
+ * A STOMP client over WebSocket, or any other transport. It connects when it is first used, reconnects with full-jitter
+ * back-off and brings its subscriptions back before anything that waited is sent.
+ *
+ * Throws a `TypeError` that names the option when one is wrong.
+ *
+ * @example
+ * const client = createStompClient({ brokerURL: 'wss://host/ws', connectHeaders: { login, passcode } });
+ * client.subscribe('/topic/prices', (message) => show(message.json()));
+ * await client.publish({ destination: '/topic/prices', body: '{}', receipt: true });
+ */
+export function createStompClient(options: StompClientOptions): StompClient {
+  const settings = resolveOptions(options);
+  const { brokerURL, connectHeaders = [], connectionTimeout, maxQueued, onError = console.error, signal } = settings;
+
+  const waiters: Done[] = [];
+  // Publishes that wait: how to send one, and whom to tell.
+  const queue = new Map<(to: ClientSession) => void, Done>();
+  let session: ClientSession | undefined;
+  let transactions = 0;
+  let leaving: Promise<void> | undefined;
+  // What the server, or the application, said about the end that follows.
+  let complaint: Error | undefined;
+  let latency: number | undefined;
+  let snapshot: StompClientState;
+
+  const listeners = createListeners<StompClientEvents>(onError);
+  const { on, emit, report } = listeners;
+
+  function update(): void {
+    const { state: status, attempt, connection } = dial;
+    const version = session?.version;
+    snapshot = { status, attempt, subprotocol: version && connection?.name, version, latency };
+    emit('state', snapshot);
+  }
+
+  // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  function publish(parameters: PublishParameters, within?: ClientSession, more: AckHeaders = {}): Promise<void> {
+    const { destination, headers = [], body, receipt, signal: aborted } = parameters;
+    checkDestination(destination);
+    return promise((settle) => {
+      const done = (error?: unknown): void => {
+        aborted?.removeEventListener('abort', abort);
+        settle(error);
+        if (error === undefined || aborted?.aborted) return;
+        // Whoever asked for a receipt awaits the promise.
+        if (!emit('dropped', parameters, error) && !receipt) report(error);
+      };
+      const write = (to: ClientSession): void => {
+        try {
+          to.send('SEND', joined({ destination }, more, headers), body, done, receipt);
+        } catch (error) {
+          done(error);
+        }
+      };
+      const abort = (): void => {
+        queue.delete(write);
+        done(aborted?.reason);
+      };
+      if (aborted?.aborted) return abort();
+      aborted?.addEventListener('abort', abort);
+      // In a transaction it does not go behind what waits: COMMIT would overtake it.
+      if (within) write(within);
+      else if (signal?.aborted) done(signal.reason);
+      else if (leaving) done(new Error('The client is disconnecting'));
+      else if (queue.size >= maxQueued) done(new Error(`More than maxQueued (${maxQueued}) messages wait`));
+      else {
+        queue.set(write, done);
+        flush();
+        want();
+      }
+    });
+  }
+
+  /** Something needs a connection. It does not cut a back-off short: only `connect()` does. False: there will be none. */
+  function want(): boolean {
+    const may = !leaving && !signal?.aborted;
+    if (may && dial.state === 'idle') dial.start();
+    return may;
+  }
+
+  function flush(): void {
+    for (const write of queue.keys()) {
+      if (!session?.connected || !subscriptions.restored || dial.connection?.saturated) return;
+      queue.delete(write);
+      write(session);
+    }
+  }
+
+  // ── the connection ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  const subscriptions = createClientSubscriptions(listeners, { timeout: connectionTimeout, flush, want });
+
+  function complain(error: unknown): void {
+    complaint = error instanceof Error ? error : new Error(String(error));
+    emit('error', error);
+  }
+
+  const offered = brokerURL ? [...settings.versions.map(subprotocolOf), 'stomp'] : [];
+
+  function open(connection: BaseConnection, _: string, url: string): ClientSession {
+    const own = openClientSession(connection, settings, {
+      connected(headers) {
+        // Before anybody hears of it and publishes.
+        subscriptions.restore(own);
+        dial.connected();
+        emit('connected', headers);
+        for (const done of waiters.splice(0)) done();
+      },
+      message: subscriptions.deliver,
+      error: complain,
+      drained: flush,
+      measured(ms) {
+        latency = ms;
+        update();
+      },
+    });
+    session = own;
+    let fault: Fault = 'unavailable';
+    connection.resume(
+      ask(connectHeaders).then((headers) => {
+        // Headers that cannot be carried will not be next time either.
+        fault = 'internal';
+        own.start(settings.host ?? (new URL(url).hostname || '/'), headers);
+      }),
+      () => {},
+      (error) => {
+        complain(error);
+        connection.close(fault, 'connectHeaders');
+      },
+    );
+    return own;
+  }
+
+  const dial: Dial = dialServer({
+    ...settings,
+    url: brokerURL ?? 'stomp:',
+    transport: settings.connect ?? webSocket(settings.webSocketImpl),
+    openTimeout: connectionTimeout,
+    report,
+    offered,
+    // A byte stream has no names.
+    choose: (name) => ((brokerURL ? offered.includes(name) : !name) ? { faults: stompClientFaults, open } : undefined),
+
+    retry(end, attempt) {
+      const { code, fault, wasConnected } = end;
+      if (fault === 'heartbeat') emit('heartbeatLost');
+      // [STOMP-73] A complaint in answer to CONNECT, or headers that it cannot carry: another attempt would end alike.
+      const refused = complaint && !wasConnected && !passing.includes(code);
+      if (leaving || refused || fault === 'unacceptable' || code === 4406 || code === 1008) return false;
+      return checkRetry(settings.retry?.(end, attempt) ?? true);
+    },
+
+    changed(state, end) {
+      if (state !== 'connected') session = undefined;
+      if (state === 'connecting') complaint = undefined;
+      update();
+      if (!end) return;
+      const error = complaint ?? new ConnectionLost(end.code, end.reason, { cause: end.error });
+      emit('disconnected', error, state === 'waiting');
+      if (state === 'idle') giveUp(error);
+    },
+  });
+
+  /** Nothing that waits will happen any more. */
+  function giveUp(error: unknown): void {
+    const dropped = [...waiters.splice(0), ...queue.values()];
+    queue.clear();
+    for (const done of dropped) done(error);
+    subscriptions.end(leaving ? undefined : error);
+  }
+
+  function disconnect({ timeout = 5_000 }: { readonly timeout?: number | undefined } = {}): Promise<void> {
+    leaving ??= leave(timeout).finally(() => {
+      leaving = undefined;
+    });
+    return leaving;
+  }
+
+  async function leave(timeout: number): Promise<void> {
+    const own = session;
+    // After this line `leaving` is set: whatever ends now is not retried.
+    await undefined;
+    if (own?.connected) await new Promise((resolve) => own.leave(timeout, resolve));
+    const wasConnected = dial.state === 'connected';
+    dial.stop();
+    if (wasConnected) emit('disconnected', new ConnectionLost(1000, ''), false);
+    giveUp(signal?.aborted ? signal.reason : new Error('The client was disconnected'));
+  }
+
+  signal?.addEventListener('abort', () => disconnect());
+  update();
+
+  return {
+    state: { getSnapshot: () => snapshot, subscribe: (listener) => on('state', listener) },
+    on,
+    connect: () =>
+      promise(async (done) => {
+        await leaving;
+        if (signal?.aborted) done(signal.reason);
+        else if (dial.state === 'connected') done();
+        else {
+          waiters.push(done);
+          dial.start();
+        }
+      }),
+    disconnect,
+    dispose: disconnect,
+    terminate: () => dial.lose(4499, 'Terminated'),
+    publish: (parameters) => publish(parameters),
+    subscribe: subscriptions.open,
+    begin() {
+      const own = session;
+      const id = `transaction-${transactions++}`;
+      const header: AckHeaders = { transaction: id };
+      if (!own?.send('BEGIN', header)) throw new Error('await connect() before begin()');
+      return {
+        id,
+        publish: (parameters) => publish(parameters, own, header),
+        ack: (message) => message.ack(header),
+        nack: (message) => message.nack(header),
+        async commit() {
+          await promise((done) => own.send('COMMIT', header, undefined, done, true));
+        },
+        abort() {
+          own.send('ABORT', header);
+        },
+      };
+    },
+    [asyncDispose]: disconnect,
+  } as StompClient;
+}
+
+/** A promise that `done` settles. A rejection that nobody awaits is no unhandled one: an event tells of it. */
+function promise(start: (done: Done) => unknown): Promise<void> {
+  const outcome = new Promise<void>((resolve, reject) => {
+    start((error) => (error === undefined ? resolve() : reject(error)));
+  });
+  outcome.catch(() => {});
+  return outcome;
+}

@@ -1,0 +1,114 @@
+import type { Clock } from '../../core/clock.ts';
+import { createDial, type Dial } from '../../core/dial.ts';
+import type { ConnectionLimits } from '../../core/limits.ts';
+import { deaf } from '../../core/negotiate.ts';
+import type { ServerConnection } from '../../core/server-connection.ts';
+import type { Transport } from '../../core/socket.ts';
+import { brokerConnections, overStreams } from './upstream-connection.ts';
+
+/** Full jitter up to these many ms between two looks at a broker that is away. */
+const backoff = { base: 500, cap: 5_000 };
+
+/** `reason` says why it is away, in words of the network. */
+export type AvailabilityListener = (available: boolean, reason: string) => void;
+
+/** What it takes to reach the broker. */
+export interface BrokerAddresses {
+  readonly transports: readonly Transport[];
+  readonly clock: Clock;
+  readonly limits: ConnectionLimits;
+  /** How long one address may take, in ms: to open, and then to say CONNECTED. */
+  readonly connectTimeout: number;
+  readonly report: (error: unknown) => void;
+}
+
+/**
+ * Is the broker there? The connections of clients tell; only while they give reason to doubt is it looked at on its
+ * own account, by a connection that is opened and closed. A relay that nobody uses leaves its broker alone.
+ */
+export class Availability {
+  /** Undefined: nobody has tried yet. */
+  available: boolean | undefined;
+  /** The address that answered last: the next client begins there. */
+  preferred = 0;
+
+  readonly #addresses: BrokerAddresses;
+  readonly #listeners = new Set<AvailabilityListener>();
+  #probe: Dial | undefined;
+
+  constructor(addresses: BrokerAddresses) {
+    this.#addresses = addresses;
+  }
+
+  /** Hear of every change. Whoever listens wants to know, so that a first look is taken. Returns how to stop. */
+  on(listener: AvailabilityListener): () => void {
+    // One that listens twice hears twice, and stops once.
+    const own: AvailabilityListener = (available, reason) => listener(available, reason);
+    this.#listeners.add(own);
+    if (this.available === undefined) this.doubt();
+    return () => void this.#listeners.delete(own);
+  }
+
+  /** The broker said CONNECTED. */
+  reached(address: number): void {
+    this.preferred = address;
+    this.#stop();
+    this.#change(true, '');
+  }
+
+  /** A connection failed or was lost: it may be gone. */
+  doubt(): void {
+    if (this.#probe) return;
+    const { transports, clock, limits, connectTimeout, report } = this.#addresses;
+    const { length } = transports;
+    const probe: Dial = createDial({
+      url: transports.map((_, index) => String(index)),
+      transport: (url, protocols, attempt) => (transports[Number(url)] as Transport)(url, protocols, attempt),
+      ...overStreams((connection) => {
+        (connection as ServerConnection).afterTurn(() => {
+          if (this.#probe !== probe) return;
+          this.#stop();
+          this.#change(true, '');
+        });
+        return deaf;
+      }),
+      connection: brokerConnections(clock, limits),
+      clock,
+      limits,
+      openTimeout: connectTimeout,
+      backoff,
+      report,
+      // All addresses in turn, then a pause.
+      retry: (_end, attempt) => ((attempt + 1) % length === 0 ? true : 0),
+      changed: (state, end) => {
+        if (state === 'waiting' && end && probe.attempt % length === 0) this.#change(false, end.reason);
+      },
+    });
+    this.#probe = probe;
+    probe.start();
+  }
+
+  /** Look no more. */
+  dispose(): void {
+    this.#stop();
+    this.#listeners.clear();
+  }
+
+  #stop(): void {
+    const probe = this.#probe;
+    this.#probe = undefined;
+    probe?.stop();
+  }
+
+  #change(available: boolean, reason: string): void {
+    if (this.available === available) return;
+    this.available = available;
+    for (const listener of this.#listeners) {
+      try {
+        listener(available, reason);
+      } catch (error) {
+        this.#addresses.report(error);
+      }
+    }
+  }
+}

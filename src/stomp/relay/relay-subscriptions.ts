@@ -1,0 +1,158 @@
+import { ProtocolError } from '../../core/fault.ts';
+import type { AckMode } from '../broker/subscription.ts';
+import { type Headers, malformed } from '../protocol/codec.ts';
+
+/** A message of the broker that waits for an ACK or NACK of the client. */
+export interface RelayDelivery {
+  /** What the client names it by: the `ack` of 1.2, the message-id before. */
+  readonly key: string;
+  readonly messageId: string;
+  /** What the broker wants to hear, if it speaks 1.2. */
+  readonly ack: string | undefined;
+  /** Its place: later ones have more. */
+  readonly order: number;
+}
+
+/** One subscription of a client, and what it has not acknowledged. */
+export class RelaySubscription {
+  /** As the client named it; undefined: not at all, which 1.0 allows. */
+  readonly id: string | undefined;
+  /** As the broker knows it. */
+  readonly brokerId: string;
+  readonly destination: string;
+  readonly mode: AckMode;
+  #waiting: Map<string, RelayDelivery> | undefined;
+
+  constructor(id: string | undefined, brokerId: string, destination: string, mode: AckMode) {
+    this.id = id;
+    this.brokerId = brokerId;
+    this.destination = destination;
+    this.mode = mode;
+  }
+
+  /** Deliveries that wait for an ACK or NACK. */
+  get size(): number {
+    return this.#waiting?.size ?? 0;
+  }
+
+  has(key: string): boolean {
+    return this.#waiting?.has(key) === true;
+  }
+
+  deliver(delivery: RelayDelivery): void {
+    this.#waiting ??= new Map();
+    this.#waiting.set(delivery.key, delivery);
+  }
+
+  /**
+   * The deliveries that an ACK or NACK is about, oldest first: this one, or in mode `client` also all before it, of
+   * this subscription and no other ([STOMP-51] [STOMP-52]). Throws unless this one waits.
+   */
+  claim(key: string): readonly RelayDelivery[] {
+    const delivery = this.#waiting?.get(key);
+    if (!this.#waiting || !delivery) throw malformed('a message that does not wait for an ACK or NACK');
+    const claimed: RelayDelivery[] = [];
+    if (this.mode === 'client') {
+      for (const each of this.#waiting.values()) if (each.order <= delivery.order) claimed.push(each);
+    } else claimed.push(delivery);
+    for (const each of claimed) this.#waiting.delete(each.key);
+    return claimed;
+  }
+
+  /** The transaction that claimed these was aborted: they wait again, in their old order. */
+  restore(deliveries: readonly RelayDelivery[]): void {
+    const all = [...deliveries, ...(this.#waiting?.values() ?? [])].sort((one, other) => one.order - other.order);
+    this.#waiting = new Map(all.map((each) => [each.key, each]));
+  }
+}
+
+/** The subscriptions of one client, by the id that the broker knows. */
+export class RelaySubscriptions {
+  readonly #limit: number;
+  readonly #all = new Map<string, RelaySubscription>();
+  #serials = 0;
+  #deliveries = 0;
+  #unacknowledged = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Deliveries that wait for an ACK or NACK, over all subscriptions. */
+  get unacknowledged(): number {
+    return this.#unacknowledged;
+  }
+
+  /** A name for the broker. Throws a {@link ProtocolError} if the id is in use or if there are too many. */
+  name(id: string | undefined): string {
+    const brokerId = id === undefined ? `%-${++this.#serials}` : brokerIdOf(id);
+    if (this.#all.has(brokerId)) throw new ProtocolError('duplicate', 'SUBSCRIBE with an id that is in use');
+    if (this.#all.size >= this.#limit) throw new ProtocolError('tooMany', `more than ${this.#limit} subscriptions`);
+    return brokerId;
+  }
+
+  add(subscription: RelaySubscription): void {
+    this.#all.set(subscription.brokerId, subscription);
+  }
+
+  remove(subscription: RelaySubscription): void {
+    this.#all.delete(subscription.brokerId);
+    this.#unacknowledged -= subscription.size;
+  }
+
+  clear(): void {
+    this.#all.clear();
+    this.#unacknowledged = 0;
+  }
+
+  ofBroker(brokerId: string): RelaySubscription | undefined {
+    return this.#all.get(brokerId);
+  }
+
+  ofClient(id: string): RelaySubscription | undefined {
+    return this.#all.get(brokerIdOf(id));
+  }
+
+  /** One that has no id, as 1.0 allows. */
+  nameless(destination: string): RelaySubscription | undefined {
+    for (const each of this.#all.values()) if (each.id === undefined && each.destination === destination) return each;
+    return undefined;
+  }
+
+  /** The one that waits for an ACK of this key. */
+  waitingFor(key: string): RelaySubscription | undefined {
+    for (const each of this.#all.values()) if (each.has(key)) return each;
+    return undefined;
+  }
+
+  /** Remember a MESSAGE until it is acknowledged. `numbered`: its key is a number of ours instead of its message-id. */
+  deliver(subscription: RelaySubscription, headers: Headers, numbered: boolean): string {
+    const messageId = headers.get('message-id') ?? '';
+    const order = ++this.#deliveries;
+    const key = numbered ? String(order) : messageId;
+    const before = subscription.size;
+    subscription.deliver({ key, messageId, ack: headers.get('ack'), order });
+    this.#unacknowledged += subscription.size - before;
+    return key;
+  }
+
+  claim(subscription: RelaySubscription, key: string): readonly RelayDelivery[] {
+    const deliveries = subscription.claim(key);
+    this.#unacknowledged -= deliveries.length;
+    return deliveries;
+  }
+
+  restore(subscription: RelaySubscription, deliveries: readonly RelayDelivery[]): void {
+    if (this.#all.get(subscription.brokerId) !== subscription) return;
+    const before = subscription.size;
+    subscription.restore(deliveries);
+    this.#unacknowledged += subscription.size - before;
+  }
+}
+
+/**
+ * A subscription id as a broker can have it. RabbitMQ repeats it in every message-id, unescaped: what would have to be
+ * escaped there is percent-encoded, so that equal ids stay equal and different ones different. Others stay as they are,
+ * since durable subscriptions are known by them. None looks like those that are made up for subscriptions without one.
+ */
+const brokerIdOf = (id: string): string => (/[\\\n\r%]/.test(id) ? encodeURIComponent(id) : id);

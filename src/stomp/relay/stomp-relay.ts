@@ -1,0 +1,195 @@
+import { tcp } from '../../adapters/tcp.ts';
+import { retryHint } from '../../core/backoff.ts';
+import { type Clock, systemClock } from '../../core/clock.ts';
+import { connectionLimits, type LimitOptions, resolveLimits } from '../../core/limits.ts';
+import { createListeners } from '../../core/listeners.ts';
+import { checkNames, mustBeFunctions } from '../../core/options.ts';
+import type { Transport } from '../../core/socket.ts';
+import type { Subprotocol } from '../../core/subprotocol.ts';
+import type { AuthorizeRequest } from '../broker/broker.ts';
+import type { Headers } from '../protocol/codec.ts';
+import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
+import { subprotocolOf, versions } from '../protocol/versions.ts';
+import { stompFaults } from '../server/faults.ts';
+import { Availability, type AvailabilityListener, type BrokerAddresses } from './availability.ts';
+import { relayLimits } from './limits.ts';
+import { RelaySession } from './relay-session.ts';
+import { Upstream } from './upstream.ts';
+
+/** Clients that lose their broker come back spread over so many ms, or 1 ms for each of them. */
+const retryWithin = 5_000;
+
+/** Where a broker is: `stomp://rabbit:61613`, `stomps://…` over TLS, or a transport such as `tcp({ host, port, tls })`. */
+export type BrokerAddress = string | Transport;
+
+export interface StompRelayOptions {
+  /** The broker, or several addresses of it that are tried in turn; clients begin with the one that answered last. */
+  readonly broker: BrokerAddress | readonly BrokerAddress[];
+  /**
+   * Log every client in at the broker as this; what clients show is then for `authenticate` alone and never goes on.
+   * Absent: the broker gets the client's own login and passcode, and decides.
+   */
+  readonly login?: string | undefined;
+  readonly passcode?: string | undefined;
+  /** The virtual host, whatever clients name. Default `/`, which is RabbitMQ's own. */
+  readonly host?: string | undefined;
+  /**
+   * May this client do that? Asked for each SEND and SUBSCRIBE; anything but `true` refuses. Absent: all is allowed.
+   * Destinations come as the client wrote them, and brokers read more into them than a prefix: wildcards, and with
+   * ActiveMQ several joined by commas. Compare whole names, or refuse such characters.
+   */
+  readonly authorize?: ((request: AuthorizeRequest) => boolean | Promise<boolean>) | undefined;
+  /** What this side can send to clients and wants to receive from them, in ms; 0: nothing. Default 10,000 both. */
+  readonly heartbeat?: HeartBeatOptions | undefined;
+  /** The same towards the broker. Default 10,000 both. */
+  readonly brokerHeartbeat?: HeartBeatOptions | undefined;
+  /** Limits of each client. */
+  readonly limits?: LimitOptions<typeof relayLimits> | undefined;
+  /** Limits of each connection to the broker: `maxPayload` is the largest body that it may send, by default 16 MiB. */
+  readonly brokerLimits?: LimitOptions<typeof connectionLimits> | undefined;
+  /** How long one address may take to open, and then to say CONNECTED, in ms. Default 5,000. */
+  readonly connectTimeout?: number | undefined;
+  /** Errors that are no client's fault, such as a broker that refuses `login`. Default: `console.error`. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+  /** @internal */
+  readonly clock?: Clock | undefined;
+}
+
+/** A relay to a STOMP broker, as a subprotocol. */
+export interface StompRelay extends Subprotocol {
+  /** Did the broker answer when it was last tried? Undefined: it was not tried yet. */
+  readonly available: boolean | undefined;
+  /**
+   * Hear when the broker goes away and when it is back. A relay without listeners and clients does not look; the first
+   * listener makes it. Returns how to stop.
+   */
+  on(event: 'availability', listener: AvailabilityListener): () => void;
+}
+
+/**
+ * STOMP clients of this endpoint, on to a broker such as RabbitMQ or ActiveMQ: one connection to the broker for each,
+ * opened once `authenticate` let the client in, and closed with it. Frames are checked on the way, so that clients see
+ * the rules of STOMP kept where the broker bends them.
+ *
+ * Clients get an ERROR and 1013 with a hint when to come back while the broker is away; an ERROR of the broker goes on
+ * to them and ends the connection: 1008 if it denies access, 1013 if the broker goes down, else 1002.
+ *
+ * Throws a `TypeError` that names the option when one is wrong.
+ *
+ * @example
+ * const relay = stompRelay({ broker: 'stomp://rabbit:61613', login: 'web', passcode: secret });
+ * relay.on('availability', (available) => console.log('broker', available ? 'up' : 'down'));
+ * const endpoint = attach(http, { authenticate, protocols: [relay] });
+ */
+export function stompRelay(options: StompRelayOptions): StompRelay {
+  checkOptions(options);
+  const { login, passcode, host = '/', authorize, clock = systemClock, connectTimeout = 5_000 } = options;
+  const { report } = createListeners(options.onError ?? ((error) => console.error('subwire:', error)));
+  const addresses: BrokerAddresses = {
+    transports: [options.broker]
+      .flat()
+      .map((each) => (typeof each === 'string' ? transportOf(each) : each)) as Transport[],
+    clock,
+    limits: resolveLimits(connectionLimits, { maxPayload: 16_777_216, ...options.brokerLimits }),
+    connectTimeout,
+    report,
+  };
+  const availability = new Availability(addresses);
+  const clients = new Set<RelaySession>();
+  const upstream = {
+    ...addresses,
+    availability,
+    heartbeat: heartBeatOf('brokerHeartbeat', options.brokerHeartbeat),
+    host,
+    login,
+    passcode,
+    unavailable: () => `The broker is not available${retryHint(Math.max(retryWithin, clients.size))}`,
+  };
+  const session = {
+    limits: resolveLimits(relayLimits, options.limits),
+    heartbeat: heartBeatOf('heartbeat', options.heartbeat),
+    authorize,
+    dial(client: RelaySession, headers: Headers) {
+      // Nobody waits for a broker that is known to be away: it is looked at already.
+      if (availability.available === false) {
+        client.brokerLost(upstream.unavailable());
+        return undefined;
+      }
+      const link = new Upstream(client, headers, upstream);
+      link.start();
+      return link;
+    },
+    ended: (client: RelaySession) => void clients.delete(client),
+  };
+
+  return {
+    names: [...versions.map(subprotocolOf), 'stomp'],
+    faults: stompFaults,
+    acceptsUnnamed: true,
+    open(connection) {
+      const client = new RelaySession(connection, session);
+      clients.add(client);
+      return client;
+    },
+    get available() {
+      return availability.available;
+    },
+    on(event, listener) {
+      if (event !== 'availability')
+        throw new TypeError(`on(): there is no event "${String(event)}"; there is availability`);
+      return availability.on(listener);
+    },
+    dispose: () => availability.dispose(),
+  };
+}
+
+function transportOf(address: string): Transport {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  const plain = url?.protocol === 'stomp:';
+  if (!url || (!plain && url.protocol !== 'stomps:') || url.hostname === '' || !['', '/'].includes(url.pathname)) {
+    throw new TypeError(
+      `broker must be an address such as stomp://rabbit:61613 or stomps://rabbit:61614; got "${address}"`,
+    );
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new TypeError('broker must not carry credentials; give them as login and passcode');
+  }
+  // Brackets belong to the address of a URL, not to that of a socket.
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  return tcp({ host, port: Number(url.port || (plain ? 61_613 : 61_614)), tls: !plain });
+}
+
+const optionNames = {
+  broker: true,
+  login: true,
+  passcode: true,
+  host: true,
+  authorize: true,
+  heartbeat: true,
+  brokerHeartbeat: true,
+  limits: true,
+  brokerLimits: true,
+  connectTimeout: true,
+  onError: true,
+  clock: true,
+} satisfies Record<keyof StompRelayOptions, true>;
+
+function checkOptions(options: StompRelayOptions): void {
+  checkNames(options ?? {}, optionNames, 'stompRelay()');
+  const { broker, login, passcode, host, authorize, onError, connectTimeout = 1 } = options ?? {};
+  const all = [broker].flat();
+  if (all.length === 0 || !all.every((each) => typeof each === 'string' || typeof each === 'function')) {
+    throw new TypeError('broker must be an address such as "stomp://rabbit:61613", a transport, or a list of them');
+  }
+  for (const [name, text] of Object.entries({ login, passcode, host })) {
+    // CONNECT knows no escapes ([STOMP-18]).
+    if (text !== undefined && (typeof text !== 'string' || /[\r\n\0]/.test(text))) {
+      throw new TypeError(`${name} must be text without CR, LF and NUL`);
+    }
+  }
+  if (passcode !== undefined && login === undefined) throw new TypeError('passcode needs a login beside it');
+  mustBeFunctions({ authorize, onError });
+  if (!(typeof connectTimeout === 'number' && connectTimeout > 0)) {
+    throw new TypeError(`connectTimeout must be a number of ms above 0; got ${String(connectTimeout)}`);
+  }
+}

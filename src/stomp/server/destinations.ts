@@ -1,0 +1,183 @@
+import { isPattern } from '../../bus/pattern.ts';
+import { ProtocolError } from '../../core/fault.ts';
+
+/** Where each kind of destination begins. Each starts with `/` or whatever your clients use, and none with another. */
+export interface Prefixes {
+  /** Fan-out: everybody who subscribed gets a copy. Default `/topic/`. */
+  readonly topic: string;
+  /** Competing consumers: each message goes to one of them. Default `/queue/`. */
+  readonly queue: string;
+  /** Replies to this connection alone: in `reply-to` of a SEND, or to subscribe to. Default `/temp-queue/`. */
+  readonly tempQueue: string;
+  /** What a `reply-to` of the kind above becomes, so that the other side can SEND to it. Default `/reply-queue/`. */
+  readonly replyQueue: string;
+  /** SUBSCRIBE: what is meant for the own user. SEND to `<prefix><name>/…`: to all connections of a user. Default `/user/`. */
+  readonly user: string;
+  /** Calls `onSend`. Default `/app/`. */
+  readonly application: string;
+}
+
+export const defaultPrefixes: Prefixes = {
+  topic: '/topic/',
+  queue: '/queue/',
+  tempQueue: '/temp-queue/',
+  replyQueue: '/reply-queue/',
+  user: '/user/',
+  application: '/app/',
+};
+
+/** Of the bus. `open`: clients chose its name, so that a typed topic of that name has a say. */
+export interface TopicRoute {
+  readonly kind: 'topic';
+  readonly topic: string;
+  readonly pattern: boolean;
+  readonly open: boolean;
+}
+
+/** What a destination means to the broker. */
+export type Route =
+  | TopicRoute
+  | { readonly kind: 'queue'; readonly name: string }
+  | { readonly kind: 'application'; readonly destination: string };
+
+/** Topics of the bus that begin like this are the broker's own: no client reaches them by a topic or a wildcard. */
+export const isPrivateTopic = (topic: string): boolean => topic.startsWith('$');
+
+/** The topic of messages that no bus carries, such as those of queues: their destination as it is. */
+export const literalTopic = (destination: string): string => `$=${destination}`;
+
+/** The user that a connection belongs to, and the connection itself. */
+export interface Owner {
+  readonly user: string;
+  readonly session: string;
+}
+
+/** A temporary queue of this connection. */
+export const isReplyTo = ({ session }: Owner, route: Route): boolean =>
+  route.kind === 'topic' && route.topic.startsWith(`$reply/${session}/`);
+
+/**
+ * Names of destinations: what they mean, and how a topic of the bus looks to a STOMP client. `toSend` and `toSubscribe`
+ * throw a {@link ProtocolError}: `malformed` if the name is no good, `forbidden` if nothing here has it.
+ *
+ * @example
+ * createDestinations().toSend('/topic/prices'); // { kind: 'topic', topic: 'prices', pattern: false, open: true }
+ */
+export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
+  const { topic, queue, tempQueue, replyQueue, user, application } = prefixes;
+  const known = Object.values(prefixes).join(', ');
+
+  function check(destination: string): void {
+    if (controls.test(destination)) throw new ProtocolError('malformed', 'a destination with a control character');
+  }
+
+  function openTopic(name: string): TopicRoute {
+    if (isPrivateTopic(name)) throw new ProtocolError('forbidden', 'topics that begin with $ are reserved');
+    return { kind: 'topic', topic: name, pattern: name.includes('*') && isPattern(name), open: true };
+  }
+
+  /** A temporary queue of this connection: the address that others can SEND to, and where it arrives; undefined: it is none. */
+  function temporaryQueue(destination: string, { session }: Owner) {
+    const name = rest(destination, tempQueue);
+    if (name === undefined) return undefined;
+    return { address: `${replyQueue}${session}/${name}`, topic: `$reply/${session}/${escapeWildcards(name)}` };
+  }
+
+  function unknown(destination: string): never {
+    throw new ProtocolError(
+      'forbidden',
+      `no destination "${destination.slice(0, 200)}" here; they begin with ${known}`,
+    );
+  }
+
+  return {
+    toSend(destination: string): Route {
+      check(destination);
+      const name = rest(destination, topic);
+      if (name !== undefined) {
+        const route = openTopic(name);
+        if (route.pattern) throw new ProtocolError('malformed', 'SEND to a destination with a wildcard');
+        return route;
+      }
+      if (rest(destination, queue) !== undefined) return { kind: 'queue', name: destination };
+      if (rest(destination, application) !== undefined) return { kind: 'application', destination };
+      const reply = rest(destination, replyQueue);
+      if (reply !== undefined) return privateTopic(`$reply/${escapeWildcards(reply)}`);
+      const addressed = rest(destination, user);
+      if (addressed === undefined) {
+        if (rest(destination, tempQueue) === undefined) return unknown(destination);
+        throw new ProtocolError(
+          'forbidden',
+          `SEND to ${tempQueue}…: use the reply-to header of the message you answer`,
+        );
+      }
+      const slash = addressed.indexOf('/');
+      if (slash < 1 || slash === addressed.length - 1) {
+        throw new ProtocolError(
+          'malformed',
+          `SEND to a user needs a name and a destination: ${user}name/queue/replies`,
+        );
+      }
+      return privateTopic(
+        `$user/${segment(decodeName(addressed.slice(0, slash)))}/${escapeWildcards(addressed.slice(slash + 1))}`,
+      );
+    },
+
+    toSubscribe(destination: string, owner: Owner): Route {
+      check(destination);
+      const name = rest(destination, topic);
+      if (name !== undefined) return openTopic(wildcards(name));
+      if (rest(destination, queue) !== undefined) return { kind: 'queue', name: destination };
+      if (rest(destination, application) !== undefined) return { kind: 'application', destination };
+      const own = rest(destination, user);
+      if (own !== undefined) return privateTopic(`$user/${segment(owner.user)}/${escapeWildcards(own)}`);
+      const temporary = temporaryQueue(destination, owner);
+      return temporary ? privateTopic(temporary.topic) : unknown(destination);
+    },
+
+    temporaryQueue,
+
+    /** The destination of a message that came by this topic of the bus, or under a {@link literalTopic}. */
+    shown(name: string): string {
+      if (!isPrivateTopic(name)) return `${topic}${name}`;
+      if (name.startsWith('$=')) return name.slice(2);
+      const second = name.indexOf('/', name.indexOf('/') + 1) + 1;
+      if (name.startsWith('$user/')) return `${user}${unescapeWildcards(name.slice(second))}`;
+      return `${replyQueue}${unescapeWildcards(name.slice('$reply/'.length))}`;
+    },
+  };
+}
+
+export type Destinations = ReturnType<typeof createDestinations>;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const controls = /[\u0000-\u001f\u007f]/;
+
+const rest = (destination: string, prefix: string): string | undefined =>
+  destination.length > prefix.length && destination.startsWith(prefix) ? destination.slice(prefix.length) : undefined;
+
+const privateTopic = (topic: string): TopicRoute => ({ kind: 'topic', topic, pattern: false, open: false });
+
+/** The bus says `**` for "the rest"; others say `#` or `>`. */
+function wildcards(name: string): string {
+  const pattern = name.replace(/(^|[./])[#>]$/, '$1**');
+  if (/(^|[./])\*\*[./]/.test(pattern)) {
+    throw new ProtocolError('malformed', 'the wildcard ** stands for the rest of a name, so nothing can follow it');
+  }
+  return pattern;
+}
+
+/** A name as one segment of a topic. It must not look like a wildcard, nor like two segments. */
+const segment = (name: string): string => escapeWildcards(encodeURIComponent(name)).replaceAll('.', '%2E');
+
+/** In private topics a `*` is a character. `%` is escaped as well, so that two names never become one. */
+const escapeWildcards = (name: string): string => name.replaceAll('%', '%25').replaceAll('*', '%2A');
+const unescapeWildcards = (name: string): string => name.replaceAll('%2A', '*').replaceAll('%25', '%');
+
+function decodeName(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    throw new ProtocolError('malformed', 'a user name with a % that encodes nothing');
+  }
+}

@@ -1,0 +1,65 @@
+import type { Form } from '../../bus/message.ts';
+import { encodeTail } from '../protocol/codec.ts';
+import { carriable } from '../protocol/forward-frame.ts';
+import { type Version, versions } from '../protocol/versions.ts';
+
+/** The part of a MESSAGE that all its receivers share. */
+export interface SharedTail {
+  readonly tail: Uint8Array;
+  /** The body is not UTF-8: it cannot leave in a text message of a WebSocket. */
+  readonly binary: boolean;
+}
+
+/** How a message looks to STOMP clients: encoded once per version, whoever receives it. */
+export interface MessageForms {
+  /** The `message-id`: the same for every version. */
+  readonly id: Form<string>;
+  readonly tail: Readonly<Record<Version, Form<SharedTail>>>;
+  /** 1.0 acknowledges by message-id alone, so that the head has one per subscription: this tail has none. */
+  readonly tailWithoutId: Form<SharedTail>;
+}
+
+/** Headers that are the server's to set, or that end with the SEND ([STOMP-44]). All others pass through ([STOMP-40]). */
+const serverHeaders = new Set([
+  'destination',
+  'content-type',
+  'content-length',
+  'message-id',
+  'subscription',
+  'ack',
+  'redelivered',
+  'receipt',
+  'transaction',
+]);
+
+export const isServerHeader = (name: string): boolean => serverHeaders.has(name);
+
+/** `shown`: the destination of a topic. `epoch` makes message ids unique over restarts and servers. */
+export function createMessageForms(shown: (topic: string) => string, epoch: string): MessageForms {
+  let count = 0;
+  const id: Form<string> = { encode: () => `${epoch}-${++count}` };
+
+  const form = (version: Version, withId: boolean): Form<SharedTail> => ({
+    encode(message) {
+      const headers: [string, string][] = withId ? [['message-id', message.as(id)]] : [];
+      headers.push(['destination', shown(message.topic)]);
+      if (message.contentType !== undefined) headers.push(['content-type', message.contentType]);
+      for (const [name, value] of message.headers) if (!isServerHeader(name)) headers.push([name, value]);
+      return encodeTail(version, carriable(version, headers), message.body);
+    },
+  });
+
+  const tail = Object.fromEntries(versions.map((version) => [version, form(version, true)]));
+  return { id, tail: tail as Record<Version, Form<SharedTail>>, tailWithoutId: form('1.0', false) };
+}
+
+/** What is left of the headers of a SEND for its receivers; undefined: nothing. */
+export function userHeaders(headers: ReadonlyMap<string, string>): Map<string, string> | undefined {
+  let kept: Map<string, string> | undefined;
+  for (const [name, value] of headers) {
+    if (isServerHeader(name)) continue;
+    kept ??= new Map();
+    kept.set(name, value);
+  }
+  return kept;
+}

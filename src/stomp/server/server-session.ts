@@ -1,0 +1,277 @@
+import { never } from '../../core/clock.ts';
+import { ProtocolError } from '../../core/fault.ts';
+import type { LimitValues } from '../../core/limits.ts';
+import { isPromise } from '../../core/outcome.ts';
+import type { Connection, Session } from '../../core/subprotocol.ts';
+import { encodeUtf8 } from '../../core/wire.ts';
+import {
+  Decoder,
+  type DecoderLimits,
+  encodeFrame,
+  endOfLine,
+  type Frame,
+  type HeaderInput,
+  type Headers,
+  malformed,
+} from '../protocol/codec.ts';
+import { agreedVersion, isConnect, shorten } from '../protocol/frame-fields.ts';
+import { agreedInterval, type HeartBeat, parseHeartBeat, type Version } from '../protocol/versions.ts';
+import { lastWords } from './error-frame.ts';
+import type { stompLimits } from './limits.ts';
+
+const silent = parseHeartBeat();
+/** Beat after this part of the agreed time: "at least every n ms" leaves no room for a late timer ([STOMP-36]). */
+const early = 0.9;
+/** So many times the agreed time may pass without an octet ([STOMP-37]). */
+const tolerance = 2;
+/** The body of a frame before CONNECTED, where none has one: nobody makes us keep more before it said who it is. */
+const strangersBody = 1_024;
+/** Messages that come as text, and are longer, are taken as octets. */
+const longText = 1_024;
+
+export type FrontLimits = LimitValues<typeof stompLimits>;
+
+/**
+ * The side of a STOMP server that faces its client, whoever is behind it: pulls frames, negotiates, admits, beats, and
+ * says last words. What frames mean is for the class that stands on it.
+ *
+ * opened ──CONNECT──▶ connecting ──connected()──▶ connected ──leave()──▶ leaving
+ */
+export abstract class FrontSession implements Session {
+  readonly connection: Connection;
+  /** What CONNECTED says; 1.0 before, which every client can read. */
+  version: Version = '1.0';
+  abstract readonly idle: boolean;
+
+  readonly #limits: FrontLimits;
+  readonly #heartBeat: HeartBeat;
+  readonly #decoder: Decoder;
+  readonly #decoderLimits: { -readonly [Name in keyof DecoderLimits]: number };
+  #state: 'opened' | 'connecting' | 'connected' | 'leaving' = 'opened';
+  #theirs = silent;
+  #agreed: Version = '1.0';
+  #holds = 0;
+  // The frame that is being processed: ERROR names its receipt ([STOMP-63]).
+  #frame: Frame | undefined;
+  // The frame that the application is asked about.
+  #awaited: Frame | undefined;
+  #connectBy: number;
+  #outcomeBy: number;
+  #frameBy: number;
+  #sendEvery: number;
+  #expectWithin: number;
+
+  constructor(connection: Connection, limits: FrontLimits, heartBeat: HeartBeat) {
+    this.connection = connection;
+    this.#limits = limits;
+    this.#heartBeat = heartBeat;
+    const { maxHeaders, maxHeaderLine, maxHeaderBytes, maxBody } = limits;
+    this.#decoderLimits = { maxHeaders, maxHeaderLine, maxHeaderBytes, maxBody: Math.min(maxBody, strangersBody) };
+    this.#decoder = new Decoder(this.#decoderLimits);
+    this.#connectBy = connection.now + limits.connectTimeout;
+    // Here, not where they are declared: there each would take memory of its own, in thousands of connections.
+    this.#outcomeBy = this.#frameBy = this.#sendEvery = this.#expectWithin = never;
+  }
+
+  /** The client is let in; its input stays on hold until {@link connected} is called. */
+  protected abstract admitted(headers: Headers): void;
+  /** A frame of a connected client. What it throws is its last. */
+  protected abstract process(frame: Frame): void;
+  /** A connected client closed its half without a DISCONNECT. */
+  protected abstract parted(): void;
+  abstract drained(now: number): void;
+  abstract end(code: number, reason: string): void;
+
+  /** [STOMP-14] A frame is octets, whatever message it comes in. */
+  get takesBytes(): boolean {
+    return true;
+  }
+
+  /** What is due while input is held back as well: a beat, and the outcome that it is held back for. */
+  get sendBy(): number {
+    return Math.min(this.#beatBy, this.#outcomeBy);
+  }
+
+  get deadline(): number {
+    return Math.min(this.#connectBy, this.#frameBy, this.sendBy, this.connection.receivedAt + this.#expectWithin);
+  }
+
+  get awaiting(): boolean {
+    return this.#outcomeBy !== never;
+  }
+
+  get #beatBy(): number {
+    return this.connection.sentAt + this.#sendEvery;
+  }
+
+  /** DISCONNECT came. */
+  protected get left(): boolean {
+    return this.#state === 'leaving';
+  }
+
+  // ── in ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  receive(data: string | Uint8Array, now: number): void {
+    // [STOMP-66] Nothing may follow DISCONNECT: what does is not looked at.
+    if (this.#state === 'leaving') return;
+    // A header that is kept keeps all of the text in memory that it was cut from: of octets that is the head alone.
+    this.#decoder.push(typeof data === 'string' && data.length > longText ? encodeUtf8(data) : data);
+    this.#pull(now);
+  }
+
+  released(now: number): void {
+    this.#pull(now);
+  }
+
+  #pull(now: number): void {
+    let pulled = false;
+    while (this.#holds === 0 && this.#state !== 'leaving' && !this.connection.closing) {
+      const frame = this.#decoder.next();
+      if (!frame) {
+        if (!this.#decoder.partial) this.#frameBy = never;
+        else if (pulled || this.#frameBy === never) this.#frameBy = now + this.#limits.frameTimeout;
+        return;
+      }
+      pulled = true;
+      this.#frame = frame;
+      this.#dispatch(frame);
+      this.#frame = undefined;
+    }
+    this.#frameBy = never;
+  }
+
+  #dispatch(frame: Frame): void {
+    const connects = isConnect(frame);
+    if (this.#state === 'connected') {
+      if (connects) throw malformed('a second CONNECT');
+      this.process(frame);
+    } else if (connects) this.#connect(frame);
+    else throw malformed(`${shorten(frame.command)} before CONNECT`);
+  }
+
+  #connect(frame: Frame): void {
+    const { headers } = frame;
+    const { connection } = this;
+    this.#connectBy = never;
+    this.#agreed = agreedVersion(frame, connection.name);
+    if (this.#agreed !== '1.0') this.#theirs = parseHeartBeat(headers.get('heart-beat'));
+    this.#state = 'connecting';
+    this.hold();
+    this.expectOutcome();
+    const shown = {
+      login: headers.get('login'),
+      passcode: headers.get('passcode'),
+      host: headers.get('host'),
+      headers,
+    };
+    connection.authenticate(shown, (admitted) => {
+      // Input stays on hold: nothing that follows a refused CONNECT is looked at.
+      if (!admitted) throw new ProtocolError('unauthorized', 'login or passcode was not accepted');
+      this.outcomeCame();
+      this.admitted(headers);
+    });
+  }
+
+  /** Send CONNECTED with these headers and our own, and go on with the input. */
+  protected connected(headers: Iterable<readonly [string, string]>): void {
+    const { outgoing, incoming } = this.#heartBeat;
+    const [canSend, wants] = this.#theirs;
+    this.#sendEvery = Math.max(1, Math.floor(agreedInterval(outgoing, wants) * early));
+    this.#expectWithin = agreedInterval(canSend, incoming) * tolerance;
+    // Thousands of connections need not remember it.
+    this.#theirs = silent;
+    this.#state = 'connected';
+    this.version = this.#decoder.version = this.#agreed;
+    this.#decoderLimits.maxBody = this.#limits.maxBody;
+    const own: [string, string][] = [['version', this.version]];
+    if (this.version !== '1.0') own.push(['heart-beat', `${outgoing},${incoming}`]);
+    this.send('CONNECTED', [...own, ...headers]);
+    this.release();
+  }
+
+  /** The application is asked, and has `hookTimeout` to answer: else it would hold this connection for ever. */
+  protected expectOutcome(frame?: Frame): void {
+    this.#awaited = frame;
+    this.#outcomeBy = this.connection.now + this.#limits.hookTimeout;
+  }
+
+  protected outcomeCame(): void {
+    this.#awaited = undefined;
+    this.#outcomeBy = never;
+  }
+
+  protected hold(): void {
+    this.#holds++;
+    this.connection.hold();
+  }
+
+  protected release(): void {
+    this.#holds--;
+    this.connection.release();
+  }
+
+  /** Go on with an outcome; the frames that follow wait for it, and what fails is the fault of this frame. */
+  protected settle<T>(frame: Frame, outcome: T | Promise<T>, then: (value: T) => void): void {
+    if (!isPromise(outcome)) return then(outcome);
+    this.hold();
+    this.expectOutcome(frame);
+    this.connection.resume(
+      outcome,
+      (value) => {
+        this.outcomeCame();
+        this.#frame = frame;
+        then(value);
+        this.#frame = undefined;
+        this.release();
+      },
+      (error) => this.failed(frame, error),
+    );
+  }
+
+  /** This frame is at fault, though others were read meanwhile. */
+  protected failed(frame: Frame, error: unknown): never {
+    this.#frame = frame;
+    throw error;
+  }
+
+  // ── out ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  protected send(command: string, headers: HeaderInput, body: string | Uint8Array = ''): void {
+    this.connection.send(encodeFrame(this.version, command, headers, body));
+  }
+
+  /** DISCONNECT came: nothing more is read, and nothing is expected. */
+  protected leave(): void {
+    this.#state = 'leaving';
+    this.#frameBy = this.#expectWithin = never;
+  }
+
+  tick(now: number): void {
+    const { connectTimeout, frameTimeout, hookTimeout } = this.#limits;
+    if (now >= this.#connectBy) throw new ProtocolError('initTimeout', `no CONNECT within ${connectTimeout} ms`);
+    if (now >= this.#frameBy) throw malformed(`a frame that did not end within ${frameTimeout} ms`);
+    if (now >= this.connection.receivedAt + this.#expectWithin) {
+      this.connection.close('heartbeat');
+      // It could not take part in a close handshake.
+      return this.connection.terminate();
+    }
+    if (now >= this.#outcomeBy) {
+      this.#frame = this.#awaited;
+      throw new ProtocolError('unavailable', `the application has not answered within ${hookTimeout} ms`);
+    }
+    if (now < this.#beatBy) return;
+    this.connection.send(endOfLine);
+    this.connection.flush();
+  }
+
+  drain(_now: number): void {}
+
+  peerEnded(): void {
+    if (this.#state === 'connected') this.parted();
+    else if (this.#state !== 'leaving') this.connection.finish();
+  }
+
+  fail(error: ProtocolError): void {
+    this.connection.send(lastWords(error, this.#frame, this.version));
+  }
+}

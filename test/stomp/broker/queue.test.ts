@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest';
+import { createMessage } from '../../../src/bus/message.ts';
+import { encodeUtf8 } from '../../../src/core/wire.ts';
+import { type Consumer, Queue, type QueueItem } from '../../../src/stomp/broker/queue.ts';
+import { Allowance } from '../../../src/stomp/broker/quota.ts';
+
+const message = (body: string) =>
+  createMessage({ topic: 'q', body: encodeUtf8(body), position: { epoch: 'e', offset: 1 } });
+const textOf = (item: QueueItem): string => Buffer.from(item.message.body).toString();
+
+/** Takes up to `room` items and keeps them. */
+class Taker implements Consumer {
+  readonly items: QueueItem[] = [];
+  room: number;
+
+  constructor(room = Number.POSITIVE_INFINITY) {
+    this.room = room;
+  }
+
+  get ready(): boolean {
+    return this.items.length < this.room;
+  }
+
+  take(item: QueueItem): void {
+    this.items.push(item);
+  }
+
+  get texts(): string[] {
+    return this.items.map(textOf);
+  }
+}
+
+function createQueue({ maxQueueMessages = 100, maxQueueBytes = 1_000, maxDeliveries = 3 } = {}) {
+  const dead: string[] = [];
+  let unused = 0;
+  const queue = new Queue({
+    topic: '$=/queue/q',
+    allowance: new Allowance('/queue/q is full: it keeps', maxQueueMessages, maxQueueBytes),
+    maxDeliveries,
+    dead: (item) => dead.push(textOf(item)),
+    unused: () => unused++,
+  });
+  return { queue, dead, unused: () => unused };
+}
+
+test('consumers take turns, and those without room are passed over', () => {
+  const { queue } = createQueue();
+  const [first, second, third] = [new Taker(), new Taker(1), new Taker()];
+  for (const taker of [first, second, third]) queue.add(taker);
+  for (const body of ['1', '2', '3', '4', '5', '6']) queue.put(message(body));
+  expect([first.texts, second.texts, third.texts]).toEqual([['1', '4', '6'], ['2'], ['3', '5']]);
+  expect(queue.size).toBe(6);
+});
+
+test('the turn stays right when an earlier consumer leaves', () => {
+  const { queue } = createQueue();
+  const takers = [new Taker(), new Taker(), new Taker()] as const;
+  for (const taker of takers) queue.add(taker);
+  queue.put(message('1'));
+  queue.put(message('2'));
+  queue.remove(takers[0], [], false);
+  queue.remove(takers[0], [], false);
+  queue.put(message('3'));
+  expect(takers.map(({ texts }) => texts)).toEqual([['1'], ['2'], ['3']]);
+});
+
+describe('what is put back', () => {
+  test('stands before what waits, in its old order, whoever gave it back first', () => {
+    const { queue } = createQueue();
+    const [first, second] = [new Taker(2), new Taker(2)];
+    queue.add(first);
+    queue.add(second);
+    for (const body of ['1', '2', '3', '4', '5']) queue.put(message(body));
+    queue.remove(second, second.items, false);
+    queue.remove(first, first.items, false);
+    const heir = new Taker();
+    queue.add(heir);
+    expect(heir.texts).toEqual(['1', '2', '3', '4', '5']);
+  });
+
+  test('counts as a delivery where its consumer failed; too many, and it is dead', () => {
+    const { queue, dead, unused } = createQueue({ maxDeliveries: 2 });
+    queue.put(message('poison'));
+    for (let round = 0; round < 2; round++) {
+      const taker = new Taker();
+      queue.add(taker);
+      queue.remove(taker, taker.items, true);
+    }
+    expect(dead).toEqual(['poison']);
+    expect(queue.size).toBe(0);
+    expect(unused()).toBe(1);
+  });
+
+  test('goes back for ever where nobody failed', () => {
+    const { queue, dead } = createQueue({ maxDeliveries: 1 });
+    queue.put(message('x'));
+    for (let round = 0; round < 5; round++) {
+      const taker = new Taker();
+      queue.add(taker);
+      queue.remove(taker, taker.items, false);
+    }
+    expect(dead).toEqual([]);
+    expect(queue.size).toBe(1);
+  });
+});
+
+test('a queue that is full says so, in messages and in bytes; what is not consumed counts', () => {
+  const { queue } = createQueue({ maxQueueMessages: 2, maxQueueBytes: 3 });
+  const taker = new Taker();
+  queue.add(taker);
+  queue.put(message('ab'));
+  expect(() => queue.put(message('cd'))).toThrow('/queue/q is full: it keeps 3 bytes');
+  queue.put(message('c'));
+  expect(() => queue.put(message(''))).toThrow('/queue/q is full: it keeps 2 messages');
+  queue.consumed(taker.items[0]!);
+  queue.put(message('de'));
+});
+
+test('is unused once nobody waits and nothing is kept', () => {
+  const { queue, unused } = createQueue();
+  const taker = new Taker();
+  queue.add(taker);
+  queue.put(message('x'));
+  queue.consumed(taker.items[0]!);
+  expect(unused()).toBe(0);
+  queue.remove(taker, [], false);
+  expect(unused()).toBe(1);
+});
+
+test('a consumer that gives back while it is handed something out does not upset the queue', () => {
+  const { queue } = createQueue();
+  const taker = new Taker(2);
+  queue.add({
+    ready: true,
+    take(item) {
+      queue.remove(this, [item], false);
+    },
+  });
+  queue.add(taker);
+  for (const body of ['1', '2']) queue.put(message(body));
+  expect(taker.texts).toEqual(['1', '2']);
+});
+
+test('a consumer that throws does not stop the queue', () => {
+  const { queue } = createQueue();
+  let room = true;
+  const broken: Consumer = {
+    get ready() {
+      return room;
+    },
+    take() {
+      room = false;
+      throw new Error('broken');
+    },
+  };
+  queue.add(broken);
+  expect(() => queue.put(message('1'))).toThrow('broken');
+  const taker = new Taker();
+  queue.add(taker);
+  queue.put(message('2'));
+  expect(taker.texts).toEqual(['2']);
+});

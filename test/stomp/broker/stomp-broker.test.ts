@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import { createBus } from '../../../src/bus/bus.ts';
+import { listenTcp, type StompBrokerOptions, stompBroker } from '../../../src/stomp/index.ts';
+import { createStompDesk } from '../../support/stomp-desk.ts';
+
+const bus = createBus();
+
+test('offers the registered tokens, the highest version first, and speaks to clients that offer none', () => {
+  const broker = stompBroker({ bus });
+  expect(broker.names).toEqual(['v12.stomp', 'v11.stomp', 'v10.stomp', 'stomp']);
+  expect(broker.acceptsUnnamed).toBe(true);
+});
+
+test.each([
+  [{ bus: {} }, 'needs a bus'],
+  [{ authorize: true }, 'authorize must be a function; got boolean'],
+  [{ onSend: 1 }, 'onSend must be a function; got number'],
+  [{ onSubscribe: {} }, 'onSubscribe must be a function; got object'],
+  [{ hosts: 'a' }, 'hosts must be a list of names or a function; got string'],
+  [{ slowSubscriber: 'drop' }, "slowSubscriber must be 'disconnect', 'dropOldest' or 'latest'; got drop"],
+  [{ deadLetter: 'a b' }, 'deadLetter must be printable ASCII without spaces; got a b'],
+  [{ deadLetter: '/topic/dead' }, 'deadLetter must be a queue'],
+  [{ server: '' }, 'server must be printable ASCII'],
+  [{ heartbeat: { outgoing: -1 } }, 'heartbeat.outgoing must be a whole number of ms, 0 for none; got -1'],
+  [{ heartbeat: { out: 1 } }, 'heartbeat has no option "out". There are: outgoing, incoming'],
+  [{ prefixes: { topics: '/t/' } }, 'prefixes.topics is no kind of destination'],
+  [{ prefixes: { topic: '' } }, 'prefixes.topic must be the beginning of a destination'],
+  [{ prefixes: { topic: '/q', queue: '/queue/' } }, 'prefixes.topic "/q" also begins prefixes.queue "/queue/"'],
+  [{ limits: { maxQueues: 0 } }, 'limits.maxQueues must be a number above 0'],
+])('a bad option is named at once: %j', (options, message) => {
+  expect(() => stompBroker({ bus, ...options } as unknown as StompBrokerOptions)).toThrow(message);
+});
+
+test('prefixes are free', async () => {
+  const desk = createStompDesk({
+    prefixes: { topic: 'jms.topic.', queue: 'jms.queue.', application: undefined },
+    deadLetter: 'jms.queue.dead',
+    heartbeat: { incoming: 5, outgoing: undefined },
+  });
+  const peer = await desk.open().connect();
+  await peer.send('SUBSCRIBE', { id: '0', destination: 'jms.topic.a' });
+  await peer.send('SUBSCRIBE', { id: '1', destination: 'jms.queue.a' });
+  await peer.send('SEND', { destination: 'jms.topic.a' }, 'topic');
+  await peer.send('SEND', { destination: 'jms.queue.a' }, 'queue');
+  expect(peer.brief()).toEqual(['MESSAGE topic', 'MESSAGE queue']);
+});
+
+test('one broker on several endpoints shares its queues', async () => {
+  const broker = stompBroker({ bus });
+  const endpoints = await Promise.all([1, 2].map(() => listenTcp({ port: 0, protocols: [broker] })));
+  expect(endpoints[0]?.port).not.toBe(endpoints[1]?.port);
+  await broker.send('/queue/a', 'x');
+  await endpoints[0]?.drain();
+  expect(broker.stats()).toMatchObject({ queues: 1, queued: 1 });
+  await endpoints[1]?.drain();
+});
