@@ -8,7 +8,7 @@ export {
   createBus,
   type SubscribeOptions,
 } from './bus/bus.ts';
-export type { Listener, Listening } from './bus/fan-out.ts';
+export type { Listener, ListenHandle } from './bus/fan-out.ts';
 export { memoryBackbone } from './bus/memory-backbone.ts';
 export type { Message, MessageHeaders, Position } from './bus/message.ts';
 export { push, type Sink, type Subscription } from './bus/subscription.ts';
@@ -18,7 +18,7 @@ export { type NegotiateOptions, negotiate } from './connect/negotiate.ts';
 export type { BackoffOptions } from './core/backoff.ts';
 export type { ClientLimitOptions } from './core/client-limits.ts';
 export type { Timed, Timers } from './core/clock.ts';
-export type { Address, Dial, DialEnd, DialState } from './core/dial.ts';
+export type { Address, Connector, ConnectorEnd, ConnectorState } from './core/dial.ts';
 export { CloseCode, type Fault, type FaultCodes, type FaultTable, ProtocolError } from './core/fault.ts';
 export type { Attempt, Socket, SocketReceiver, Transport } from './core/socket.ts';
 export type {

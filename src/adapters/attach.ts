@@ -10,7 +10,7 @@ import {
   type EndpointOptions,
   endpointOptionNames,
 } from '../core/endpoint.ts';
-import { unspoken } from '../core/negotiate.ts';
+import { noProtocol } from '../core/negotiate.ts';
 import { checkNames } from '../core/options.ts';
 import type { ServerReceiver, Socket } from '../core/socket.ts';
 import type { Handshake, Subprotocol } from '../core/subprotocol.ts';
@@ -39,7 +39,7 @@ type HttpServer = Server | SecureServer;
 interface Attached {
   readonly path: string;
   /** Drained: its path may be taken by another endpoint. */
-  left: boolean;
+  drained: boolean;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
@@ -78,12 +78,12 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   const endpoint = createEndpoint(options);
   const registry = registries.get(server) ?? listen(server);
   const taken = registry.findIndex((each) => each.path === path);
-  if (taken >= 0 && !registry[taken]?.left)
+  if (taken >= 0 && !registry[taken]?.drained)
     throw new TypeError(`path "${path}" is taken by another endpoint on this server`);
   const acceptor = createAcceptor(endpoint, deflate);
   const attached: Attached = {
     path,
-    left: false,
+    drained: false,
     upgrade(request, socket, head) {
       const busy = endpoint.unavailable();
       if (busy !== undefined) return refuse(endpoint, socket, 503, busy);
@@ -102,7 +102,7 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   };
   registry.splice(taken >= 0 ? taken : registry.length, 1, attached);
   endpoint.onDrained(() => {
-    attached.left = true;
+    attached.drained = true;
   });
   return endpoint;
 }
@@ -140,7 +140,7 @@ function createAcceptor(endpoint: AcceptingEndpoint, deflate: boolean | PerMessa
     if (choice.kind === 'refuse') return refuse(endpoint, raw, 400, choice.reason);
     chosen = choice.kind === 'speak' && choice.name;
     server.handleUpgrade(request, raw, head, (socket) => {
-      const subprotocol: Subprotocol = choice.kind === 'speak' ? choice.subprotocol : unspoken;
+      const subprotocol: Subprotocol = choice.kind === 'speak' ? choice.subprotocol : noProtocol;
       const receiver = socket.open(raw as RawSocket, (adapted) => endpoint.accept(adapted, handshake, subprotocol));
       if (choice.kind === 'close') receiver.close('unacceptable', choice.reason);
     });

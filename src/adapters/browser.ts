@@ -1,4 +1,4 @@
-import { must } from '../core/options.ts';
+import { assertOption } from '../core/options.ts';
 import type { SocketReceiver, Transport } from '../core/socket.ts';
 import type { Wire } from '../core/wire.ts';
 
@@ -36,10 +36,10 @@ export const webSocket = (constructor?: unknown): Transport => over(constructor,
 export const textWebSocket = (constructor?: unknown): Transport => over(constructor, ({ head }) => head as string);
 
 function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transport {
-  must(!constructor || typeof constructor === 'function', 'webSocketImpl', 'a WebSocket class', constructor);
+  assertOption(!constructor || typeof constructor === 'function', 'webSocketImpl', 'a WebSocket class', constructor);
   return (url, protocols, attempt) => {
     const Constructor = (constructor ?? globalThis.WebSocket) as WebSocketConstructor;
-    must(Constructor, 'webSocketImpl', 'a WebSocket class', constructor);
+    assertOption(Constructor, 'webSocketImpl', 'a WebSocket class', constructor);
     const socket = new Constructor(url, protocols as string[]);
     let receiver: SocketReceiver | undefined;
     let told = false;

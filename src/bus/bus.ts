@@ -1,6 +1,6 @@
 import { mustBeFunctions } from '../core/options.ts';
 import type { Backbone, PublishOptions } from './backbone.ts';
-import { FanOut, type Listener, type Listening } from './fan-out.ts';
+import { FanOut, type Listener, type ListenHandle } from './fan-out.ts';
 import { memoryBackbone } from './memory-backbone.ts';
 import type { Message, Position } from './message.ts';
 import { createSubscription, type Subscription } from './subscription.ts';
@@ -36,7 +36,7 @@ export interface Bus {
    * Every message of a topic, or of all topics that match a pattern (`prices.*`, `prices.**`). Who begins to listen
    * while a message is delivered hears the next one.
    */
-  listen(topic: string, listener: Listener): Listening;
+  listen(topic: string, listener: Listener): ListenHandle;
   stats(): BusStats;
   close(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import { createPatternTree, isPattern } from './pattern.ts';
 export type Listener = ((message: Message) => void) | { receive(message: Message): void };
 
 /** Somebody who listens to a topic or a pattern. */
-export interface Listening {
+export interface ListenHandle {
   /** Resolves when the backbone delivers, rejects if it does not. */
   readonly active: Promise<void>;
   /** Hear nothing more. May be called again. */
@@ -13,7 +13,7 @@ export interface Listening {
 }
 
 /** What the fan-out of a bus needs of it. */
-export interface FanOutHost {
+export interface FanOutUpstream {
   /** The first listener of a name came: messages of it are wanted. */
   subscribe(name: string): Promise<void>;
   /** The last one is gone. */
@@ -28,10 +28,10 @@ class Channel {
   readonly name: string;
   readonly active: Promise<void>;
   /** In the order they came. Those that stopped stay until half of them have: leaving costs the same however many there are. */
-  listeners: LocalListening[] = [];
+  listeners: LocalListener[] = [];
   live = 0;
   // Of a topic: the patterns that match it, as of the tree's version; looked up again when a pattern came or went.
-  matching: readonly LocalListening[] = [];
+  matching: readonly LocalListener[] = [];
   version = 0;
 
   constructor(fanOut: FanOut, name: string, active: Promise<void>) {
@@ -41,7 +41,7 @@ class Channel {
   }
 }
 
-class LocalListening implements Listening {
+class LocalListener implements ListenHandle {
   readonly channel: Channel;
   #listener: Listener | undefined;
 
@@ -59,7 +59,7 @@ class LocalListening implements Listening {
   }
 
   /** Nothing that a listener throws goes further, and who has stopped hears nothing, not even what is on its way. */
-  hear(message: Message, host: FanOutHost): void {
+  hear(message: Message, host: FanOutUpstream): void {
     const listener = this.#listener;
     try {
       if (typeof listener === 'function') listener(message);
@@ -79,17 +79,17 @@ class LocalListening implements Listening {
 /** Who listens to what in this process: from a message to its listeners, with one upstream subscription per name. */
 export class FanOut {
   size = 0;
-  readonly #host: FanOutHost;
+  readonly #host: FanOutUpstream;
   readonly #topics = new Map<string, Channel>();
   readonly #patterns = new Map<string, Channel>();
-  readonly #tree = createPatternTree<LocalListening>();
+  readonly #tree = createPatternTree<LocalListener>();
 
-  constructor(host: FanOutHost) {
+  constructor(host: FanOutUpstream) {
     this.#host = host;
   }
 
   /** The same function may listen twice; each listening is its own. */
-  listen(name: string, listener: Listener): Listening {
+  listen(name: string, listener: Listener): ListenHandle {
     const pattern = isPattern(name);
     const channels = pattern ? this.#patterns : this.#topics;
     let channel = channels.get(name);
@@ -97,7 +97,7 @@ export class FanOut {
       channel = new Channel(this, name, this.#host.subscribe(name));
       channels.set(name, channel);
     }
-    const listening = new LocalListening(channel, listener);
+    const listening = new LocalListener(channel, listener);
     if (pattern) this.#tree.add(name, listening);
     else channel.listeners.push(listening);
     channel.live++;
@@ -105,7 +105,7 @@ export class FanOut {
     return listening;
   }
 
-  remove(listening: LocalListening): void {
+  remove(listening: LocalListener): void {
     const { channel } = listening;
     const { name } = channel;
     const pattern = this.#tree.delete(name, listening);
@@ -132,7 +132,7 @@ export class FanOut {
     for (const listening of matching) listening.hear(message, host);
   }
 
-  #matching(topic: string, channel: Channel | undefined): readonly LocalListening[] {
+  #matching(topic: string, channel: Channel | undefined): readonly LocalListener[] {
     const tree = this.#tree;
     // Publishers choose the names of topics: only for those that somebody listens to is it remembered.
     if (!channel) return tree.match(topic);

@@ -10,7 +10,7 @@ export interface Position {
 export type MessageHeaders = ReadonlyMap<string, string>;
 
 /** A way to express a message: as a decoded value, as the frame of a protocol. Compared by identity. */
-export interface Form<T> {
+export interface Encoding<T> {
   encode(message: Message): T;
 }
 
@@ -25,7 +25,7 @@ export interface Message {
   readonly contentType: string | undefined;
   readonly headers: MessageHeaders;
   readonly position: Position;
-  as<T>(form: Form<T>): T;
+  encodedAs<T>(form: Encoding<T>): T;
 }
 
 const noHeaders: MessageHeaders = new Map();
@@ -67,7 +67,7 @@ class PublishedMessage implements Message {
     this.position = position;
   }
 
-  as<T>(form: Form<T>): T {
+  encodedAs<T>(form: Encoding<T>): T {
     // A loop, not `find`: this runs for every receiver.
     for (const known of this.#forms) if (known.form === form) return valueOf<T>(known);
     let made: Expressed;
@@ -82,7 +82,7 @@ class PublishedMessage implements Message {
 }
 
 interface Expressed {
-  readonly form: Form<unknown>;
+  readonly form: Encoding<unknown>;
   readonly value?: unknown;
   readonly error?: unknown;
 }

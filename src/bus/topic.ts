@@ -1,6 +1,6 @@
 import { mustBeFunctions } from '../core/options.ts';
 import { decodeUtf8, encodeUtf8 } from '../core/wire.ts';
-import type { Form, Message } from './message.ts';
+import type { Encoding, Message } from './message.ts';
 import { isPattern } from './pattern.ts';
 
 /** What STOMP clients may do with a typed topic. */
@@ -23,7 +23,7 @@ export interface Topic<T> {
   readonly name: string;
   readonly stomp: StompAccess;
   /** The value of a message, decoded once, whoever reads it. */
-  readonly value: Form<T>;
+  readonly value: Encoding<T>;
   encode(value: T): Uint8Array;
 }
 

@@ -1,15 +1,15 @@
-import type { Form, Message } from './message.ts';
+import type { Encoding, Message } from './message.ts';
 import type { Sink } from './subscription.ts';
 
 /** The listener of a subscription: values that pass its filter go to its sink. */
 export class ValueListener<T> {
-  readonly #form: Form<T>;
+  readonly #form: Encoding<T>;
   readonly #filter: ((value: T) => boolean) | undefined;
   readonly #sink: Sink<T>;
   readonly #undecoded: (error: unknown, message: Message) => void;
 
   constructor(
-    form: Form<T>,
+    form: Encoding<T>,
     filter: ((value: T) => boolean) | undefined,
     sink: Sink<T>,
     undecoded: (error: unknown, message: Message) => void,
@@ -23,7 +23,7 @@ export class ValueListener<T> {
   receive(message: Message): void {
     let value: T;
     try {
-      value = message.as(this.#form);
+      value = message.encodedAs(this.#form);
     } catch (error) {
       return this.#undecoded(error, message);
     }

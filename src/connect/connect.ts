@@ -2,10 +2,17 @@ import { clock as hostClock, onWake, webSocket } from '#socket';
 import { type BackoffOptions, checkRetry } from '../core/backoff.ts';
 import { type ClientLimitOptions, resolveClientLimits } from '../core/client-limits.ts';
 import type { Timers } from '../core/clock.ts';
-import { type Address, createDial, type Dial, type DialEnd, type DialOptions, type DialState } from '../core/dial.ts';
+import {
+  type Address,
+  type Connector,
+  type ConnectorEnd,
+  type ConnectorOptions,
+  type ConnectorState,
+  createDial,
+} from '../core/dial.ts';
 import { createListeners } from '../core/listeners.ts';
-import { chosen, offer } from '../core/offer.ts';
-import { must, numbers } from '../core/options.ts';
+import { offeredTokens, selectOffered } from '../core/negotiate.ts';
+import { assertOption, numberOptions } from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { ClientProtocol } from '../core/subprotocol.ts';
 
@@ -20,9 +27,9 @@ export interface ConnectOptions {
   readonly backoff?: BackoffOptions | undefined;
   /** How long an attempt may take until the socket is open, in ms. Default 10,000. */
   readonly openTimeout?: number | undefined;
-  /** Come back after this end? See {@link Dial}. Default: always. */
-  readonly retry?: ((end: DialEnd, attempt: number) => boolean | number) | undefined;
-  readonly changed?: ((state: DialState, end?: DialEnd) => void) | undefined;
+  /** Come back after this end? See {@link Connector}. Default: always. */
+  readonly retry?: ((end: ConnectorEnd, attempt: number) => boolean | number) | undefined;
+  readonly changed?: ((state: ConnectorState, end?: ConnectorEnd) => void) | undefined;
   /** Errors of hooks and listeners. Default: `console.error`. */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** Where time comes from, such as `workerTimers()` for hidden tabs. Default: the timers of the page. */
@@ -36,7 +43,7 @@ export interface ConnectOptions {
  *
  * Throws a `TypeError` that names the option when one is wrong.
  */
-export function connect(url: Address, options: ConnectOptions): Dial {
+export function connect(url: Address, options: ConnectOptions): Connector {
   const {
     protocols,
     retry = () => true,
@@ -45,8 +52,8 @@ export function connect(url: Address, options: ConnectOptions): Dial {
   } = options;
   const { onError = (error: unknown) => console.error('subwire:', error) } = options;
   const { report } = createListeners(onError);
-  const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
-  must(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
+  const { openTimeout } = numberOptions(options, { openTimeout: 10_000 }, 1);
+  assertOption(Array.isArray(protocols) && protocols.length > 0, 'protocols', 'a list of what is offered', protocols);
   return dialServer({
     ...options,
     url,
@@ -54,21 +61,26 @@ export function connect(url: Address, options: ConnectOptions): Dial {
     openTimeout,
     changed,
     report,
-    offered: offer(protocols),
-    choose: (name) => chosen(name, protocols),
+    offered: offeredTokens(protocols),
+    choose: (name) => selectOffered(name, protocols),
     retry: (end, attempt) => checkRetry(retry(end, attempt)),
   });
 }
 
-export interface DialServerOptions extends Omit<DialOptions, 'clock' | 'limits' | 'onWake'> {
+export interface DialServerOptions extends Omit<ConnectorOptions, 'clock' | 'limits' | 'onWake'> {
   readonly clock?: Timers | undefined;
   readonly limits?: ClientLimitOptions | undefined;
 }
 
 /** The same for clients, which know their protocols. */
-export function dialServer(options: DialServerOptions): Dial {
+export function dialServer(options: DialServerOptions): Connector {
   const { url, clock = hostClock } = options;
   const [first] = [url].flat();
-  must(first && (typeof first === 'string' || typeof first === 'function'), 'url', 'a URL, some, or a function', url);
+  assertOption(
+    first && (typeof first === 'string' || typeof first === 'function'),
+    'url',
+    'a URL, some, or a function',
+    url,
+  );
   return createDial({ ...options, clock, limits: resolveClientLimits(options.limits), onWake });
 }

@@ -1,7 +1,7 @@
 import { clock, webSocket } from '#socket';
 import { never } from '../core/clock.ts';
-import { nobody } from '../core/dial.ts';
-import { must, numbers } from '../core/options.ts';
+import { ignoringReceiver } from '../core/dial.ts';
+import { assertOption, numberOptions } from '../core/options.ts';
 import type { Attempt, Socket, SocketReceiver, Transport } from '../core/socket.ts';
 
 export interface NegotiateOptions {
@@ -33,9 +33,9 @@ export function negotiate<Clients extends ClientFactories>(
   options: NegotiateOptions = {},
 ): Promise<ReturnType<Clients[keyof Clients]>> {
   const { connect = webSocket() } = options;
-  const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
+  const { openTimeout } = numberOptions(options, { openTimeout: 10_000 }, 1);
   const offered = Object.keys(clients);
-  must(offered.length > 0, 'clients', 'an object from tokens to functions that make clients', clients);
+  assertOption(offered.length > 0, 'clients', 'an object from tokens to functions that make clients', clients);
 
   return new Promise((resolve, reject) => {
     let abandon = (): void => {};
@@ -65,7 +65,7 @@ export function negotiate<Clients extends ClientFactories>(
         if (!create) {
           socket.close(4406, 'Subprotocol not acceptable');
           fail(`the server chose ${protocol ? `"${protocol}"` : 'none'} of ${offered.join(', ')}`);
-          return nobody;
+          return ignoringReceiver;
         }
         const { transport, receiver } = handOver(socket, connect);
         try {

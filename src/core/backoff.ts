@@ -1,4 +1,4 @@
-import { must } from './options.ts';
+import { assertOption } from './options.ts';
 
 /** Waiting times between attempts, in ms. */
 export interface BackoffOptions {
@@ -25,7 +25,7 @@ export function backoff(attempt: number, options: BackoffOptions = {}, hint?: nu
 /** The answer of an application that was asked whether to come back. Throws a `TypeError` if it is none. */
 export function checkRetry(answer: boolean | number): boolean | number {
   // As a number, `false` is 0 and `true` is 1.
-  must((answer as number) >= 0, 'retry()', 'a boolean, or a number of ms', answer);
+  assertOption((answer as number) >= 0, 'retry()', 'a boolean, or a number of ms', answer);
   return answer;
 }
 

@@ -52,7 +52,7 @@ export function openConnection(
   let closing = false;
   let over = false;
   // Why we close: that counts, whether or not the peer answers, and with whatever code.
-  let verdict: ClientEnd | undefined;
+  let ending: ClientEnd | undefined;
   // When to look whether the transport takes more; once closing, when to drop it.
   let wakeAt = never;
 
@@ -72,11 +72,11 @@ export function openConnection(
   }
 
   function fail(error: ProtocolError): void {
-    if (closing || verdict) return;
+    if (closing || ending) return;
     const { fault, message, cause = error } = error;
-    verdict = { code: faults[fault] ?? 1011, reason: closeReason(message), fault, error: cause };
+    ending = { code: faults[fault] ?? 1011, reason: closeReason(message), fault, error: cause };
     enter(() => session?.fail?.(error));
-    shut(verdict);
+    shut(ending);
   }
 
   /** From here on nothing is sent and nothing is read; the peer has so long to agree. */
@@ -159,19 +159,19 @@ export function openConnection(
     close: (fault, detail) => fail(new ProtocolError(fault, detail)),
 
     finish(code = 1000, reason = '') {
-      if (!verdict) shut({ code, reason: closeReason(reason) });
+      if (!ending) shut({ code, reason: closeReason(reason) });
     },
 
     terminate(code = 1006, reason = '') {
       if (over) return;
-      verdict ??= { code, reason };
+      ending ??= { code, reason };
       socket.terminate();
       connection.closed(code, reason);
     },
 
     closed(code, reason) {
       if (over) return;
-      const end = verdict ?? { code, reason };
+      const end = ending ?? { code, reason };
       over = closing = true;
       wakeAt = never;
       clock.forget(connection);

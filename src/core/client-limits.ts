@@ -1,5 +1,5 @@
 import type { ClientLimits } from './limits.ts';
-import { must, numbers } from './options.ts';
+import { assertOption, numberOptions } from './options.ts';
 
 /** The limits of a client; each may be left out, `Infinity` switches one off. STOMP has no pings: `pongTimeout` is none of it. */
 export type ClientLimitOptions = { readonly [Name in keyof ClientLimits]?: number | undefined };
@@ -15,6 +15,6 @@ const defaults: ClientLimits = {
 /** Fill in the defaults. Throws a `TypeError` that names the limit which is none, or is less than 1. */
 export function resolveClientLimits(options: ClientLimitOptions = {}): ClientLimits {
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(defaults, name));
-  must(!unknown, 'limits', `some of ${Object.keys(defaults)}`, unknown);
-  return numbers(options, defaults, 1, 'limits.');
+  assertOption(!unknown, 'limits', `some of ${Object.keys(defaults)}`, unknown);
+  return numberOptions(options, defaults, 1, 'limits.');
 }

@@ -34,7 +34,7 @@ export interface EndOfTurn {
 }
 
 /** What a clock needs of its host; tests hand in their own. */
-export interface ClockHost {
+export interface TimeSource {
   now(): number;
   wall(): number;
   setTimer(run: () => void, ms: number, keepsAlive: boolean): unknown;
@@ -57,7 +57,7 @@ const ascending = (one: number, other: number): number => one - other;
  * time, so an idle wheel never wakes up. A deadline that moves later leaves its entry where it is; the entry is looked
  * at when its slot comes up and goes back if it is early.
  */
-export function createClock(host: ClockHost): Clock {
+export function createClock(host: TimeSource): Clock {
   const slots = new Map<number, Set<Timed>>();
   const heap: number[] = [];
   let watched = 0;

@@ -2,7 +2,7 @@ import { drainPoll } from './client-connection.ts';
 import { never, type Timed, type Timers } from './clock.ts';
 import { closeReason, type Fault, ProtocolError } from './fault.ts';
 import type { ConnectionLimits } from './limits.ts';
-import { isPromise } from './outcome.ts';
+import { isPromise } from './promise-or.ts';
 import type { Socket, SocketReceiver } from './socket.ts';
 import type { BaseConnection, BaseSession } from './subprotocol.ts';
 import type { Wire } from './wire.ts';

@@ -20,23 +20,23 @@ export type Address = string | readonly string[] | (() => string | Promise<strin
  * - `connected`: the protocol is ready
  * - `waiting`: lost; the next attempt comes after a back-off
  */
-export type DialState = 'idle' | 'connecting' | 'connected' | 'waiting';
+export type ConnectorState = 'idle' | 'connecting' | 'connected' | 'waiting';
 
 /** How an attempt or a connection ended. */
-export interface DialEnd extends ClientEnd {
+export interface ConnectorEnd extends ClientEnd {
   /** The protocol had been ready. */
   readonly wasConnected: boolean;
 }
 
 /** What a dial asks of a protocol. */
-export type Speaker = Pick<ClientProtocol, 'faults' | 'open'>;
+export type ProtocolHandler = Pick<ClientProtocol, 'faults' | 'open'>;
 
-export interface DialOptions {
+export interface ConnectorOptions {
   readonly url: Address;
   /** Tokens of `Sec-WebSocket-Protocol`, by preference; none for byte streams. */
   readonly offered: readonly string[];
   /** Who speaks what the server chose; undefined: it was not offered. */
-  choose(name: string): Speaker | undefined;
+  choose(name: string): ProtocolHandler | undefined;
   readonly transport: Transport;
   readonly clock: Timers;
   readonly limits: ClientLimits;
@@ -49,9 +49,9 @@ export interface DialOptions {
    * Come back after this end? `attempt` counts from 0 since the protocol was last ready. A number waits so many ms
    * instead of the back-off; `false` gives up.
    */
-  retry(end: DialEnd, attempt: number): boolean | number;
+  retry(end: ConnectorEnd, attempt: number): boolean | number;
   /** Anything changed: the state, or the connection. `end` is there on the way to `waiting` and `idle`. */
-  changed(state: DialState, end?: DialEnd): void;
+  changed(state: ConnectorState, end?: ConnectorEnd): void;
   /** Errors of hooks and listeners. Does not throw. */
   report(error: unknown): void;
   /** A connection that was stopped is closed by now. */
@@ -61,8 +61,8 @@ export interface DialOptions {
 }
 
 /** The life of a client's connection: dial, negotiate, notice the loss, wait, dial again, give up. */
-export interface Dial extends Timed {
-  readonly state: DialState;
+export interface Connector extends Timed {
+  readonly state: ConnectorState;
   readonly connection: ClientConnection | undefined;
   /** How often the connection was lost, or could not be made, since it was last ready. `retry` may count anew: 0. */
   attempt: number;
@@ -79,10 +79,10 @@ export interface Dial extends Timed {
 }
 
 /** Hears a socket that nobody wants. */
-export const nobody: SocketReceiver = { received() {}, drained() {}, closed() {} };
+export const ignoringReceiver: SocketReceiver = { received() {}, drained() {}, closed() {} };
 
 /** Idle until `start()` is called. */
-export function createDial(options: DialOptions): Dial {
+export function createDial(options: ConnectorOptions): Connector {
   const { url, offered, clock, report, onWake, connection: connect = openConnection } = options;
   let nextUrl = 0;
   // Which step this is: what an attempt of an earlier one still tells is not heard.
@@ -92,7 +92,7 @@ export function createDial(options: DialOptions): Dial {
 
   const dial = {
     keepsAlive: true,
-    state: 'idle' as DialState,
+    state: 'idle' as ConnectorState,
     connection: undefined as ClientConnection | undefined,
     deadline: never,
     attempt: 0,
@@ -130,7 +130,7 @@ export function createDial(options: DialOptions): Dial {
   }
 
   /** Give up what was under way, and begin another step: its number is returned. */
-  function enter(state: DialState, ms = never, end?: DialEnd): number {
+  function enter(state: ConnectorState, ms = never, end?: ConnectorEnd): number {
     const own = ++step;
     abandon?.();
     abandon = undefined;
@@ -165,7 +165,7 @@ export function createDial(options: DialOptions): Dial {
           if (step === own) return opened(socket, address);
           // It was given up and opened nevertheless.
           socket.terminate();
-          return nobody;
+          return ignoringReceiver;
         },
         failed,
       });
@@ -201,7 +201,7 @@ export function createDial(options: DialOptions): Dial {
 
   function lost(problem: ClientEnd): void {
     const own = step;
-    const end: DialEnd = { ...problem, wasConnected: dial.state === 'connected' };
+    const end: ConnectorEnd = { ...problem, wasConnected: dial.state === 'connected' };
     dial.connection = undefined;
     let answer: boolean | number = false;
     try {

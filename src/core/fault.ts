@@ -56,7 +56,7 @@ export function messageOf(error: unknown): string {
 }
 
 /** What the table of a protocol says. A hole in it is a bug, but no reason to leave a connection open. */
-export function verdictOf(
+export function closeOf(
   { fault, detail }: ProtocolError,
   table: FaultTable,
   report: (bug: unknown) => void,

@@ -43,7 +43,7 @@ const unspokenFault = {
 };
 
 /** Hears nothing and says nothing: what stands in where there is no session. */
-export const deaf: Session = {
+export const silentSession: Session = {
   deadline: Number.POSITIVE_INFINITY,
   idle: true,
   receive() {},
@@ -56,9 +56,26 @@ export const deaf: Session = {
 };
 
 /** What is spoken where nothing was agreed: nothing. Such a connection is only there to be closed (fault `unacceptable`). */
-export const unspoken: Subprotocol = {
+export const noProtocol: Subprotocol = {
   names: [],
   // No other fault can happen where nothing is read.
   faults: { unacceptable: unspokenFault, goingAway: unspokenFault } as Partial<FaultTable> as FaultTable,
-  open: () => deaf,
+  open: () => silentSession,
 };
+
+interface Named {
+  /** Tokens of `Sec-WebSocket-Protocol`, the preferred first. */
+  readonly names: readonly string[];
+}
+
+/**
+ * The subprotocol that a server chose, on the client. Undefined if it chose none, or one that was not offered: then
+ * the connection must fail (RFC 6455 4.1). Byte streams have no names: a subprotocol that offers none is meant for them.
+ */
+export const selectOffered = <Offered extends Named>(name: string, offered: readonly Offered[]): Offered | undefined =>
+  offered.find(({ names }) => (names.length === 0 ? name === '' : names.includes(name)));
+
+/** Every token that a client offers, by preference. */
+export const offeredTokens = (subprotocols: readonly Named[]): string[] => [
+  ...new Set(subprotocols.flatMap(({ names }) => names)),
+];

@@ -23,18 +23,18 @@ export function mustBeFunctions(hooks: object, owner = ''): void {
 }
 
 /** Throws a `TypeError` that names the option, and says what was expected. */
-export function must(valid: unknown, name: string, expected: string, value: unknown): void {
+export function assertOption(valid: unknown, name: string, expected: string, value: unknown): void {
   if (!valid) throw new TypeError(`${name} must be ${expected}; got ${String(value)}`);
 }
 
 /**
- * The numbers of these names: those that are given, else the defaults. Throws as {@link must} when one is less than
+ * The numbers of these names: those that are given, else the defaults. Throws as {@link assertOption} when one is less than
  * `least`, or none; `owner` goes before its name.
  *
  * @example
  * const { openTimeout } = numbers(options, { openTimeout: 10_000 }, 1);
  */
-export function numbers<Name extends string>(
+export function numberOptions<Name extends string>(
   given: { readonly [Each in NoInfer<Name>]?: number | undefined },
   defaults: Readonly<Record<Name, number>>,
   least: number,
@@ -43,7 +43,7 @@ export function numbers<Name extends string>(
   const values: Record<Name, number> = { ...defaults };
   for (const name in defaults) {
     const { [name]: value = defaults[name] } = given;
-    must(typeof value === 'number' && value >= least, owner + name, `a number from ${least} up`, value);
+    assertOption(typeof value === 'number' && value >= least, owner + name, `a number from ${least} up`, value);
     values[name] = value;
   }
   return values;

@@ -1,6 +1,6 @@
 import { type Clock, type EndOfTurn, never } from './clock.ts';
 import { type ConnectionEnd, type ConnectionOptions, LiveConnection } from './connection.ts';
-import { CloseCode, closeReason, type FaultTable, isSendableCode, ProtocolError, verdictOf } from './fault.ts';
+import { CloseCode, closeOf, closeReason, type FaultTable, isSendableCode, ProtocolError } from './fault.ts';
 import type { ConnectionLimits } from './limits.ts';
 import { checkPrincipal, expiryOf } from './principal.ts';
 import { Rate } from './rate.ts';
@@ -322,11 +322,11 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   protected override fail(error: ProtocolError): void {
-    if (this.lastWords(error)) this.shut(...this.#verdict(error));
+    if (this.lastWords(error)) this.shut(...this.#closeOf(error));
   }
 
-  #verdict(error: ProtocolError): [code: number, reason: string] {
-    return verdictOf(error, this.options.faultTable, (bug) => this.report(bug));
+  #closeOf(error: ProtocolError): [code: number, reason: string] {
+    return closeOf(error, this.options.faultTable, (bug) => this.report(bug));
   }
 
   /** The server is going away: finish what runs, start nothing new. */
@@ -338,7 +338,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   leave(hint: string, restart: boolean): void {
     const error = new ProtocolError('goingAway');
     if (!this.lastWords(error)) return;
-    const [code, reason] = this.#verdict(error);
+    const [code, reason] = this.#closeOf(error);
     this.shut(restart ? CloseCode.serviceRestart : code, `${reason}${hint}`);
   }
 
@@ -353,7 +353,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     if (!this.lastWords(error)) return '';
     this.flush();
     this.beginClose();
-    return closeReason(this.#verdict(error)[1]);
+    return closeReason(this.#closeOf(error)[1]);
   }
 
   protected override shut(code: number, reason: string): void {

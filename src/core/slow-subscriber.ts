@@ -1,4 +1,4 @@
-import { must } from './options.ts';
+import { assertOption } from './options.ts';
 
 /**
  * What happens to what a subscriber should get while it reads too slowly: its connection is cut (1013, the client comes
@@ -10,6 +10,6 @@ const policies: readonly unknown[] = ['disconnect', 'dropOldest', 'latest'] sati
 
 /** Absent: `disconnect`. Throws a `TypeError` if it is none. */
 export function slowSubscriberOf(given: SlowSubscriber = 'disconnect'): SlowSubscriber {
-  must(policies.includes(given), 'slowSubscriber', "'disconnect', 'dropOldest' or 'latest'", given);
+  assertOption(policies.includes(given), 'slowSubscriber', "'disconnect', 'dropOldest' or 'latest'", given);
   return given;
 }

@@ -1,4 +1,4 @@
-export type { PromiseOr } from '../core/outcome.ts';
+export type { PromiseOr } from '../core/promise-or.ts';
 export type { SlowSubscriber } from '../core/slow-subscriber.ts';
 export type { Compile, CompiledDocument } from './execution/compile.ts';
 export type { OperationKind, OperationResult } from './execution/execute.ts';

@@ -1,15 +1,6 @@
 /** The server's side of STOMP, and its codec. The client has an entry point of its own. */
 export { type ListenTcpOptions, listenTcp, type TcpEndpoint } from '../adapters/tcp.ts';
 export type { SlowSubscriber } from '../core/slow-subscriber.ts';
-export type {
-  ApplicationMessage,
-  AuthorizeRequest,
-  BrokerHooks,
-  SendReply,
-  StompReply,
-  StompRequest,
-  Verdict,
-} from './broker/broker.ts';
 export { type BrokerLimitOptions, type BrokerLimits, brokerLimits } from './broker/limits.ts';
 export type { BrokerStats } from './broker/queues.ts';
 export {
@@ -18,15 +9,20 @@ export {
   type StompSendOptions,
   stompBroker,
 } from './broker/stomp-broker.ts';
-export type { AckMode } from './broker/subscription.ts';
-export {
-  Decoder,
-  type DecoderLimits,
-  encodeFrame,
-  type Frame,
-  type HeaderInput,
-  type Headers,
-} from './protocol/codec.ts';
+export { Decoder, type DecoderLimits } from './protocol/decoder.ts';
+export { encodeFrame } from './protocol/encoder.ts';
+export type { Frame, Headers } from './protocol/frame.ts';
+export type { AckMode } from './protocol/frame-fields.ts';
+export type { HeaderInput } from './protocol/headers.ts';
 export { type Version, versions } from './protocol/versions.ts';
 export { type BrokerAddress, type StompRelay, type StompRelayOptions, stompRelay } from './relay/stomp-relay.ts';
 export type { Prefixes } from './server/destinations.ts';
+export type {
+  ApplicationMessage,
+  Authorization,
+  AuthorizeRequest,
+  BrokerHooks,
+  SendReply,
+  StompReply,
+  StompRequest,
+} from './server/hooks.ts';

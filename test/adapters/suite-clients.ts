@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { webSocket } from '../../src/adapters/node-client.ts';
 import { tcp } from '../../src/adapters/tcp.ts';
 import { connect } from '../../src/connect/connect.ts';
-import type { DialEnd } from '../../src/core/dial.ts';
+import type { ConnectorEnd } from '../../src/core/dial.ts';
 import type { Transport } from '../../src/core/socket.ts';
 import { openRaw } from '../support/raw-websocket.ts';
 import { scriptedClient } from '../support/scripted-session.ts';
@@ -81,7 +81,7 @@ export function ownClient(
       const made = connect(url(served), {
         protocols: [protocol],
         connect: transportOf(served),
-        retry: (end: DialEnd) => {
+        retry: (end: ConnectorEnd) => {
           if (protocol.sessions.length === 0) reject(end.error);
           finished({ code: end.code, reason: end.reason });
           return false;

@@ -1,6 +1,6 @@
-import { createDial, type Dial } from '../../src/core/dial.ts';
+import { type Connector, createDial } from '../../src/core/dial.ts';
 import { connectionLimits, resolveLimits } from '../../src/core/limits.ts';
-import { deaf } from '../../src/core/negotiate.ts';
+import { silentSession } from '../../src/core/negotiate.ts';
 import type { Socket, SocketReceiver, Transport } from '../../src/core/socket.ts';
 import type { ClientProtocol } from '../../src/core/subprotocol.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
@@ -57,7 +57,7 @@ class Door {
 export function ownStorm(options: StormOptions): StormResult {
   const clock = createFakeClock();
   const limits = resolveLimits(connectionLimits, { pingInterval: Number.POSITIVE_INFINITY });
-  const dials: Dial[] = [];
+  const dials: Connector[] = [];
   const receivers: SocketReceiver[] = [];
   let door: Door | undefined;
   let back = 0;
@@ -68,7 +68,7 @@ export function ownStorm(options: StormOptions): StormResult {
       else receivers[index] = attempt.opened(openSocket);
       return () => {};
     };
-    const dial: Dial = createDial({
+    const dial: Connector = createDial({
       url: 'ws://server',
       offered: ['storm'],
       choose: () => protocol(() => dial.connected()),
@@ -97,7 +97,7 @@ export function ownStorm(options: StormOptions): StormResult {
   return { allBack, givenUp, attempts: door.attempts, peak: door.peak };
 }
 
-const isAlive = (dials: readonly Dial[]): boolean =>
+const isAlive = (dials: readonly Connector[]): boolean =>
   dials.some(({ state }) => state === 'waiting' || state === 'connecting');
 
 const openSocket: Socket = {
@@ -118,7 +118,7 @@ function protocol(ready: () => void): ClientProtocol {
     faults: {},
     open() {
       ready();
-      return deaf;
+      return silentSession;
     },
   };
 }

@@ -1,4 +1,4 @@
-import { type Connection, connect, type Dial } from 'subwire';
+import { type Connection, type Connector, connect } from 'subwire';
 
 /** A message between a test and its page: bytes travel as base64. */
 export type Parcel = { readonly text: string } | { readonly base64: string };
@@ -8,7 +8,7 @@ export type Told =
   | { readonly kind: 'message'; readonly parcel: Parcel }
   | { readonly kind: 'end'; readonly code: number; readonly reason: string };
 
-type Line = { readonly dial: Dial; connection: Pick<Connection, 'send' | 'finish'> | undefined };
+type Line = { readonly dial: Connector; connection: Pick<Connection, 'send' | 'finish'> | undefined };
 
 const lines = new Map<number, Line>();
 

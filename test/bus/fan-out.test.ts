@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { FanOut, type Listening } from '../../src/bus/fan-out.ts';
+import { FanOut, type ListenHandle } from '../../src/bus/fan-out.ts';
 import { createMessage } from '../../src/bus/message.ts';
 
 const messageOf = (topic: string) =>
@@ -34,7 +34,7 @@ test('whoever comes and goes, a message reaches those that listen, in the order 
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
       const { fanOut, upstream } = fanOutOf();
-      const held = new Map<number, { name: string; listening: Listening }>();
+      const held = new Map<number, { name: string; listening: ListenHandle }>();
       let heard: number[] = [];
       let count = 0;
       for (const each of steps) {
@@ -62,7 +62,7 @@ test('whoever comes and goes, a message reaches those that listen, in the order 
 test('ten thousand may leave while a message is delivered: those behind hear nothing of it', () => {
   const { fanOut } = fanOutOf();
   const heard: string[] = [];
-  const leaving: Listening[] = [];
+  const leaving: ListenHandle[] = [];
   fanOut.listen('a', () => {
     heard.push('first');
     for (const each of leaving) each.stop();

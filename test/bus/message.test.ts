@@ -1,36 +1,36 @@
 import { expect, test } from 'vitest';
-import { createMessage, type Form } from '../../src/bus/message.ts';
+import { createMessage, type Encoding } from '../../src/bus/message.ts';
 import { encodeUtf8 } from '../../src/core/wire.ts';
 
 const parts = { topic: 'prices', body: encodeUtf8('{"price":1}'), position: { epoch: 'e', offset: 1 } };
 
 test('a form is encoded once, however many ask, and each form for itself', () => {
   let encoded = 0;
-  const form: Form<object> = {
+  const form: Encoding<object> = {
     encode: () => {
       encoded++;
       return {};
     },
   };
   const message = createMessage(parts);
-  const first = message.as(form);
-  expect([message.as(form) === first, encoded]).toEqual([true, 1]);
-  expect(message.as({ encode: ({ topic }) => topic })).toBe('prices');
-  expect(createMessage(parts).as(form)).not.toBe(first);
+  const first = message.encodedAs(form);
+  expect([message.encodedAs(form) === first, encoded]).toEqual([true, 1]);
+  expect(message.encodedAs({ encode: ({ topic }) => topic })).toBe('prices');
+  expect(createMessage(parts).encodedAs(form)).not.toBe(first);
 });
 
 test('a form that encodes to undefined is encoded once as well', () => {
   let encoded = 0;
-  const form: Form<undefined> = { encode: () => void encoded++ };
+  const form: Encoding<undefined> = { encode: () => void encoded++ };
   const message = createMessage(parts);
-  message.as(form);
-  message.as(form);
+  message.encodedAs(form);
+  message.encodedAs(form);
   expect(encoded).toBe(1);
 });
 
 test('a form that throws throws the same error for everybody, and is tried once', () => {
   let tried = 0;
-  const form: Form<never> = {
+  const form: Encoding<never> = {
     encode() {
       throw new Error(`try ${++tried}`);
     },
@@ -38,7 +38,7 @@ test('a form that throws throws the same error for everybody, and is tried once'
   const message = createMessage(parts);
   const caught = (): unknown => {
     try {
-      return message.as(form);
+      return message.encodedAs(form);
     } catch (error) {
       return error;
     }

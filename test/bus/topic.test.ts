@@ -21,7 +21,7 @@ test('a topic is closed to STOMP unless it says so, and is found by its name', (
 test('values travel as JSON, shaped by encode and decode', () => {
   const plain = topic<{ price: number }>('topic-test.plain');
   expect(decodeUtf8(plain.encode({ price: 1 }))).toBe('{"price":1}');
-  expect(messageOf('{"price":1}').as(plain.value)).toEqual({ price: 1 });
+  expect(messageOf('{"price":1}').encodedAs(plain.value)).toEqual({ price: 1 });
   const dates = topic<Date>('topic-test.dates', {
     encode: (date) => date.getTime(),
     decode: (value, message) => {
@@ -30,16 +30,18 @@ test('values travel as JSON, shaped by encode and decode', () => {
     },
   });
   expect(decodeUtf8(dates.encode(new Date(5)))).toBe('5');
-  expect(messageOf('5').as(dates.value)).toEqual(new Date(5));
-  expect(() => messageOf('"x"').as(dates.value)).toThrow('no date in prices');
+  expect(messageOf('5').encodedAs(dates.value)).toEqual(new Date(5));
+  expect(() => messageOf('"x"').encodedAs(dates.value)).toThrow('no date in prices');
 });
 
 test.each(['', '{', 'undefined'])('a body of %j does not decode', (body) => {
-  expect(() => messageOf(body).as(topic('topic-test.bad').value)).toThrow(SyntaxError);
+  expect(() => messageOf(body).encodedAs(topic('topic-test.bad').value)).toThrow(SyntaxError);
 });
 
 test('a body that is not UTF-8 does not decode', () => {
-  expect(() => messageOf(new Uint8Array([0x22, 0xff, 0x22])).as(topic('topic-test.bytes').value)).toThrow(TypeError);
+  expect(() => messageOf(new Uint8Array([0x22, 0xff, 0x22])).encodedAs(topic('topic-test.bytes').value)).toThrow(
+    TypeError,
+  );
 });
 
 test.each([[undefined], [() => {}], [Symbol('x')]])('%o is no value that a topic can carry', (value) => {

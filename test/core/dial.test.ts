@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest';
-import { createDial, type Dial, type DialEnd, type DialOptions, type DialState } from '../../src/core/dial.ts';
+import {
+  type Connector,
+  type ConnectorEnd,
+  type ConnectorOptions,
+  type ConnectorState,
+  createDial,
+} from '../../src/core/dial.ts';
 import { connectionLimits, resolveLimits } from '../../src/core/limits.ts';
-import { chosen, offer } from '../../src/core/offer.ts';
+import { offeredTokens, selectOffered } from '../../src/core/negotiate.ts';
 import type { Attempt } from '../../src/core/socket.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { FakeSocket } from '../support/fake-socket.ts';
@@ -15,18 +21,18 @@ interface Dialled {
   open(protocol?: string, answersClose?: boolean): FakeSocket;
 }
 
-function client(options: Partial<DialOptions> = {}) {
+function client(options: Partial<ConnectorOptions> = {}) {
   const clock = createFakeClock();
   const dialled: Dialled[] = [];
   const states: string[] = [];
-  const ends: (DialEnd | undefined)[] = [];
+  const ends: (ConnectorEnd | undefined)[] = [];
   const errors: unknown[] = [];
-  const listeners: ((state: DialState) => void)[] = [];
+  const listeners: ((state: ConnectorState) => void)[] = [];
   const plain = scriptedClient(['plain', 'plain2']);
-  const dial: Dial = createDial({
+  const dial: Connector = createDial({
     url: 'ws://a',
-    offered: offer([plain]),
-    choose: (name) => chosen(name, [plain]),
+    offered: offeredTokens([plain]),
+    choose: (name) => selectOffered(name, [plain]),
     clock,
     limits: resolveLimits(connectionLimits),
     backoff: { random: () => 0.5 },

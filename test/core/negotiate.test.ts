@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { choose, deaf, unspoken } from '../../src/core/negotiate.ts';
-import { chosen, offer } from '../../src/core/offer.ts';
+import { choose, noProtocol, offeredTokens, selectOffered, silentSession } from '../../src/core/negotiate.ts';
 import { scripted } from '../support/scripted-session.ts';
 
 const graphql = scripted(['graphql-transport-ws'], undefined, { advice: { 'graphql-ws': 'Use graphql-transport-ws' } });
@@ -51,22 +50,27 @@ test('[CONN-5] where only protocols for unnamed clients are mounted an unknown l
 });
 
 test('[CONN-6] a client accepts a token that it offered and nothing else', () => {
-  expect(chosen('v10.stomp', both)).toBe(stomp);
-  expect(chosen('graphql-transport-ws', both)).toBe(graphql);
-  expect(chosen('', both)).toBeUndefined();
-  expect(chosen('v13.stomp', both)).toBeUndefined();
+  expect(selectOffered('v10.stomp', both)).toBe(stomp);
+  expect(selectOffered('graphql-transport-ws', both)).toBe(graphql);
+  expect(selectOffered('', both)).toBeUndefined();
+  expect(selectOffered('v13.stomp', both)).toBeUndefined();
   const stream = scripted([]);
-  expect(chosen('', [stream])).toBe(stream);
-  expect(chosen('x', [stream])).toBeUndefined();
+  expect(selectOffered('', [stream])).toBe(stream);
+  expect(selectOffered('x', [stream])).toBeUndefined();
 });
 
 test('[CONN-1] a client offers its tokens by preference, each once', () => {
-  expect(offer([stomp, graphql, stomp])).toEqual(['v12.stomp', 'v11.stomp', 'v10.stomp', 'graphql-transport-ws']);
+  expect(offeredTokens([stomp, graphql, stomp])).toEqual([
+    'v12.stomp',
+    'v11.stomp',
+    'v10.stomp',
+    'graphql-transport-ws',
+  ]);
 });
 
 test('where nothing was agreed nothing is heard and nothing is said', () => {
-  const session = unspoken.open({} as never, '');
-  expect(session).toBe(deaf);
+  const session = noProtocol.open({} as never, '');
+  expect(session).toBe(silentSession);
   expect([session.deadline, session.idle]).toEqual([Number.POSITIVE_INFINITY, true]);
   session.receive('x', 0);
   session.released(0);
@@ -75,7 +79,7 @@ test('where nothing was agreed nothing is heard and nothing is said', () => {
   session.drain(0);
   session.fail({} as never);
   session.end(1000, '');
-  expect(unspoken.faults.unacceptable.reason('why')).toBe('why');
-  expect(unspoken.faults.goingAway).toMatchObject({ code: 4406 });
-  expect(unspoken.faults.unacceptable.reason()).toBe('Subprotocol not acceptable');
+  expect(noProtocol.faults.unacceptable.reason('why')).toBe('why');
+  expect(noProtocol.faults.goingAway).toMatchObject({ code: 4406 });
+  expect(noProtocol.faults.unacceptable.reason()).toBe('Subprotocol not acceptable');
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkNames, must, numbers } from '../../src/core/options.ts';
+import { assertOption, checkNames, numberOptions } from '../../src/core/options.ts';
 
 describe('names of options', () => {
   test('a name that is none is refused, with those that there are', () => {
@@ -19,22 +19,24 @@ describe('names of options', () => {
 
 describe('values of options', () => {
   test('what must hold is said with the name of the option and with what came', () => {
-    expect(() => must(false, 'path', 'a string', 5)).toThrow(new TypeError('path must be a string; got 5'));
-    expect(() => must('yes', 'path', 'a string', 5)).not.toThrow();
+    expect(() => assertOption(false, 'path', 'a string', 5)).toThrow(new TypeError('path must be a string; got 5'));
+    expect(() => assertOption('yes', 'path', 'a string', 5)).not.toThrow();
   });
 
   test('numbers have defaults, and say whose they are', () => {
-    expect(numbers({ a: 5, b: undefined }, { a: 1, b: 2, c: 3 }, 1)).toEqual({ a: 5, b: 2, c: 3 });
-    expect(() => numbers({ a: 0 }, { a: 1 }, 1, 'limits.')).toThrow(
+    expect(numberOptions({ a: 5, b: undefined }, { a: 1, b: 2, c: 3 }, 1)).toEqual({ a: 5, b: 2, c: 3 });
+    expect(() => numberOptions({ a: 0 }, { a: 1 }, 1, 'limits.')).toThrow(
       new TypeError('limits.a must be a number from 1 up; got 0'),
     );
   });
 
   test('numbers are absent, or numbers that are large enough', () => {
     const defaults = { a: 7, b: 7, c: 7, d: 7 };
-    expect(numbers({ a: 1, b: Number.POSITIVE_INFINITY, c: undefined }, defaults, 1).b).toBe(Number.POSITIVE_INFINITY);
+    expect(numberOptions({ a: 1, b: Number.POSITIVE_INFINITY, c: undefined }, defaults, 1).b).toBe(
+      Number.POSITIVE_INFINITY,
+    );
     for (const a of [0, Number.NaN, '5', null, -1]) {
-      expect(() => numbers({ a } as { a: number }, { a: 7 }, 1)).toThrow(
+      expect(() => numberOptions({ a } as { a: number }, { a: 7 }, 1)).toThrow(
         new TypeError(`a must be a number from 1 up; got ${a}`),
       );
     }

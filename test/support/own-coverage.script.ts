@@ -4,7 +4,9 @@ import { promisify } from 'node:util';
 
 const files = [
   ...['protocol/messages', 'server/session', 'client/client-session'].map((name) => `graphql/${name}`),
-  ...['protocol/codec', 'broker/broker-session', 'client/client-session'].map((name) => `stomp/${name}`),
+  ...['protocol/decoder', 'protocol/encoder', 'broker/broker-session', 'client/client-session'].map(
+    (name) => `stomp/${name}`,
+  ),
 ];
 
 async function check(file: string): Promise<boolean> {

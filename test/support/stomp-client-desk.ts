@@ -1,7 +1,9 @@
 import { expect } from 'vitest';
 import type { SocketReceiver, Transport } from '../../src/core/socket.ts';
 import { createStompClient, type StompClientOptions } from '../../src/stomp/client/client.ts';
-import { Decoder, encodeFrame, type Frame } from '../../src/stomp/protocol/codec.ts';
+import { Decoder } from '../../src/stomp/protocol/decoder.ts';
+import { encodeFrame } from '../../src/stomp/protocol/encoder.ts';
+import type { Frame } from '../../src/stomp/protocol/frame.ts';
 import { createFakeClock } from './fake-clock.ts';
 import { FakeSocket } from './fake-socket.ts';
 

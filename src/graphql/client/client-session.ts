@@ -5,7 +5,7 @@ import type {
   FormattedExecutionResult,
   JSONMessageReplacer,
   JSONMessageReviver,
-  Message,
+  ProtocolMessage,
 } from '../protocol/messages.ts';
 import { readServerMessage } from './server-message.ts';
 
@@ -63,13 +63,13 @@ export interface ClientSessionEvents {
   connected: (socket: ClientSocket, payload: Payload, wasRetry: boolean) => void;
   ping: (received: boolean, payload: Payload) => void;
   pong: (received: boolean, payload: Payload) => void;
-  message: (message: Message) => void;
+  message: (message: ProtocolMessage) => void;
   /** What went wrong here or on the way: a hook that threw, a message that cannot be read, a refused connection. */
   error: (error: unknown) => void;
 }
 
 /** What a session works on, and whom it tells. Nothing of it throws. */
-export interface ClientSessionHost extends ClientSessionOptions {
+export interface ClientSessionHandler extends ClientSessionOptions {
   readonly operations: ReadonlyMap<string, ClientOperation>;
   emit<Event extends keyof ClientSessionEvents>(event: Event, ...details: Parameters<ClientSessionEvents[Event]>): void;
   /** The server acknowledged the connection. Was it lost before? */
@@ -86,7 +86,7 @@ export interface ClientSession extends BaseSession {
 }
 
 /** The client's side of graphql-transport-ws on one connection: handshake, operations, liveness. Pure. */
-export function openClientSession(connection: BaseConnection, host: ClientSessionHost): ClientSession {
+export function openClientSession(connection: BaseConnection, host: ClientSessionHandler): ClientSession {
   const { operations, emit, connectionParams, keepAlive, connectionAckWaitTimeout, disablePong } = host;
   const { jsonMessageReplacer: replacer, jsonMessageReviver: reviver } = host;
   /** Absent until the server acknowledged the connection. */
@@ -98,7 +98,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
   let aliveBy = never;
 
   const sendText = (head: string): void => connection.send({ head, binary: false });
-  const send = (message: Message): void => sendText(JSON.stringify(message, replacer));
+  const send = (message: ProtocolMessage): void => sendText(JSON.stringify(message, replacer));
   function say(type: 'ping' | 'pong', payload: Payload): void {
     send({ type, payload });
     emit(type, false, payload);

@@ -2,7 +2,7 @@ import type { Sink, Subscription } from '../../bus/subscription.ts';
 import type { BackoffOptions } from '../../core/backoff.ts';
 import type { ClientLimitOptions } from '../../core/client-limits.ts';
 import type { Timers } from '../../core/clock.ts';
-import type { Address, DialState } from '../../core/dial.ts';
+import type { Address, ConnectorState } from '../../core/dial.ts';
 import type { Transport } from '../../core/socket.ts';
 import type { FormattedExecutionResult, SubscribePayload } from '../protocol/messages.ts';
 import type { ClientSessionEvents, ClientSessionOptions } from './client-session.ts';
@@ -21,7 +21,7 @@ export interface ClientEvents extends ClientSessionEvents {
 /** How things stand, for an indicator on a page. */
 export interface ClientState {
   /** `waiting`: lost, the next attempt comes after a back-off. */
-  readonly status: DialState;
+  readonly status: ConnectorState;
   /** Attempts that failed since the connection was last acknowledged. */
   readonly attempt: number;
   readonly subprotocol: string | undefined;

@@ -2,18 +2,23 @@ import { clock as hostClock, textWebSocket } from '#socket';
 import { asyncDispose, createSubscription } from '../../bus/subscription.ts';
 import { dialServer } from '../../connect/connect.ts';
 import { never } from '../../core/clock.ts';
-import type { Dial } from '../../core/dial.ts';
+import type { Connector } from '../../core/dial.ts';
 import { createListeners } from '../../core/listeners.ts';
-import { numbers } from '../../core/options.ts';
+import { numberOptions } from '../../core/options.ts';
 import { randomId } from '../../core/random.ts';
 import type { BaseConnection } from '../../core/subprotocol.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, type SubscribePayload } from '../protocol/messages.ts';
 import { type ClientOperation, type ClientSession, openClientSession } from './client-session.ts';
 import type { Client, ClientEvents, ClientOptions, ClientState, OperationSink } from './client-types.ts';
 import { graphqlClientFaults } from './close-codes.ts';
-import { ConnectionClosed, isFinal } from './connection-closed.ts';
+import { ConnectionClosed, isFatalCode } from './connection-closed.ts';
 
-export type { FormattedError, FormattedExecutionResult, Message, SubscribePayload } from '../protocol/messages.ts';
+export type {
+  FormattedError,
+  FormattedExecutionResult,
+  ProtocolMessage,
+  SubscribePayload,
+} from '../protocol/messages.ts';
 export type * from './client-types.ts';
 export { ConnectionClosed } from './connection-closed.ts';
 
@@ -32,7 +37,7 @@ export function createClient(options: ClientOptions): Client {
   const { lazy = true, retryWait } = options;
   const { shouldRetry = (problem: unknown) => problem instanceof ConnectionClosed, clock = hostClock } = options;
   const { onNonLazyError = console.error, onError = console.error, generateID = randomId } = options;
-  const { lazyCloseTimeout, retryAttempts } = numbers(options, defaults, 0);
+  const { lazyCloseTimeout, retryAttempts } = numberOptions(options, defaults, 0);
 
   const operations = new Map<string, ClientOperation>();
   let session: ClientSession | undefined;
@@ -51,7 +56,7 @@ export function createClient(options: ClientOptions): Client {
     emit('state');
   }
 
-  const dial: Dial = dialServer({
+  const dial: Connector = dialServer({
     ...options,
     clock,
     transport: options.connect ?? textWebSocket(options.webSocketImpl),
@@ -71,7 +76,7 @@ export function createClient(options: ClientOptions): Client {
         dial.attempt = 0;
         return 0;
       }
-      if ((problem === closed && isFinal(code)) || attempt >= retryAttempts || !shouldRetry(problem)) return false;
+      if ((problem === closed && isFatalCode(code)) || attempt >= retryAttempts || !shouldRetry(problem)) return false;
       if (!retryWait) return true;
       const loss = closed;
       const waits = (): boolean => closed === loss && dial.state === 'waiting';

@@ -23,10 +23,10 @@ export class ConnectionClosed extends Error {
 }
 
 /** What has to do with the moment may be tried again: normal, going away, none, lost, restart, try later, gateway. */
-const passing = [1000, 1001, 1005, 1006, 1012, 1013, 1014];
+const transientCodes = [1000, 1001, 1005, 1006, 1012, 1013, 1014];
 /** What would happen again: bad response, our own error, bad request, too early, subprotocol, duplicate, second init, bug. */
 const final = [4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500];
 
 /** Is there no use in coming back after this close code? 4403 is not final: credentials are asked for anew. */
-export const isFinal = (code: number): boolean =>
-  code < 2000 ? code >= 1000 && !passing.includes(code) : final.includes(code);
+export const isFatalCode = (code: number): boolean =>
+  code < 2000 ? code >= 1000 && !transientCodes.includes(code) : final.includes(code);

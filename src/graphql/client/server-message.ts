@@ -1,9 +1,9 @@
 import { ProtocolError } from '../../core/fault.ts';
 import { decodeUtf8 } from '../../core/wire.ts';
-import type { JSONMessageReviver, Message } from '../protocol/messages.ts';
+import type { JSONMessageReviver, ProtocolMessage } from '../protocol/messages.ts';
 
 /** What a server may say. */
-export type ServerMessage = Exclude<Message, { readonly type: 'subscribe' | 'connection_init' }>;
+export type ServerMessage = Exclude<ProtocolMessage, { readonly type: 'subscribe' | 'connection_init' }>;
 
 // Of what JSON can hold.
 const isObject = (value: unknown): boolean => Object(value) === value && !Array.isArray(value);

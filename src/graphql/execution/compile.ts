@@ -1,5 +1,5 @@
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLSchema } from 'graphql';
-import type { PromiseOr } from '../../core/outcome.ts';
+import type { PromiseOr } from '../../core/promise-or.ts';
 import { isObject } from '../protocol/messages.ts';
 import type { CompiledOperation, Encode } from './execute.ts';
 

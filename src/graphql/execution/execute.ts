@@ -1,6 +1,6 @@
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError } from 'graphql';
 import * as graphqlPackage from 'graphql';
-import { isPromise, type PromiseOr } from '../../core/outcome.ts';
+import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
 import { encodePayload, type FormattedError, isObject, type JSONMessageReplacer } from '../protocol/messages.ts';
 
 export type OperationKind = 'query' | 'mutation' | 'subscription';

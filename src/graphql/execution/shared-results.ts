@@ -1,6 +1,6 @@
 import type { ExecutionResult } from 'graphql';
-import { isPromise } from '../../core/outcome.ts';
-import { encodeTail } from '../protocol/next-tail.ts';
+import { isPromise } from '../../core/promise-or.ts';
+import { encodeNextTail } from '../protocol/next-tail.ts';
 import type { Encode, ExecuteEvent } from './execute.ts';
 
 /** What `share` may return: who has the same key sees the same results. `undefined`: nobody shares with this one. */
@@ -30,7 +30,7 @@ export class SharedResult {
 
   /** The end of a `next` message with this result: the same bytes for all. Throws what `encode` throws. */
   tail(encode: Encode): Uint8Array {
-    this.#tail ??= encodeTail(encode(this.result as ExecutionResult));
+    this.#tail ??= encodeNextTail(encode(this.result as ExecutionResult));
     return this.#tail;
   }
 

@@ -9,7 +9,7 @@ import { ConnectionClosed } from '../client/connection-closed.ts';
 import {
   type JSONMessageReplacer,
   type JSONMessageReviver,
-  type Message,
+  type ProtocolMessage,
   parseMessage as parseText,
   validateMessage,
 } from '../protocol/messages.ts';
@@ -26,11 +26,11 @@ export {
   GRAPHQL_TRANSPORT_WS_PROTOCOL,
   type JSONMessageReplacer,
   type JSONMessageReviver,
-  type Message,
   MessageType,
   type NextMessage,
   type PingMessage,
   type PongMessage,
+  type ProtocolMessage,
   type SubscribeMessage,
   type SubscribePayload,
   validateMessage,
@@ -101,7 +101,7 @@ export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
  * @example
  * parseMessage('{"type":"ping"}'); // { type: 'ping' }
  */
-export function parseMessage(data: unknown, reviver?: JSONMessageReviver): Message {
+export function parseMessage(data: unknown, reviver?: JSONMessageReviver): ProtocolMessage {
   return typeof data === 'string' ? parseText(data, reviver) : validateMessage(data);
 }
 
@@ -111,5 +111,5 @@ export function parseMessage(data: unknown, reviver?: JSONMessageReviver): Messa
  * @example
  * stringifyMessage({ id: '1', type: 'complete' }); // '{"id":"1","type":"complete"}'
  */
-export const stringifyMessage = (message: Message, replacer?: JSONMessageReplacer): string =>
+export const stringifyMessage = (message: ProtocolMessage, replacer?: JSONMessageReplacer): string =>
   JSON.stringify(validateMessage(message), replacer);

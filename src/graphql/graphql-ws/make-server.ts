@@ -1,13 +1,13 @@
 import { systemClock } from '../../core/clock.ts';
 import { connectionLimits, resolveLimits } from '../../core/limits.ts';
-import type { PromiseOr } from '../../core/outcome.ts';
+import type { PromiseOr } from '../../core/promise-or.ts';
 import { ServerConnection } from '../../core/server-connection.ts';
 import type { Socket } from '../../core/socket.ts';
 import type { Handshake } from '../../core/subprotocol.ts';
 import { decodeUtf8, type Wire, wireLength } from '../../core/wire.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from '../protocol/messages.ts';
 import { ConnectionHost } from '../server/connection-host.ts';
-import { createEngine, type Engine } from '../server/engine.ts';
+import { createEngine, type ServerRuntime } from '../server/engine.ts';
 import { graphqlFaults } from '../server/faults.ts';
 import type { ConnectionParams, GraphqlOptions } from '../server/options.ts';
 
@@ -42,7 +42,7 @@ interface Transport extends WebSocket {
   terminate?(): void;
 }
 
-const nowhere: Handshake = { url: '', headers: {}, remoteAddress: '', secure: false };
+const noHandshake: Handshake = { url: '', headers: {}, remoteAddress: '', secure: false };
 const textOf = ({ head, tail }: Wire): string =>
   (typeof head === 'string' ? head : decodeUtf8(head)) + (tail ? decodeUtf8(tail) : '');
 const report = (error: unknown): void => console.error('subwire:', error);
@@ -82,7 +82,7 @@ interface Accepted {
   readonly closed: (code?: number, reason?: string) => Promise<void>;
 }
 
-function accept(engine: Engine, socket: Transport, extra: unknown): Accepted {
+function accept(engine: ServerRuntime, socket: Transport, extra: unknown): Accepted {
   const interval = socket.pingInterval ?? Number.POSITIVE_INFINITY;
   let host: ConnectionHost | undefined;
   let bufferedAmount = 0;
@@ -121,7 +121,7 @@ function accept(engine: Engine, socket: Transport, extra: unknown): Accepted {
     close: (code, reason) => guard(() => socket.close(code, reason)),
     terminate: () => guard(() => (socket.terminate ? socket.terminate() : socket.close())),
   };
-  const connection: ServerConnection = new ServerConnection(adapted, socket.handshake ?? nowhere, {
+  const connection: ServerConnection = new ServerConnection(adapted, socket.handshake ?? noHandshake, {
     clock: systemClock,
     limits: resolveLimits(connectionLimits, { pingInterval: interval, pongTimeout: interval }),
     faultTable: graphqlFaults,

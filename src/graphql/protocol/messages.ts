@@ -70,7 +70,7 @@ export interface CompleteMessage {
   readonly type: 'complete';
   readonly id: string;
 }
-export type Message =
+export type ProtocolMessage =
   | ConnectionInitMessage
   | ConnectionAckMessage
   | PingMessage
@@ -120,7 +120,7 @@ function expect(holder: Properties, name: string, shape: keyof typeof shapes, wh
  * @example
  * validateMessage({ id: '1', type: 'complete' });
  */
-export function validateMessage(value: unknown): Message {
+export function validateMessage(value: unknown): ProtocolMessage {
   if (!isObject(value)) throw new ProtocolError('malformed', `A message must be an object, got ${kind(value)}`);
   const { type } = value;
   switch (type) {
@@ -154,7 +154,7 @@ export function validateMessage(value: unknown): Message {
           : `A message's type must be a string, got ${kind(type)}`,
       );
   }
-  return value as unknown as Message;
+  return value as unknown as ProtocolMessage;
 }
 
 function expectOperation(payload: Properties): void {
@@ -173,7 +173,7 @@ function expectOperation(payload: Properties): void {
  * @example
  * parseMessage('{"type":"ping"}'); // { type: 'ping' }
  */
-export function parseMessage(data: string | Uint8Array, reviver?: JSONMessageReviver): Message {
+export function parseMessage(data: string | Uint8Array, reviver?: JSONMessageReviver): ProtocolMessage {
   let value: unknown;
   try {
     value = JSON.parse(typeof data === 'string' ? data : decodeUtf8(data), reviver);
@@ -201,7 +201,7 @@ export const encodeControl = (
  * @example
  * encodeHead('7', 'error'); // '{"id":"7","type":"error","payload":'
  */
-export const encodeHead = (id: string, type: 'subscribe' | 'error'): string =>
+export const encodeMessageHead = (id: string, type: 'subscribe' | 'error'): string =>
   `{"id":${JSON.stringify(id)},"type":"${type}","payload":`;
 
 /**

@@ -16,4 +16,4 @@ const end = /* @__PURE__ */ encodeUtf8('}');
  * @example
  * encodeTail('{"data":{}}'); // the bytes of '"type":"next","payload":{"data":{}}}'
  */
-export const encodeTail = (payload: string): Uint8Array => takeUtf8(slab, payload, beginning, end);
+export const encodeNextTail = (payload: string): Uint8Array => takeUtf8(slab, payload, beginning, end);

@@ -1,9 +1,9 @@
 import { ProtocolError } from '../../core/fault.ts';
-import { isPromise, type PromiseOr } from '../../core/outcome.ts';
+import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
 import type { Connection, Handshake, Principal } from '../../core/subprotocol.ts';
 import { encodeControl, isObject, type SubscribeMessage } from '../protocol/messages.ts';
-import type { Engine } from './engine.ts';
-import { Operation, type OperationHost } from './operation.ts';
+import type { ServerRuntime } from './engine.ts';
+import { Operation, type OperationContext } from './operation.ts';
 import type { ConnectionParams, Context } from './options.ts';
 import { GraphqlSession, type SessionHandler } from './session.ts';
 
@@ -17,13 +17,13 @@ export interface HostOptions {
   readonly onPong?: ((payload: Payload) => PromiseOr<void>) | undefined;
 }
 
-const always = { ended: false };
+const neverEnded = { ended: false };
 const nothing: HostOptions = {};
 
 /** All that may take its time for one connection: hooks, authentication, operations. */
-export class ConnectionHost implements SessionHandler, OperationHost {
+export class ConnectionHost implements SessionHandler, OperationContext {
   readonly connection: Connection;
-  readonly engine: Engine;
+  readonly engine: ServerRuntime;
   readonly session: GraphqlSession;
   readonly context: ConnectionContext;
   /** Once the connection is gone: resolves when its hooks have been told. */
@@ -33,7 +33,7 @@ export class ConnectionHost implements SessionHandler, OperationHost {
   /** Credentials that are being looked at, and those that follow. */
   #refreshes: ConnectionParams[] | undefined;
 
-  constructor(connection: Connection, engine: Engine, options: HostOptions = nothing) {
+  constructor(connection: Connection, engine: ServerRuntime, options: HostOptions = nothing) {
     this.connection = connection;
     this.engine = engine;
     this.#options = options;
@@ -45,7 +45,7 @@ export class ConnectionHost implements SessionHandler, OperationHost {
    * Run something of the application's, then go on with what it gave. What it throws is a bug of its own and ends the
    * connection. Nothing follows once `owner` or the connection has ended.
    */
-  step<T>(run: () => PromiseOr<T>, then: (value: T) => void, owner: { readonly ended: boolean } = always): void {
+  step<T>(run: () => PromiseOr<T>, then: (value: T) => void, owner: { readonly ended: boolean } = neverEnded): void {
     let outcome: PromiseOr<T>;
     try {
       outcome = run();

@@ -8,7 +8,7 @@ import { type GraphqlLimits, graphqlLimits } from './limits.ts';
 import { type ConnectionParams, checkOptions, type GraphqlOptions } from './options.ts';
 
 /** What all connections of a server have in common. */
-export interface Engine {
+export interface ServerRuntime {
   readonly options: GraphqlOptions<ConnectionParams, unknown>;
   readonly limits: GraphqlLimits;
   readonly documents: DocumentCache;
@@ -25,7 +25,7 @@ export interface Engine {
 }
 
 /** Throws a `TypeError` that names the option when one is wrong. */
-export function createEngine<Params, Extra>(given: GraphqlOptions<Params, Extra>): Engine {
+export function createEngine<Params, Extra>(given: GraphqlOptions<Params, Extra>): ServerRuntime {
   checkOptions(given as GraphqlOptions<never, never>);
   const options = given as unknown as GraphqlOptions<ConnectionParams, unknown>;
   const { share, isProd = globalThis.process?.env['NODE_ENV'] === 'production' } = options;

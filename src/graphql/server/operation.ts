@@ -1,5 +1,5 @@
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
-import { isPromise, type PromiseOr } from '../../core/outcome.ts';
+import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import {
   chain,
@@ -19,16 +19,16 @@ import {
 import type { SharedResult, ShareGroup, Sharer } from '../execution/shared-results.ts';
 import {
   encodeComplete,
-  encodeHead,
+  encodeMessageHead,
   encodeNextHead,
   encodePayload,
   isObject,
   type SubscribePayload,
   validateMessage,
 } from '../protocol/messages.ts';
-import { encodeTail } from '../protocol/next-tail.ts';
+import { encodeNextTail } from '../protocol/next-tail.ts';
 import { confirm } from './confirm-live.ts';
-import type { Engine } from './engine.ts';
+import type { ServerRuntime } from './engine.ts';
 import type { ConnectionParams, Context } from './options.ts';
 import { prepare } from './prepare.ts';
 import type { GraphqlSession, RunningOperation } from './session.ts';
@@ -37,9 +37,9 @@ import { isPushed, PulledSource, PushedSource, type Reader, returnSource, type S
 type Outcome = ExecutionResult | AsyncIterable<ExecutionResult> | EventStream;
 
 /** What operations need of their connection. */
-export interface OperationHost {
+export interface OperationContext {
   readonly connection: Connection;
-  readonly engine: Engine;
+  readonly engine: ServerRuntime;
   readonly session: GraphqlSession;
   readonly context: Context<ConnectionParams, unknown>;
   /** Run a hook and go on, unless `owner` has ended meanwhile. */
@@ -59,7 +59,7 @@ export interface OperationHost {
 export class Operation implements RunningOperation, Reader, Sharer {
   readonly id: string;
   readonly payload: SubscribePayload;
-  readonly host: OperationHost;
+  readonly host: OperationContext;
   streams = false;
   ended = false;
   /** The last message is being prepared: nothing else may begin. */
@@ -72,12 +72,12 @@ export class Operation implements RunningOperation, Reader, Sharer {
   #source: Source | undefined;
   #result: ExecutionResult | undefined;
   #nextHead: string | undefined;
-  #execute: ExecuteEvent = itself;
+  #execute: ExecuteEvent = asResult;
   #encode: Encode;
   #group: ShareGroup | undefined;
   #lastShared = 0;
 
-  constructor(host: OperationHost, id: string, payload: SubscribePayload) {
+  constructor(host: OperationContext, id: string, payload: SubscribePayload) {
     this.host = host;
     this.id = id;
     this.payload = payload;
@@ -282,7 +282,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
   #send(result: ExecutionResult, shared?: SharedResult): boolean {
     this.#nextHead ??= encodeNextHead(this.id);
     try {
-      const tail = shared ? shared.tail(this.#encode) : encodeTail(this.#encode(result));
+      const tail = shared ? shared.tail(this.#encode) : encodeNextTail(this.#encode(result));
       this.connection.send({ head: this.#nextHead, tail, binary: false });
       return true;
     } catch (error) {
@@ -332,7 +332,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
             return encodePayload(replaced || errors.map(formatError), replacer);
           },
           (payload) => {
-            this.connection.send({ head: `${encodeHead(this.id, 'error')}${payload}}`, binary: false });
+            this.connection.send({ head: `${encodeMessageHead(this.id, 'error')}${payload}}`, binary: false });
             this.#end();
             this.#tellComplete();
           },
@@ -383,7 +383,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
 
 const noResult = 'execute and subscribe must return a result or an async iterable of results';
 
-const itself = (result: unknown): ExecutionResult => result as ExecutionResult;
+const asResult = (result: unknown): ExecutionResult => result as ExecutionResult;
 
 /** The iterable in an outcome, if it streams. */
 function streamOf(outcome: Outcome): AsyncIterable<unknown> | undefined {

@@ -9,7 +9,7 @@ import type {
 } from 'graphql';
 import type { LimitOptions } from '../../core/limits.ts';
 import { mustBeFunctions } from '../../core/options.ts';
-import type { PromiseOr } from '../../core/outcome.ts';
+import type { PromiseOr } from '../../core/promise-or.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Handshake, Principal } from '../../core/subprotocol.ts';
 import type { Compile } from '../execution/compile.ts';

@@ -1,8 +1,8 @@
 import { type ExecutionArgs, GraphQLError } from 'graphql';
-import type { PromiseOr } from '../../core/outcome.ts';
+import type { PromiseOr } from '../../core/promise-or.ts';
 import { type OperationKind, operationKind } from '../execution/execute.ts';
 import type { SubscribePayload } from '../protocol/messages.ts';
-import type { Engine } from './engine.ts';
+import type { ServerRuntime } from './engine.ts';
 import { type ConnectionParams, type Context, isErrors, type OperationArgs } from './options.ts';
 
 /** An operation that is being prepared. */
@@ -10,7 +10,7 @@ export interface Prepared {
   readonly id: string;
   readonly payload: SubscribePayload;
   readonly signal: AbortSignal;
-  readonly host: { readonly engine: Engine; readonly context: Context<ConnectionParams, unknown> };
+  readonly host: { readonly engine: ServerRuntime; readonly context: Context<ConnectionParams, unknown> };
   /** Run a hook and go on, unless nobody waits for it any more. */
   step<T>(run: () => PromiseOr<T>, then: (value: T) => void): void;
   /** Answer with errors instead of executing. */

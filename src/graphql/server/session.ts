@@ -3,7 +3,7 @@ import { SmallMap } from '../../core/small-map.ts';
 import type { Connection, Session } from '../../core/subprotocol.ts';
 import { byteLength } from '../../core/wire.ts';
 import {
-  encodeHead,
+  encodeMessageHead,
   encodePayload,
   type JSONMessageReviver,
   type PingMessage,
@@ -134,7 +134,7 @@ export class GraphqlSession implements Session {
   #refuse(id: string, maxOperations: number): void {
     const message = `Too many operations: at most ${maxOperations} may run on one connection`;
     const errors = encodePayload([{ message, extensions: { code: 'TOO_MANY_OPERATIONS' } }]);
-    this.#connection.send({ head: `${encodeHead(id, 'error')}${errors}}`, binary: false });
+    this.#connection.send({ head: `${encodeMessageHead(id, 'error')}${errors}}`, binary: false });
   }
 
   #complete(id: string): void {

@@ -2,11 +2,11 @@ import { ProtocolError } from '../../core/fault.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { detached } from '../../core/wire.ts';
-import { type Frame, type Headers, malformed } from '../protocol/codec.ts';
+import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { ackModeOf, echoed, prefetchOf, required, shorten } from '../protocol/frame-fields.ts';
-import type { HeartBeat } from '../protocol/versions.ts';
+import type { HeartBeat } from '../protocol/heart-beat.ts';
 import type { Route } from '../server/destinations.ts';
-import { FrontSession } from '../server/server-session.ts';
+import { ServerSession } from '../server/server-session.ts';
 import type { Broker, BrokerClient } from './broker.ts';
 import type { BrokerLimits } from './limits.ts';
 import { type ReceiptSender, Receipts } from './receipts.ts';
@@ -28,7 +28,7 @@ export interface SessionOptions {
  * A client of the embedded broker: its frames are checked against the agreed version and do what they say, in their
  * order. Everything that fails leaves by one path: ERROR, then the close.
  */
-export class StompSession extends FrontSession implements BrokerClient, ReceiptSender {
+export class BrokerSession extends ServerSession implements BrokerClient, ReceiptSender {
   readonly limits: BrokerLimits;
   /** The `session` header of CONNECTED. */
   readonly session: string;
@@ -197,7 +197,7 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
   #carryOut(frame: Frame, outcome: Promise<unknown> | undefined): void {
     const receipt = frame.headers.get('receipt');
     if (outcome === undefined) return this.#processed(receipt);
-    const entry = this.#receipts.await(receipt);
+    const entry = this.#receipts.expect(receipt);
     this.#pace();
     this.connection.resume(
       outcome,
@@ -234,7 +234,7 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
 
   #settled(): void {
     // What came before DISCONNECT is processed, and its RECEIPT flushed, before the close ([STOMP-62] [STOMP-68]).
-    if (!this.left) this.#pace();
+    if (!this.disconnected) this.#pace();
     else if (this.#receipts.pending === 0) this.connection.finish();
   }
 
@@ -245,19 +245,19 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
     this.#part(false);
   }
 
-  protected parted(): void {
+  protected peerLeft(): void {
     this.#part(true);
   }
 
   #part(failed: boolean): void {
     this.leave();
-    this.#letGo(failed);
+    this.#releaseAll(failed);
     this.expectOutcome();
     this.#settled();
   }
 
   /** Open transactions are aborted ([STOMP-59]); what was not acknowledged goes back to its queue ([STOMP-53]). */
-  #letGo(failed: boolean): void {
+  #releaseAll(failed: boolean): void {
     this.leaving = true;
     this.#transactions?.abortAll();
     this.#subscriptions.stopAll(failed);
@@ -266,11 +266,11 @@ export class StompSession extends FrontSession implements BrokerClient, ReceiptS
   override fail(error: ProtocolError): void {
     super.fail(error);
     // Others need not wait for the close handshake to get what this one did not acknowledge.
-    this.#letGo(true);
+    this.#releaseAll(true);
   }
 
   end(): void {
-    this.#letGo(true);
+    this.#releaseAll(true);
   }
 
   // ── the connection ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,10 +3,9 @@ import type { Listener } from '../../bus/fan-out.ts';
 import { createMessage, type Message } from '../../bus/message.ts';
 import { declaredTopic } from '../../bus/topic.ts';
 import { ProtocolError } from '../../core/fault.ts';
-import { isPromise } from '../../core/outcome.ts';
-import type { Handshake, Principal } from '../../core/subprotocol.ts';
+import { isPromise } from '../../core/promise-or.ts';
 import { bytesOf, decodeUtf8, detached } from '../../core/wire.ts';
-import type { Frame, Headers } from '../protocol/codec.ts';
+import type { Frame, Headers } from '../protocol/frame.ts';
 import { shorten } from '../protocol/frame-fields.ts';
 import {
   type Destinations,
@@ -16,65 +15,12 @@ import {
   type Owner,
   type Route,
 } from '../server/destinations.ts';
+import type { AuthorizeRequest, BrokerHooks, SendReply, StompReply, StompRequest } from '../server/hooks.ts';
 import { createMessageForms, type MessageForms, userHeaders } from '../server/message-forms.ts';
 import type { BrokerLimits } from './limits.ts';
 import { type CreateMessage, Queues } from './queues.ts';
 import { textLength } from './quota.ts';
-import type { Subscriber, Subscription } from './subscription.ts';
-
-/** What a client wants to do, for hooks. */
-export interface StompRequest {
-  /** As the client wrote it. A wildcard subscription is also asked for each topic that it is about to see. */
-  readonly destination: string;
-  readonly headers: Headers;
-  /** Whom `authenticate` named; undefined where nobody asked. */
-  readonly principal: Principal | undefined;
-  readonly handshake: Handshake;
-  /** The `session` of CONNECTED. */
-  readonly session: string;
-}
-
-/** May this client do that? */
-export interface AuthorizeRequest extends StompRequest {
-  readonly command: 'SEND' | 'SUBSCRIBE';
-}
-
-/** `true` allows, also what a typed topic would refuse; `undefined` leaves it to the typed topic; all else refuses. */
-export type Verdict = boolean | undefined;
-
-/** A SEND to an application destination. */
-export interface ApplicationMessage extends StompRequest {
-  readonly body: Uint8Array;
-  readonly contentType: string | undefined;
-  /** The body as text. Throws a `TypeError` if it is not UTF-8. */
-  text(): string;
-  /** The body, parsed as JSON. Throws a `SyntaxError` if it is none. */
-  json(): unknown;
-}
-
-/** What an application answers. */
-export interface StompReply {
-  readonly body: string | Uint8Array;
-  readonly contentType?: string | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-}
-
-/** What `onSend` may return: an answer to the `reply-to` of the SEND, or to another destination. */
-export interface SendReply extends StompReply {
-  readonly destination?: string | undefined;
-}
-
-// biome-ignore lint/suspicious/noConfusingVoidType: a hook may have nothing to say
-type Hook<Request, Result> = (request: Request) => Result | void | Promise<Result | void>;
-
-/** The application's code in front of the broker. A hook that throws a `ProtocolError` ends the connection by its fault. */
-export interface BrokerHooks {
-  readonly authorize?: Hook<AuthorizeRequest, Verdict> | undefined;
-  /** Called for a SEND to an application destination (`/app/…`). What it returns is sent to `reply-to`, if the client may. */
-  readonly onSend?: Hook<ApplicationMessage, SendReply | undefined> | undefined;
-  /** Called for every SUBSCRIBE that is allowed. What it returns is the first message of the subscription. */
-  readonly onSubscribe?: Hook<StompRequest, StompReply | undefined> | undefined;
-}
+import type { BrokerSubscription, Subscriber } from './subscription.ts';
 
 /** A connection, as the broker sees it. */
 export interface BrokerClient extends Subscriber, Owner {}
@@ -191,7 +137,7 @@ export class Broker {
   }
 
   /** Connect a subscription to its source. Resolves when messages are certain to come; rejects if they are not. */
-  subscribe(client: BrokerClient, subscription: Subscription, route: Route, headers: Headers): Promise<void> {
+  subscribe(client: BrokerClient, subscription: BrokerSubscription, route: Route, headers: Headers): Promise<void> {
     const { onSubscribe } = this.#parts;
     if (route.kind === 'application' && !onSubscribe) {
       throw new ProtocolError(
@@ -220,14 +166,14 @@ export class Broker {
   }
 
   /** Let a subscription hear a topic of the bus. Resolves when messages are certain to come. */
-  listen(subscription: Subscription, topic: string, listener: Listener = subscription): Promise<void> {
+  listen(subscription: BrokerSubscription, topic: string, listener: Listener = subscription): Promise<void> {
     const listening = this.#parts.bus.listen(topic, listener);
     subscription.attachTopic(listening);
     return listening.active.catch(unavailable);
   }
 
   /** A wildcard subscriber sees no topic that it could not have subscribed to by its name. */
-  #guard(client: BrokerClient, subscription: Subscription, shown: Headers): Listener {
+  #guard(client: BrokerClient, subscription: BrokerSubscription, shown: Headers): Listener {
     const headers = this.#parts.authorize ? detachedHeaders(shown) : noHeaders;
     // What the application said per topic, and the messages that wait while it thinks.
     const known = new Map<string, boolean>();

@@ -1,5 +1,5 @@
 import type { Message } from '../../bus/message.ts';
-import { type Allowance, weightOf } from './quota.ts';
+import { type Quota, storedSize } from './quota.ts';
 
 /** A message in a queue. */
 export interface QueueItem {
@@ -23,7 +23,7 @@ export interface QueueOptions {
   /** What all its messages have for a topic: one text, since a long name for each would count for nothing. */
   readonly topic: string;
   /** What it may keep. */
-  readonly allowance: Allowance;
+  readonly allowance: Quota;
   readonly maxDeliveries: number;
   /** A message was handed out too often; it is no longer in the queue. */
   readonly dead: (item: QueueItem) => void;
@@ -70,7 +70,7 @@ export class Queue {
 
   /** Throws as `checkRoom`. */
   put(message: Message): void {
-    const bytes = weightOf(message);
+    const bytes = storedSize(message);
     this.checkRoom(1, bytes);
     this.#options.allowance.take(bytes);
     this.#waiting.push({ message, order: this.#orders++, bytes, deliveries: 0 });

@@ -3,7 +3,7 @@ import { ProtocolError } from '../../core/fault.ts';
 import { literalTopic, type Route } from '../server/destinations.ts';
 import type { BrokerLimits } from './limits.ts';
 import { Queue, type QueueItem } from './queue.ts';
-import { Allowance, type Kept, weightOf } from './quota.ts';
+import { Quota, type Storable, storedSize } from './quota.ts';
 
 export interface BrokerStats {
   readonly queues: number;
@@ -28,7 +28,7 @@ export class Queues {
   readonly #deadLetter: string;
   readonly #message: CreateMessage;
   readonly #known = new Map<string, Queue>();
-  readonly #stored: Allowance;
+  readonly #stored: Quota;
   #deadLettered = 0;
   #dropped = 0;
 
@@ -37,7 +37,7 @@ export class Queues {
     this.#deadLetter = deadLetter;
     this.#message = message;
     const { maxStoredMessages, maxStoredBytes } = limits;
-    this.#stored = new Allowance('All queues together keep at most', maxStoredMessages, maxStoredBytes);
+    this.#stored = new Quota('All queues together keep at most', maxStoredMessages, maxStoredBytes);
   }
 
   /** The queue of this name; it comes to life with its first use. Throws a {@link ProtocolError} if there are too many. */
@@ -48,10 +48,10 @@ export class Queues {
     this.#checkCount(1);
     const queue = new Queue({
       topic: literalTopic(name),
-      allowance: new Allowance(`${name} is full: it keeps`, maxQueueMessages, maxQueueBytes, this.#stored),
+      allowance: new Quota(`${name} is full: it keeps`, maxQueueMessages, maxQueueBytes, this.#stored),
       // What is dead stays dead, however often somebody looks at it.
       maxDeliveries: name === this.#deadLetter ? Number.POSITIVE_INFINITY : maxDeliveries,
-      dead: (item) => this.#bury(name, item),
+      dead: (item) => this.#putToDeadLetters(name, item),
       unused: () => this.#known.delete(name),
     });
     this.#known.set(name, queue);
@@ -59,7 +59,7 @@ export class Queues {
   }
 
   /** Throws a {@link ProtocolError} unless there is room for all of these, so that a COMMIT fails before it begins. */
-  checkRoom(messages: readonly (Kept & { readonly route: Route })[]): void {
+  checkRoom(messages: readonly (Storable & { readonly route: Route })[]): void {
     const wanted = new Map<string, { messages: number; bytes: number }>();
     const all = { messages: 0, bytes: 0 };
     for (const message of messages) {
@@ -67,7 +67,7 @@ export class Queues {
       const { name } = message.route;
       const own = wanted.get(name) ?? { messages: 0, bytes: 0 };
       wanted.set(name, own);
-      const bytes = weightOf(message);
+      const bytes = storedSize(message);
       for (const sum of [own, all]) {
         sum.messages++;
         sum.bytes += bytes;
@@ -98,13 +98,13 @@ export class Queues {
     if (this.#known.size + more > maxQueues) throw new ProtocolError('tooMany', `more than ${maxQueues} queues`);
   }
 
-  #bury(name: string, { message, deliveries }: QueueItem): void {
+  #putToDeadLetters(name: string, { message, deliveries }: QueueItem): void {
     const headers = new Map(message.headers);
     headers.set('original-destination', name);
     headers.set('delivery-count', String(deliveries));
     try {
-      const grave = this.of(this.#deadLetter);
-      grave.put(this.#message(grave.topic, message.body, message.contentType, headers));
+      const deadLetters = this.of(this.#deadLetter);
+      deadLetters.put(this.#message(deadLetters.topic, message.body, message.contentType, headers));
       this.#deadLettered++;
     } catch {
       // There is nowhere to put it: the count tells.

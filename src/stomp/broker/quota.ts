@@ -1,14 +1,14 @@
 import { ProtocolError } from '../../core/fault.ts';
 
 /** What is kept of a message: counted while it waits, with its headers, which may be larger than its body. */
-export interface Kept {
+export interface Storable {
   readonly body: Uint8Array;
   readonly contentType: string | undefined;
   readonly headers: ReadonlyMap<string, string> | undefined;
 }
 
 /** Bytes that a message occupies while it is kept. Text is taken for ASCII, which headers nearly always are. */
-export function weightOf({ body, contentType = '', headers }: Kept): number {
+export function storedSize({ body, contentType = '', headers }: Storable): number {
   return body.length + contentType.length + (headers ? textLength(headers) : 0);
 }
 
@@ -20,16 +20,16 @@ export function textLength(headers: ReadonlyMap<string, string>): number {
 }
 
 /** So many messages and so many bytes may be kept, here and in the allowance that this one is a part of. */
-export class Allowance {
+export class Quota {
   readonly #full: string;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
-  readonly #whole: Allowance | undefined;
+  readonly #whole: Quota | undefined;
   #messages = 0;
   #bytes = 0;
 
   /** `full` begins what is said when there is no room: "/queue/a is full: it keeps". */
-  constructor(full: string, maxMessages: number, maxBytes: number, whole?: Allowance) {
+  constructor(full: string, maxMessages: number, maxBytes: number, whole?: Quota) {
     this.#full = full;
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;

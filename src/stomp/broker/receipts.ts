@@ -30,7 +30,7 @@ export class Receipts {
   }
 
   /** A frame waits for its outcome. */
-  await(receipt: string | undefined): PendingReceipt {
+  expect(receipt: string | undefined): PendingReceipt {
     const entry = { receipt, done: false };
     this.#waiting.push(entry);
     return entry;

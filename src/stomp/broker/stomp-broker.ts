@@ -8,8 +8,9 @@ import { bytesOf } from '../../core/wire.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
 import { createDestinations, defaultPrefixes, type Prefixes } from '../server/destinations.ts';
 import { stompFaults } from '../server/faults.ts';
-import { Broker, type BrokerHooks, typeOf } from './broker.ts';
-import { StompSession } from './broker-session.ts';
+import type { BrokerHooks } from '../server/hooks.ts';
+import { Broker, typeOf } from './broker.ts';
+import { BrokerSession } from './broker-session.ts';
 import { type BrokerLimitOptions, brokerLimits } from './limits.ts';
 import type { BrokerStats } from './queues.ts';
 
@@ -107,7 +108,7 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
     names: ['v12.stomp', 'v11.stomp', 'v10.stomp', 'stomp'],
     faults: stompFaults,
     acceptsUnnamed: true,
-    open: (connection) => new StompSession(connection, crypto.randomUUID(), sessionOptions),
+    open: (connection) => new BrokerSession(connection, crypto.randomUUID(), sessionOptions),
     async send(destination, body, { contentType, headers = {} } = {}) {
       await broker.route(destinations.toSend(destination), {
         destination,

@@ -1,18 +1,16 @@
-import type { Listening } from '../../bus/fan-out.ts';
-import type { Form, Message } from '../../bus/message.ts';
+import type { ListenHandle } from '../../bus/fan-out.ts';
+import type { Encoding, Message } from '../../bus/message.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { detached } from '../../core/wire.ts';
-import { encodeHead } from '../protocol/codec.ts';
+import { encodeFrameHead } from '../protocol/encoder.ts';
+import type { AckMode } from '../protocol/frame-fields.ts';
 import type { Version } from '../protocol/versions.ts';
 import type { MessageForms, SharedTail } from '../server/message-forms.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Consumer, Queue, QueueItem } from './queue.ts';
-import { weightOf } from './quota.ts';
-
-/** [STOMP-47]; `client` acknowledges all that came before on the same subscription as well. */
-export type AckMode = 'auto' | 'client' | 'client-individual';
+import { storedSize } from './quota.ts';
 
 /** The connection that subscriptions belong to. */
 export interface Subscriber {
@@ -40,7 +38,7 @@ export interface SubscriptionOptions {
 
 /** A message that was sent to a client which has not acknowledged it yet. */
 export interface Delivery {
-  readonly subscription: Subscription;
+  readonly subscription: BrokerSubscription;
   readonly messageId: string;
   /** Its place: later ones have more. */
   readonly order: number;
@@ -49,21 +47,21 @@ export interface Delivery {
 }
 
 /** One SUBSCRIBE of one connection: what it gets, in which form, and what it has not acknowledged. */
-export class Subscription implements Consumer {
+export class BrokerSubscription implements Consumer {
   readonly id: string | undefined;
   readonly serial: number;
   readonly destination: string;
   readonly mode: AckMode;
   readonly #subscriber: Subscriber;
   readonly #forms: MessageForms;
-  readonly #form: Form<SharedTail>;
+  readonly #form: Encoding<SharedTail>;
   readonly #head: string;
   readonly #slowSubscriber: SlowSubscriber;
   // Absent: as the limit says, which need not be a whole number and would then take memory of its own.
   readonly #prefetch: number | undefined;
   // Where it comes from: a queue, or a topic.
   #queue: Queue | undefined;
-  #listening: Listening | undefined;
+  #listening: ListenHandle | undefined;
   #stopped = false;
   // In order of delivery, by message-id. Absent while nothing waits.
   #unacknowledged: Map<string, Delivery> | undefined;
@@ -83,14 +81,14 @@ export class Subscription implements Consumer {
     this.#subscriber = subscriber;
     this.#forms = forms;
     this.#form = version === '1.0' && mode !== 'auto' ? forms.tailWithoutId : forms.tail[version];
-    this.#head = detached(encodeHead(version, 'MESSAGE', id === undefined ? {} : { subscription: id }));
+    this.#head = detached(encodeFrameHead(version, 'MESSAGE', id === undefined ? {} : { subscription: id }));
     this.#slowSubscriber = slowSubscriber;
     this.#prefetch = prefetch;
   }
 
   // ── from topics ────────────────────────────────────────────────────────────────────────────────────────────────
 
-  attachTopic(listening: Listening): void {
+  attachTopic(listening: ListenHandle): void {
     this.#listening = listening;
   }
 
@@ -131,7 +129,7 @@ export class Subscription implements Consumer {
     const key = this.#slowSubscriber === 'latest' ? message.topic : message;
     this.#drop(backlog, key);
     backlog.set(key, message);
-    this.#backlogBytes += weightOf(message);
+    this.#backlogBytes += storedSize(message);
     const { maxBacklog, maxBacklogBytes } = this.#subscriber.limits;
     // The latest message stays, however large it is.
     while (backlog.size > maxBacklog || (this.#backlogBytes > maxBacklogBytes && backlog.size > 1)) {
@@ -146,7 +144,7 @@ export class Subscription implements Consumer {
 
   #drop(backlog: Map<unknown, Message>, key: unknown): void {
     const message = backlog.get(key);
-    if (message && backlog.delete(key)) this.#backlogBytes -= weightOf(message);
+    if (message && backlog.delete(key)) this.#backlogBytes -= storedSize(message);
   }
 
   // ── from queues ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -177,10 +175,10 @@ export class Subscription implements Consumer {
   }
 
   #deliver(message: Message, item: QueueItem | undefined): void {
-    const { tail, binary } = message.as(this.#form);
+    const { tail, binary } = message.encodedAs(this.#form);
     let head = this.#head;
     if (this.mode !== 'auto') {
-      const messageId = message.as(this.#forms.id);
+      const messageId = message.encodedAs(this.#forms.id);
       const { version } = this.#subscriber;
       if (version === '1.2') head += `ack:${this.serial}-${messageId}\n`;
       else if (version === '1.0') head += `message-id:${this.serial}-${messageId}\n`;

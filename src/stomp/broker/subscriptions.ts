@@ -2,10 +2,10 @@ import { ProtocolError } from '../../core/fault.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import { SmallMap } from '../../core/small-map.ts';
 import { detached } from '../../core/wire.ts';
-import { type Frame, type Headers, malformed } from '../protocol/codec.ts';
-import { required } from '../protocol/frame-fields.ts';
+import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
+import { type AckMode, required } from '../protocol/frame-fields.ts';
 import type { MessageForms } from '../server/message-forms.ts';
-import { type AckMode, type Subscriber, Subscription } from './subscription.ts';
+import { BrokerSubscription, type Subscriber } from './subscription.ts';
 
 /** What a SUBSCRIBE says of itself. */
 export interface SubscriptionPlan {
@@ -23,7 +23,7 @@ export class Subscriptions {
   readonly #subscriber: Subscriber;
   readonly #slowSubscriber: SlowSubscriber;
   readonly #forms: MessageForms;
-  readonly #known = new SmallMap<string, Subscription>();
+  readonly #known = new SmallMap<string, BrokerSubscription>();
   // Reply queues that came to life by a SEND, not by a SUBSCRIBE.
   #implicit: Set<string> | undefined;
   #serials = 0;
@@ -35,7 +35,7 @@ export class Subscriptions {
   }
 
   /** Throws a {@link ProtocolError} if the id is in use ([STOMP-46]) or if there are too many. */
-  add({ id, destination, mode, prefetch }: SubscriptionPlan): Subscription {
+  add({ id, destination, mode, prefetch }: SubscriptionPlan): BrokerSubscription {
     // The client's own subscription takes the place of a reply queue that came to life by itself.
     if (this.#implicit?.has(destination)) this.#remove(destination);
     const key = keyOf({ id, destination });
@@ -44,7 +44,7 @@ export class Subscriptions {
     if (this.#known.size >= limits.maxSubscriptions) {
       throw new ProtocolError('tooMany', `more than ${limits.maxSubscriptions} subscriptions`);
     }
-    const subscription = new Subscription({
+    const subscription = new BrokerSubscription({
       subscriber: this.#subscriber,
       serial: ++this.#serials,
       id,
@@ -59,7 +59,7 @@ export class Subscriptions {
   }
 
   /** A reply queue: it has its destination for an id. Undefined: somebody reads that destination already. */
-  addImplicit(named: string): Subscription | undefined {
+  addImplicit(named: string): BrokerSubscription | undefined {
     if (this.#keyOf(named) !== undefined) return undefined;
     const destination = detached(named);
     const subscription = this.add({ id: destination, destination, mode: 'auto' });
@@ -78,7 +78,7 @@ export class Subscriptions {
   }
 
   /** Whose message an ACK or NACK is about: 1.2 gives its `ack`, 1.1 subscription and message-id, 1.0 the message-id ([STOMP-54]). */
-  acknowledged(frame: Frame): { readonly subscription: Subscription; readonly messageId: string } {
+  acknowledged(frame: Frame): { readonly subscription: BrokerSubscription; readonly messageId: string } {
     const { version } = this.#subscriber;
     if (version === '1.1') {
       const subscription = this.#known.get(required(frame, 'subscription'));

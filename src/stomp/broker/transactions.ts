@@ -1,20 +1,20 @@
 import { ProtocolError } from '../../core/fault.ts';
-import { malformed } from '../protocol/codec.ts';
+import { malformed } from '../protocol/frame.ts';
 import type { Broker, BrokerClient, Outgoing } from './broker.ts';
-import { weightOf } from './quota.ts';
-import type { Delivery, Subscription } from './subscription.ts';
+import { storedSize } from './quota.ts';
+import type { BrokerSubscription, Delivery } from './subscription.ts';
 
 /** What a frame of a transaction is going to do at COMMIT. */
 export type Step =
   | { readonly kind: 'send'; readonly message: Outgoing }
   | {
       readonly kind: 'settle';
-      readonly subscription: Subscription;
+      readonly subscription: BrokerSubscription;
       readonly deliveries: readonly Delivery[];
       readonly consumed: boolean;
     };
 
-interface Transaction {
+interface OpenTransaction {
   readonly steps: Step[];
   /** What its messages occupy. */
   bytes: number;
@@ -24,7 +24,7 @@ interface Transaction {
 export class Transactions {
   readonly #client: BrokerClient;
   readonly #broker: Broker;
-  readonly #open = new Map<string, Transaction>();
+  readonly #open = new Map<string, OpenTransaction>();
   // Of all of them.
   #bytes = 0;
   // What is committed as soon as that which leaves the broker has left: one at a time, since the next frames wait.
@@ -126,14 +126,14 @@ export class Transactions {
     undo(steps);
   }
 
-  #close(id: string): Transaction {
+  #close(id: string): OpenTransaction {
     const transaction = this.#find(id);
     this.#open.delete(id);
     this.#bytes -= transaction.bytes;
     return transaction;
   }
 
-  #find(id: string): Transaction {
+  #find(id: string): OpenTransaction {
     const transaction = this.#open.get(id);
     if (!transaction) throw malformed('a transaction that is not open');
     return transaction;
@@ -141,7 +141,7 @@ export class Transactions {
 }
 
 /** Each of them may go elsewhere: unlike in a queue, its destination is kept with it. */
-const bytesOfSend = (message: Outgoing): number => weightOf(message) + message.destination.length;
+const bytesOfSend = (message: Outgoing): number => storedSize(message) + message.destination.length;
 
 /** Messages that the steps acknowledged wait again, the last claimed first, so that their order comes back. */
 function undo(steps: readonly Step[]): void {

@@ -1,10 +1,14 @@
 import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import type { BaseConnection, BaseSession } from '../../core/subprotocol.ts';
-import { Decoder, encodeFrame, endOfLine, type Frame, type HeaderInput, type Headers } from '../protocol/codec.ts';
+import { Decoder } from '../protocol/decoder.ts';
+import { encodeFrame, endOfLine } from '../protocol/encoder.ts';
+import type { Frame, Headers } from '../protocol/frame.ts';
+import type { HeaderInput } from '../protocol/headers.ts';
 import { joined } from '../protocol/headers.ts';
-import { split } from '../protocol/split-frame.ts';
-import { agreedInterval, parseHeartBeat, type Version } from '../protocol/versions.ts';
+import { agreedInterval, parseHeartBeat } from '../protocol/heart-beat.ts';
+import { splitFrame } from '../protocol/split-frame.ts';
+import type { Version } from '../protocol/versions.ts';
 import { ConnectionLost, StompError } from './errors.ts';
 import type { ResolvedOptions } from './options.ts';
 
@@ -34,7 +38,7 @@ export type ClientSessionOptions = Pick<
 >;
 
 /** What a client hears from each of its sessions. */
-export interface ClientSessionHost {
+export interface ClientSessionHandler {
   connected(headers: Headers): void;
   message(frame: Frame): void;
   /** While `connected`, if it had been; the connection is closed afterwards. */
@@ -82,7 +86,7 @@ interface Pending {
 export function openClientSession(
   connection: BaseConnection,
   options: ClientSessionOptions,
-  host: ClientSessionHost,
+  host: ClientSessionHandler,
 ): ClientSession {
   const { versions, heartbeatOutgoing, heartbeatIncoming } = options;
   const decoder = new Decoder({ ...decoderLimits, maxBody: connection.limits.maxPayload });
@@ -176,7 +180,7 @@ export function openClientSession(
       const id = receipt && `receipt-${count++}`;
       const all = id ? joined({ receipt: id }, headers) : headers;
       const wire = encodeFrame(session.version as Version, command, all, body, options.contentLength);
-      for (const piece of split(wire, options.maxFrameBytes)) connection.send(piece);
+      for (const piece of splitFrame(wire, options.maxFrameBytes)) connection.send(piece);
       if (id && done) session.expect(id, 'RECEIPT', options.receiptTimeout, done);
       else done?.();
       return true;

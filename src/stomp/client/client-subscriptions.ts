@@ -1,7 +1,8 @@
 import { createSubscription, type Sink } from '../../bus/subscription.ts';
 import type { Listeners } from '../../core/listeners.ts';
-import { must } from '../../core/options.ts';
-import type { Frame, HeaderInput } from '../protocol/codec.ts';
+import { assertOption } from '../../core/options.ts';
+import type { Frame } from '../protocol/frame.ts';
+import type { HeaderInput } from '../protocol/headers.ts';
 import { joined } from '../protocol/headers.ts';
 import type { ClientSession } from './client-session.ts';
 import type { StompClientEvents, StompSubscription } from './client-types.ts';
@@ -35,7 +36,7 @@ export interface ClientSubscriptions {
 }
 
 /** What the subscriptions of a client need of it. */
-export interface SubscriptionsHost {
+export interface SubscriptionSender {
   /** How long the headers of a subscription may be awaited, in ms. */
   readonly timeout: number;
   /** What was published may leave, if every subscription is known to the server. */
@@ -46,7 +47,7 @@ export interface SubscriptionsHost {
 
 export function createClientSubscriptions(
   { emit, report }: Listeners<StompClientEvents>,
-  { timeout, flush, want }: SubscriptionsHost,
+  { timeout, flush, want }: SubscriptionSender,
 ): ClientSubscriptions {
   const subscribers = new Map<string, Subscriber>();
   let session: ClientSession | undefined;
@@ -71,7 +72,7 @@ export function createClientSubscriptions(
       // A function has no entries.
       const given = new Map(joined(headers as HeaderInput)).get('id');
       const id = given ?? `subscription-${count++}`;
-      must(!subscribers.has(id), 'id', 'unused', `"${id}"`);
+      assertOption(!subscribers.has(id), 'id', 'unused', `"${id}"`);
       const own = { id, destination };
       // More headers of UNSUBSCRIBE.
       let farewell: HeaderInput = [];
@@ -171,5 +172,10 @@ export function createClientSubscriptions(
 
 /** Throws a `TypeError` if it is no destination. */
 export function checkDestination(destination: unknown): void {
-  must(destination && typeof destination === 'string', 'destination', 'a string such as "/topic/prices"', destination);
+  assertOption(
+    destination && typeof destination === 'string',
+    'destination',
+    'a string such as "/topic/prices"',
+    destination,
+  );
 }

@@ -1,6 +1,7 @@
 import type { Subscription } from '../../bus/subscription.ts';
-import type { DialState } from '../../core/dial.ts';
-import type { HeaderInput, Headers } from '../protocol/codec.ts';
+import type { ConnectorState } from '../../core/dial.ts';
+import type { Headers } from '../protocol/frame.ts';
+import type { HeaderInput } from '../protocol/headers.ts';
 import type { Version } from '../protocol/versions.ts';
 import type { ConnectionLost, StompError } from './errors.ts';
 import type { PerConnection } from './options.ts';
@@ -38,7 +39,7 @@ export interface StompClientEvents {
 /** How things stand, for an indicator on a page. */
 export interface StompClientState {
   /** `waiting`: lost, the next attempt comes after a back-off. */
-  readonly status: DialState;
+  readonly status: ConnectorState;
   /** Attempts that failed since the client was last connected. */
   readonly attempt: number;
   /** The token that the server chose; '' over a byte stream; undefined while not connected. */

@@ -2,7 +2,7 @@ import { webSocket } from '#socket';
 import { asyncDispose } from '../../bus/subscription.ts';
 import { dialServer } from '../../connect/connect.ts';
 import { checkRetry } from '../../core/backoff.ts';
-import type { Dial } from '../../core/dial.ts';
+import type { Connector } from '../../core/dial.ts';
 import type { Fault } from '../../core/fault.ts';
 import { createListeners } from '../../core/listeners.ts';
 import type { BaseConnection } from '../../core/subprotocol.ts';
@@ -16,7 +16,8 @@ import { ConnectionLost } from './errors.ts';
 import { ask, resolveOptions, type StompClientOptions } from './options.ts';
 import type { AckHeaders } from './received-message.ts';
 
-export type { HeaderInput, Headers } from '../protocol/codec.ts';
+export type { Headers } from '../protocol/frame.ts';
+export type { HeaderInput } from '../protocol/headers.ts';
 export type { Version } from '../protocol/versions.ts';
 export type {
   PublishParameters,
@@ -32,7 +33,7 @@ export type { PerConnection, StompClientOptions } from './options.ts';
 export { type AckHeaders, ReceivedMessage } from './received-message.ts';
 
 /** What passes, by our own server's codes and ours (1013): such an end is not final even in answer to CONNECT. */
-const passing: readonly number[] = [1001, 1012, 1013, 4403, 4408];
+const transientCodes: readonly number[] = [1001, 1012, 1013, 4403, 4408];
 
 /**
  * A STOMP client over WebSocket, or any other transport. It connects when it is first used, reconnects with full-jitter
@@ -169,7 +170,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
     return own;
   }
 
-  const dial: Dial = dialServer({
+  const dial: Connector = dialServer({
     ...settings,
     url: brokerURL ?? 'stomp:',
     transport: settings.connect ?? webSocket(settings.webSocketImpl),
@@ -183,7 +184,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
       const { code, fault, wasConnected } = end;
       if (fault === 'heartbeat') emit('heartbeatLost');
       // [STOMP-73] A complaint in answer to CONNECT, or headers that it cannot carry: another attempt would end alike.
-      const refused = complaint && !wasConnected && !passing.includes(code);
+      const refused = complaint && !wasConnected && !transientCodes.includes(code);
       if (leaving || refused || fault === 'unacceptable' || code === 4406 || code === 1008) return false;
       return checkRetry(settings.retry?.(end, attempt) ?? true);
     },

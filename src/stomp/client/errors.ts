@@ -1,4 +1,4 @@
-import type { Frame, Headers } from '../protocol/codec.ts';
+import type { Frame, Headers } from '../protocol/frame.ts';
 
 /** The server answered with an ERROR frame; `message` is its `message` header ([STOMP-63]). */
 export class StompError extends Error {

@@ -1,10 +1,10 @@
 import type { BackoffOptions } from '../../core/backoff.ts';
 import type { ClientLimitOptions } from '../../core/client-limits.ts';
 import { never, type Timers } from '../../core/clock.ts';
-import type { Address, DialEnd } from '../../core/dial.ts';
-import { must, numbers } from '../../core/options.ts';
+import type { Address, ConnectorEnd } from '../../core/dial.ts';
+import { assertOption, numberOptions } from '../../core/options.ts';
 import type { Transport } from '../../core/socket.ts';
-import type { HeaderInput } from '../protocol/codec.ts';
+import type { HeaderInput } from '../protocol/headers.ts';
 import { versions as allVersions, type Version } from '../protocol/versions.ts';
 
 type Awaitable<T> = T | Promise<T>;
@@ -37,7 +37,7 @@ export interface StompClientOptions {
    * Come back? Not asked after final ends: an ERROR in answer to CONNECT, close code 1008, versions or subprotocols that
    * do not match. A number waits so many ms instead of the back-off.
    */
-  readonly retry?: ((end: DialEnd, attempt: number) => boolean | number) | undefined;
+  readonly retry?: ((end: ConnectorEnd, attempt: number) => boolean | number) | undefined;
   /** Publishes that may wait for a connection, or for the server to read. One more is dropped. Default 1,000. */
   readonly maxQueued?: number | undefined;
   /**
@@ -76,12 +76,12 @@ export type ResolvedOptions = Omit<StompClientOptions, Numbers | Intervals | 've
 export function resolveOptions(options: StompClientOptions): ResolvedOptions {
   const { brokerURL, versions = allVersions, connect } = options;
   const spoken = versions.length > 0 && versions.every((version) => allVersions.includes(version));
-  must(spoken, 'versions', `some of ${allVersions}`, versions);
+  assertOption(spoken, 'versions', `some of ${allVersions}`, versions);
   for (const url of [brokerURL].flat()) {
     const reachable = url === undefined ? connect : typeof url === 'function' || /^[a-z+]+:\/\/./.test(url);
-    must(reachable, 'brokerURL', 'an address such as "wss://host/ws", or absent with `connect`', brokerURL);
+    assertOption(reachable, 'brokerURL', 'an address such as "wss://host/ws", or absent with `connect`', brokerURL);
   }
   const defaults = { connectionTimeout: 10_000, receiptTimeout: 30_000, maxQueued: 1_000, maxFrameBytes: never };
   const intervals = { heartbeatOutgoing: 10_000, heartbeatIncoming: 10_000 };
-  return { ...options, versions, ...numbers(options, defaults, 1), ...numbers(options, intervals, 0) };
+  return { ...options, versions, ...numberOptions(options, defaults, 1), ...numberOptions(options, intervals, 0) };
 }

@@ -1,4 +1,4 @@
-import type { Frame, Headers } from '../protocol/codec.ts';
+import type { Frame, Headers } from '../protocol/frame.ts';
 import type { ClientSession } from './client-session.ts';
 
 /** More headers of an ACK or NACK, such as `transaction` or `receipt`. */

@@ -1,6 +1,7 @@
 import { takeBytes } from '../../core/slab.ts';
 import type { Wire } from '../../core/wire.ts';
-import { encodeHead, type Frame, isUtf8 } from './codec.ts';
+import { encodeFrameHead, isUtf8 } from './encoder.ts';
+import type { Frame } from './frame.ts';
 import { carries } from './headers.ts';
 import { slab } from './slab.ts';
 import type { Version } from './versions.ts';
@@ -11,7 +12,7 @@ const nothing = new Uint8Array(0);
 export type Entries = Iterable<readonly [string, string]>;
 
 /** The headers that a frame of this version {@link carries}: the others are left out ([STOMP-20] [STOMP-21]). */
-export const carriable = (version: Version | 'raw', headers: Entries): (readonly [string, string])[] =>
+export const expressibleHeaders = (version: Version | 'raw', headers: Entries): (readonly [string, string])[] =>
   [...headers].filter(([name, value]) => carries(version, name, value));
 
 /**
@@ -19,11 +20,11 @@ export const carriable = (version: Version | 'raw', headers: Entries): (readonly
  * only if it said so when it came: brokers take that for the difference between bytes and text. The body is copied,
  * to put a NUL behind it.
  */
-export function passOn(version: Version, headers: Entries, frame: Frame): Wire {
+export function forwardFrame(version: Version, headers: Entries, frame: Frame): Wire {
   const { command } = frame;
   // [STOMP-9] 1.0 lets other frames have one that nobody looks at.
   const body = command === 'SEND' || command === 'MESSAGE' ? frame.body : nothing;
-  const head = encodeHead(version, command, carriable(version, headers));
+  const head = encodeFrameHead(version, command, expressibleHeaders(version, headers));
   const length = frame.headers.has('content-length') ? `content-length:${body.length}\n` : '';
   if (body.length === 0) return { head: `${head}${length}\n\0`, binary: false };
   const tail = takeBytes(slab, body.length + 1);

@@ -1,7 +1,9 @@
 import { ProtocolError } from '../../core/fault.ts';
-import type { AckMode } from '../broker/subscription.ts';
-import { type Frame, malformed } from './codec.ts';
+import { type Frame, malformed } from './frame.ts';
 import { negotiateVersion, type Version, versionOf, versions } from './versions.ts';
+
+/** [STOMP-47]; `client` acknowledges all that came before on the same subscription as well. */
+export type AckMode = 'auto' | 'client' | 'client-individual';
 
 /** [STOMP-25] */
 export const isConnect = ({ command }: Frame): boolean => command === 'CONNECT' || command === 'STOMP';

@@ -13,6 +13,10 @@ export const joined = (...parts: readonly HeaderInput[]): (readonly [string, str
 
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', ':': '\\c', '\r': '\\r' };
 
+/** How header lines are written: those of the handshake are as raw as in 1.0, but for what ends a line. */
+export const dialectOf = (version: Version, command: string): Version | 'raw' =>
+  command === 'CONNECT' || command === 'CONNECTED' || command === 'STOMP' ? 'raw' : version;
+
 /** 1.0 has no escapes, nor have the frames of the handshake ([STOMP-16] [STOMP-18]). */
 export const hasEscapes = (version: Version | 'raw'): boolean => version === '1.2' || version === '1.1';
 

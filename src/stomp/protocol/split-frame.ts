@@ -8,7 +8,7 @@ import { type Wire, wireLength } from '../../core/wire.ts';
  * @example
  * for (const piece of split(encodeFrame('1.2', 'SEND', headers, body), 16_384)) connection.send(piece);
  */
-export function split(wire: Wire, maxBytes: number): readonly Wire[] {
+export function splitFrame(wire: Wire, maxBytes: number): readonly Wire[] {
   if (maxBytes === never || wireLength(wire) <= maxBytes) return [wire];
   const { head, tail = '', binary } = wire;
   const pieces: Wire[] = [];

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
-import { createDial, type Dial } from '../../core/dial.ts';
+import { type Connector, createDial } from '../../core/dial.ts';
 import type { ConnectionLimits } from '../../core/limits.ts';
-import { deaf } from '../../core/negotiate.ts';
+import { silentSession } from '../../core/negotiate.ts';
 import type { ServerConnection } from '../../core/server-connection.ts';
 import type { Transport } from '../../core/socket.ts';
 import { brokerConnections, overStreams } from './upstream-connection.ts';
@@ -34,7 +34,7 @@ export class Availability {
 
   readonly #addresses: BrokerAddresses;
   readonly #listeners = new Set<AvailabilityListener>();
-  #probe: Dial | undefined;
+  #probe: Connector | undefined;
 
   constructor(addresses: BrokerAddresses) {
     this.#addresses = addresses;
@@ -61,7 +61,7 @@ export class Availability {
     if (this.#probe) return;
     const { transports, clock, limits, connectTimeout, report } = this.#addresses;
     const { length } = transports;
-    const probe: Dial = createDial({
+    const probe: Connector = createDial({
       url: transports.map((_, index) => String(index)),
       transport: (url, protocols, attempt) => (transports[Number(url)] as Transport)(url, protocols, attempt),
       ...overStreams((connection) => {
@@ -70,7 +70,7 @@ export class Availability {
           this.#stop();
           this.#change(true, '');
         });
-        return deaf;
+        return silentSession;
       }),
       connection: brokerConnections(clock, limits),
       clock,

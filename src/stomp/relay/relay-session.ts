@@ -2,12 +2,12 @@ import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { detached } from '../../core/wire.ts';
-import type { AuthorizeRequest } from '../broker/broker.ts';
-import { type Frame, type Headers, malformed } from '../protocol/codec.ts';
-import { carriable, type Entries, passOn } from '../protocol/forward-frame.ts';
+import { type Entries, expressibleHeaders, forwardFrame } from '../protocol/forward-frame.ts';
+import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { ackModeOf, echoed, required, shorten } from '../protocol/frame-fields.ts';
-import type { HeartBeat } from '../protocol/versions.ts';
-import { FrontSession } from '../server/server-session.ts';
+import type { HeartBeat } from '../protocol/heart-beat.ts';
+import type { AuthorizeRequest } from '../server/hooks.ts';
+import { ServerSession } from '../server/server-session.ts';
 import type { RelayLimits } from './limits.ts';
 import { RelaySubscription, RelaySubscriptions } from './relay-subscriptions.ts';
 import { RelayTransactions } from './relay-transactions.ts';
@@ -45,7 +45,7 @@ export interface RelaySessionOptions {
  * A client of a relay: its frames are checked here as strictly as the embedded broker does, then go on to a broker;
  * the broker's frames come back. Whatever is remembered here is there to put right what brokers get wrong.
  */
-export class RelaySession extends FrontSession {
+export class RelaySession extends ServerSession {
   readonly #limits: RelayLimits;
   readonly #options: RelaySessionOptions;
   readonly #subscriptions: RelaySubscriptions;
@@ -222,7 +222,7 @@ export class RelaySession extends FrontSession {
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  protected parted(): void {
+  protected peerLeft(): void {
     this.#disconnect(undefined);
   }
 
@@ -246,15 +246,15 @@ export class RelaySession extends FrontSession {
 
   override fail(error: ProtocolError): void {
     if (!this.#forwardsError) super.fail(error);
-    this.#letGo();
+    this.#releaseAll();
   }
 
   end(): void {
-    this.#letGo();
+    this.#releaseAll();
     this.#options.ended(this);
   }
 
-  #letGo(): void {
+  #releaseAll(): void {
     if (this.#over) return;
     this.#over = true;
     this.#subscriptions.clear();
@@ -306,7 +306,7 @@ export class RelaySession extends FrontSession {
     this.#name = headers.get('session') ?? '';
     const kept = new Map(headers);
     for (const name of ['version', 'heart-beat', 'content-length']) kept.delete(name);
-    this.connected(carriable('raw', kept));
+    this.connected(expressibleHeaders('raw', kept));
   }
 
   brokerDrained(): void {
@@ -329,7 +329,7 @@ export class RelaySession extends FrontSession {
       const key = this.#subscriptions.deliver(subscription, headers, this.version === '1.2');
       if (this.version === '1.2') own.push(['ack', key]);
     }
-    this.connection.send(passOn(this.version, [...own, ...all], frame));
+    this.connection.send(forwardFrame(this.version, [...own, ...all], frame));
     this.#paceBroker();
   }
 
@@ -341,13 +341,13 @@ export class RelaySession extends FrontSession {
   }
 
   #sendReceipt(receipt: string): void {
-    this.send('RECEIPT', carriable(this.version, [['receipt-id', receipt]]));
+    this.send('RECEIPT', expressibleHeaders(this.version, [['receipt-id', receipt]]));
   }
 
   /** The broker's ERROR goes on, then the connection ends, which many brokers leave to the client ([STOMP-63]). */
   brokerError(headers: Entries, body: string, fault: ProtocolError): void {
     this.#forwardsError = true;
-    this.send('ERROR', carriable(this.version, headers), body);
+    this.send('ERROR', expressibleHeaders(this.version, headers), body);
     this.connection.close(fault.fault, fault.detail);
   }
 

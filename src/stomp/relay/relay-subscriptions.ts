@@ -1,6 +1,6 @@
 import { ProtocolError } from '../../core/fault.ts';
-import type { AckMode } from '../broker/subscription.ts';
-import { type Headers, malformed } from '../protocol/codec.ts';
+import { type Headers, malformed } from '../protocol/frame.ts';
+import type { AckMode } from '../protocol/frame-fields.ts';
 
 /** A message of the broker that waits for an ACK or NACK of the client. */
 export interface RelayDelivery {

@@ -1,5 +1,5 @@
 import { ProtocolError } from '../../core/fault.ts';
-import { malformed } from '../protocol/codec.ts';
+import { malformed } from '../protocol/frame.ts';
 import type { RelayLimits } from './limits.ts';
 import type { RelayDelivery, RelaySubscription } from './relay-subscriptions.ts';
 

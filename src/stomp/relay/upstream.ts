@@ -1,20 +1,22 @@
 import { never } from '../../core/clock.ts';
-import { createDial, type Dial, type DialEnd } from '../../core/dial.ts';
+import { type Connector, type ConnectorEnd, createDial } from '../../core/dial.ts';
 import { CloseCode, type Fault, ProtocolError } from '../../core/fault.ts';
 import type { ServerConnection } from '../../core/server-connection.ts';
 import type { Transport } from '../../core/socket.ts';
 import type { Connection, Session } from '../../core/subprotocol.ts';
 import {
   type ClientSession,
-  type ClientSessionHost,
+  type ClientSessionHandler,
   type ClientSessionOptions,
   openClientSession,
 } from '../client/client-session.ts';
 import type { StompError } from '../client/errors.ts';
-import { encodeFrame, type Frame, type Headers } from '../protocol/codec.ts';
-import { carriable, type Entries, passOn } from '../protocol/forward-frame.ts';
+import { encodeFrame } from '../protocol/encoder.ts';
+import { type Entries, expressibleHeaders, forwardFrame } from '../protocol/forward-frame.ts';
+import type { Frame, Headers } from '../protocol/frame.ts';
 import { shorten } from '../protocol/frame-fields.ts';
-import type { HeartBeat, Version } from '../protocol/versions.ts';
+import type { HeartBeat } from '../protocol/heart-beat.ts';
+import type { Version } from '../protocol/versions.ts';
 import type { Availability, BrokerAddresses } from './availability.ts';
 import type { BrokerLink, RelaySession } from './relay-session.ts';
 import { brokerConnections, overStreams } from './upstream-connection.ts';
@@ -39,7 +41,7 @@ export interface UpstreamOptions extends BrokerAddresses {
 function openUpstreamSession(
   connection: Connection,
   options: ClientSessionOptions,
-  host: ClientSessionHost,
+  host: ClientSessionHandler,
   failed: (error: ProtocolError) => void,
 ): ClientSession & Session {
   return Object.assign(openClientSession(connection, options, host), {
@@ -53,11 +55,11 @@ function openUpstreamSession(
 }
 
 /** The connection to the broker that belongs to one client. It is never used for another one. */
-export class Upstream implements BrokerLink, ClientSessionHost {
+export class Upstream implements BrokerLink, ClientSessionHandler {
   readonly #client: RelaySession;
   readonly #headers: Headers;
   readonly #options: UpstreamOptions;
-  readonly #dial: Dial;
+  readonly #dial: Connector;
   #connection: Connection | undefined;
   #session: ClientSession | undefined;
   #address = 0;
@@ -115,7 +117,7 @@ export class Upstream implements BrokerLink, ClientSessionHost {
     const session = openUpstreamSession(connection, options, this, (error) => this.#failed(error));
     this.#connection = connection;
     this.#session = session;
-    session.start(host, carriable('raw', headers));
+    session.start(host, expressibleHeaders('raw', headers));
     return session;
   }
 
@@ -132,7 +134,7 @@ export class Upstream implements BrokerLink, ClientSessionHost {
   pass(headers: Entries, frame: Frame, receipt: string | undefined): void {
     const { version } = this.#session as ClientSession;
     this.#connection?.send(
-      passOn(
+      forwardFrame(
         version as Version,
         receipt === undefined ? headers : [...headers, ['receipt', this.#expect(receipt)]],
         frame,
@@ -213,7 +215,7 @@ export class Upstream implements BrokerLink, ClientSessionHost {
     this.#client.brokerLost(this.#options.unavailable());
   }
 
-  #lost({ code }: DialEnd): void {
+  #lost({ code }: ConnectorEnd): void {
     const disconnected = this.#disconnected;
     this.#disconnected = undefined;
     // It read everything up to DISCONNECT and closed, as it should, though it did not say so.

@@ -1,6 +1,7 @@
 import type { ProtocolError } from '../../core/fault.ts';
 import type { Wire } from '../../core/wire.ts';
-import { encodeFrame, type Frame } from '../protocol/codec.ts';
+import { encodeFrame } from '../protocol/encoder.ts';
+import type { Frame } from '../protocol/frame.ts';
 import { isConnect, shorten } from '../protocol/frame-fields.ts';
 import { type Version, versions } from '../protocol/versions.ts';
 import { stompFaults } from './faults.ts';
@@ -9,7 +10,7 @@ import { stompFaults } from './faults.ts';
  * The one ERROR of a connection, and its last frame ([STOMP-63] [STOMP-64]). `version` is 1.0 before CONNECTED: that can
  * be read in any version.
  */
-export function lastWords({ fault, detail }: ProtocolError, frame: Frame | undefined, version: Version): Wire {
+export function errorFrame({ fault, detail }: ProtocolError, frame: Frame | undefined, version: Version): Wire {
   const message = stompFaults[fault].reason(detail).replace(/[\r\n\0]+/g, ' ');
   // Without escapes: neither a colon nor a backslash may mean something to a client that reads another version.
   const plain = version === '1.0' ? message.replaceAll(': ', ', ').replace(/[:\\]/g, ' ') : message;

@@ -1,6 +1,6 @@
-import type { Form } from '../../bus/message.ts';
-import { encodeTail } from '../protocol/codec.ts';
-import { carriable } from '../protocol/forward-frame.ts';
+import type { Encoding } from '../../bus/message.ts';
+import { encodeFrameTail } from '../protocol/encoder.ts';
+import { expressibleHeaders } from '../protocol/forward-frame.ts';
 import { type Version, versions } from '../protocol/versions.ts';
 
 /** The part of a MESSAGE that all its receivers share. */
@@ -13,10 +13,10 @@ export interface SharedTail {
 /** How a message looks to STOMP clients: encoded once per version, whoever receives it. */
 export interface MessageForms {
   /** The `message-id`: the same for every version. */
-  readonly id: Form<string>;
-  readonly tail: Readonly<Record<Version, Form<SharedTail>>>;
+  readonly id: Encoding<string>;
+  readonly tail: Readonly<Record<Version, Encoding<SharedTail>>>;
   /** 1.0 acknowledges by message-id alone, so that the head has one per subscription: this tail has none. */
-  readonly tailWithoutId: Form<SharedTail>;
+  readonly tailWithoutId: Encoding<SharedTail>;
 }
 
 /** Headers that are the server's to set, or that end with the SEND ([STOMP-44]). All others pass through ([STOMP-40]). */
@@ -37,20 +37,20 @@ export const isServerHeader = (name: string): boolean => serverHeaders.has(name)
 /** `shown`: the destination of a topic. `epoch` makes message ids unique over restarts and servers. */
 export function createMessageForms(shown: (topic: string) => string, epoch: string): MessageForms {
   let count = 0;
-  const id: Form<string> = { encode: () => `${epoch}-${++count}` };
+  const id: Encoding<string> = { encode: () => `${epoch}-${++count}` };
 
-  const form = (version: Version, withId: boolean): Form<SharedTail> => ({
+  const form = (version: Version, withId: boolean): Encoding<SharedTail> => ({
     encode(message) {
-      const headers: [string, string][] = withId ? [['message-id', message.as(id)]] : [];
+      const headers: [string, string][] = withId ? [['message-id', message.encodedAs(id)]] : [];
       headers.push(['destination', shown(message.topic)]);
       if (message.contentType !== undefined) headers.push(['content-type', message.contentType]);
       for (const [name, value] of message.headers) if (!isServerHeader(name)) headers.push([name, value]);
-      return encodeTail(version, carriable(version, headers), message.body);
+      return encodeFrameTail(version, expressibleHeaders(version, headers), message.body);
     },
   });
 
   const tail = Object.fromEntries(versions.map((version) => [version, form(version, true)]));
-  return { id, tail: tail as Record<Version, Form<SharedTail>>, tailWithoutId: form('1.0', false) };
+  return { id, tail: tail as Record<Version, Encoding<SharedTail>>, tailWithoutId: form('1.0', false) };
 }
 
 /** What is left of the headers of a SEND for its receivers; undefined: nothing. */

@@ -1,35 +1,30 @@
 import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import type { LimitValues } from '../../core/limits.ts';
-import { isPromise } from '../../core/outcome.ts';
+import { isPromise } from '../../core/promise-or.ts';
 import type { Connection, Session } from '../../core/subprotocol.ts';
 import { encodeUtf8 } from '../../core/wire.ts';
-import {
-  Decoder,
-  type DecoderLimits,
-  encodeFrame,
-  endOfLine,
-  type Frame,
-  type HeaderInput,
-  type Headers,
-  malformed,
-} from '../protocol/codec.ts';
+import { Decoder, type DecoderLimits } from '../protocol/decoder.ts';
+import { encodeFrame, endOfLine } from '../protocol/encoder.ts';
+import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { agreedVersion, isConnect, shorten } from '../protocol/frame-fields.ts';
-import { agreedInterval, type HeartBeat, parseHeartBeat, type Version } from '../protocol/versions.ts';
-import { lastWords } from './error-frame.ts';
+import type { HeaderInput } from '../protocol/headers.ts';
+import { agreedInterval, type HeartBeat, parseHeartBeat } from '../protocol/heart-beat.ts';
+import type { Version } from '../protocol/versions.ts';
+import { errorFrame } from './error-frame.ts';
 import type { stompLimits } from './limits.ts';
 
-const silent = parseHeartBeat();
+const noHeartBeat = parseHeartBeat();
 /** Beat after this part of the agreed time: "at least every n ms" leaves no room for a late timer ([STOMP-36]). */
 const early = 0.9;
 /** So many times the agreed time may pass without an octet ([STOMP-37]). */
 const tolerance = 2;
 /** The body of a frame before CONNECTED, where none has one: nobody makes us keep more before it said who it is. */
-const strangersBody = 1_024;
+const maxBodyBeforeConnected = 1_024;
 /** Messages that come as text, and are longer, are taken as octets. */
 const longText = 1_024;
 
-export type FrontLimits = LimitValues<typeof stompLimits>;
+export type ServerSessionLimits = LimitValues<typeof stompLimits>;
 
 /**
  * The side of a STOMP server that faces its client, whoever is behind it: pulls frames, negotiates, admits, beats, and
@@ -37,18 +32,18 @@ export type FrontLimits = LimitValues<typeof stompLimits>;
  *
  * opened ──CONNECT──▶ connecting ──connected()──▶ connected ──leave()──▶ leaving
  */
-export abstract class FrontSession implements Session {
+export abstract class ServerSession implements Session {
   readonly connection: Connection;
   /** What CONNECTED says; 1.0 before, which every client can read. */
   version: Version = '1.0';
   abstract readonly idle: boolean;
 
-  readonly #limits: FrontLimits;
+  readonly #limits: ServerSessionLimits;
   readonly #heartBeat: HeartBeat;
   readonly #decoder: Decoder;
   readonly #decoderLimits: { -readonly [Name in keyof DecoderLimits]: number };
   #state: 'opened' | 'connecting' | 'connected' | 'leaving' = 'opened';
-  #theirs = silent;
+  #theirs = noHeartBeat;
   #agreed: Version = '1.0';
   #holds = 0;
   // The frame that is being processed: ERROR names its receipt ([STOMP-63]).
@@ -61,12 +56,17 @@ export abstract class FrontSession implements Session {
   #sendEvery: number;
   #expectWithin: number;
 
-  constructor(connection: Connection, limits: FrontLimits, heartBeat: HeartBeat) {
+  constructor(connection: Connection, limits: ServerSessionLimits, heartBeat: HeartBeat) {
     this.connection = connection;
     this.#limits = limits;
     this.#heartBeat = heartBeat;
     const { maxHeaders, maxHeaderLine, maxHeaderBytes, maxBody } = limits;
-    this.#decoderLimits = { maxHeaders, maxHeaderLine, maxHeaderBytes, maxBody: Math.min(maxBody, strangersBody) };
+    this.#decoderLimits = {
+      maxHeaders,
+      maxHeaderLine,
+      maxHeaderBytes,
+      maxBody: Math.min(maxBody, maxBodyBeforeConnected),
+    };
     this.#decoder = new Decoder(this.#decoderLimits);
     this.#connectBy = connection.now + limits.connectTimeout;
     // Here, not where they are declared: there each would take memory of its own, in thousands of connections.
@@ -78,7 +78,7 @@ export abstract class FrontSession implements Session {
   /** A frame of a connected client. What it throws is its last. */
   protected abstract process(frame: Frame): void;
   /** A connected client closed its half without a DISCONNECT. */
-  protected abstract parted(): void;
+  protected abstract peerLeft(): void;
   abstract drained(now: number): void;
   abstract end(code: number, reason: string): void;
 
@@ -105,7 +105,7 @@ export abstract class FrontSession implements Session {
   }
 
   /** DISCONNECT came. */
-  protected get left(): boolean {
+  protected get disconnected(): boolean {
     return this.#state === 'leaving';
   }
 
@@ -179,7 +179,7 @@ export abstract class FrontSession implements Session {
     this.#sendEvery = Math.max(1, Math.floor(agreedInterval(outgoing, wants) * early));
     this.#expectWithin = agreedInterval(canSend, incoming) * tolerance;
     // Thousands of connections need not remember it.
-    this.#theirs = silent;
+    this.#theirs = noHeartBeat;
     this.#state = 'connected';
     this.version = this.#decoder.version = this.#agreed;
     this.#decoderLimits.maxBody = this.#limits.maxBody;
@@ -267,11 +267,11 @@ export abstract class FrontSession implements Session {
   drain(_now: number): void {}
 
   peerEnded(): void {
-    if (this.#state === 'connected') this.parted();
+    if (this.#state === 'connected') this.peerLeft();
     else if (this.#state !== 'leaving') this.connection.finish();
   }
 
   fail(error: ProtocolError): void {
-    this.connection.send(lastWords(error, this.#frame, this.version));
+    this.connection.send(errorFrame(error, this.#frame, this.version));
   }
 }

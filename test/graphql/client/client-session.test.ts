@@ -4,7 +4,7 @@ import { ProtocolError } from '../../../src/core/fault.ts';
 import {
   type ClientOperation,
   type ClientSession,
-  type ClientSessionHost,
+  type ClientSessionHandler,
   type ClientSessionOptions,
   type ClientSocket,
   openClientSession,
@@ -17,7 +17,7 @@ let connection: RecordingConnection;
 let operations: Map<string, ClientOperation>;
 let told: Told[];
 
-function open(options: ClientSessionOptions = {}, host: Partial<ClientSessionHost> = {}): ClientSession {
+function open(options: ClientSessionOptions = {}, host: Partial<ClientSessionHandler> = {}): ClientSession {
   connection = new RecordingConnection('graphql-transport-ws');
   operations = new Map();
   told = [];
@@ -115,7 +115,7 @@ describe('handshake', () => {
   });
 
   test('[GQL-77] a listener of connected that subscribes makes nothing leave twice', () => {
-    const emit: ClientSessionHost['emit'] = (event, ..._details) => {
+    const emit: ClientSessionHandler['emit'] = (event, ..._details) => {
       if (event === 'connected') session.subscribe(add('2'));
     };
     const session: ClientSession = open({}, { emit });

@@ -4,7 +4,7 @@ import { encodeUtf8 } from '../../../src/core/wire.ts';
 import {
   encodeComplete,
   encodeControl,
-  encodeHead,
+  encodeMessageHead,
   encodeNextHead,
   encodePayload,
   isObject,
@@ -116,7 +116,7 @@ describe('encoding', () => {
     const id = '7"\u2028';
     const text = `${encodeNextHead(id)}"type":"next","payload":${encodePayload({ data: { a: 'ü' } })}}`;
     expect(JSON.parse(text)).toEqual({ id, type: 'next', payload: { data: { a: 'ü' } } });
-    expect(encodeHead('1', 'error')).toBe('{"id":"1","type":"error","payload":');
+    expect(encodeMessageHead('1', 'error')).toBe('{"id":"1","type":"error","payload":');
   });
 
   test('control messages leave an absent payload out', () => {

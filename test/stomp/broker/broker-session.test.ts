@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Bus } from '../../../src/bus/bus.ts';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
-import type { StompSession } from '../../../src/stomp/broker/broker-session.ts';
+import type { BrokerSession } from '../../../src/stomp/broker/broker-session.ts';
 import { type Version, versions } from '../../../src/stomp/protocol/versions.ts';
 import { createGate } from '../../support/gate.ts';
 import { createStompDesk, type StompDeskOptions, type StompPeer } from '../../support/stomp-desk.ts';
@@ -1111,7 +1111,7 @@ describe('reply queues', () => {
 test('who has no name is known by the session, in /user/ destinations', async () => {
   const { broker, peer } = await connected();
   await peer.send('SUBSCRIBE', { id: '0', destination: '/user/queue/a' });
-  const { session } = peer.connection.session as StompSession;
+  const { session } = peer.connection.session as BrokerSession;
   await broker.send(`/user/${session}/queue/a`, 'x');
   await peer.raw('\n');
   expect(peer.brief()).toEqual(['MESSAGE x']);

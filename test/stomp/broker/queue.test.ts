@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createMessage } from '../../../src/bus/message.ts';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
 import { type Consumer, Queue, type QueueItem } from '../../../src/stomp/broker/queue.ts';
-import { Allowance } from '../../../src/stomp/broker/quota.ts';
+import { Quota } from '../../../src/stomp/broker/quota.ts';
 
 const message = (body: string) =>
   createMessage({ topic: 'q', body: encodeUtf8(body), position: { epoch: 'e', offset: 1 } });
@@ -35,7 +35,7 @@ function createQueue({ maxQueueMessages = 100, maxQueueBytes = 1_000, maxDeliver
   let unused = 0;
   const queue = new Queue({
     topic: '$=/queue/q',
-    allowance: new Allowance('/queue/q is full: it keeps', maxQueueMessages, maxQueueBytes),
+    allowance: new Quota('/queue/q is full: it keeps', maxQueueMessages, maxQueueBytes),
     maxDeliveries,
     dead: (item) => dead.push(textOf(item)),
     unused: () => unused++,

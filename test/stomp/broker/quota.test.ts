@@ -1,21 +1,21 @@
 import { expect, test } from 'vitest';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
-import { Allowance, textLength, weightOf } from '../../../src/stomp/broker/quota.ts';
+import { Quota, storedSize, textLength } from '../../../src/stomp/broker/quota.ts';
 
 test('a message weighs what its body, its content-type and its headers do', () => {
   const body = encodeUtf8('four');
-  expect(weightOf({ body, contentType: undefined, headers: undefined })).toBe(4);
+  expect(storedSize({ body, contentType: undefined, headers: undefined })).toBe(4);
   const headers = new Map([
     ['a', '12'],
     ['bc', ''],
   ]);
   expect(textLength(headers)).toBe(5);
-  expect(weightOf({ body, contentType: 'x/y', headers })).toBe(12);
+  expect(storedSize({ body, contentType: 'x/y', headers })).toBe(12);
 });
 
 test('what is taken from a part is taken from the whole, and so is what is given back', () => {
-  const whole = new Allowance('All keep', 2, 10);
-  const parts = [new Allowance('One keeps', 5, 8, whole), new Allowance('Other keeps', 5, 8, whole)] as const;
+  const whole = new Quota('All keep', 2, 10);
+  const parts = [new Quota('One keeps', 5, 8, whole), new Quota('Other keeps', 5, 8, whole)] as const;
   parts[0].check(1, 8);
   parts[0].take(8);
   expect([parts[0].messages, parts[1].messages, whole.messages]).toEqual([1, 0, 1]);

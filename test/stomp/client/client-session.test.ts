@@ -3,7 +3,7 @@ import { openConnection } from '../../../src/core/client-connection.ts';
 import { connectionLimits, resolveLimits } from '../../../src/core/limits.ts';
 import {
   type ClientSession,
-  type ClientSessionHost,
+  type ClientSessionHandler,
   type ClientSessionOptions,
   type Done,
   openClientSession,
@@ -26,7 +26,7 @@ function open({ answer, alive = true, ...more }: Setup = {}) {
   const socket = new FakeSocket({ batches: false, answersClose: alive });
   const heard: unknown[] = [];
   const bugs: unknown[] = [];
-  const host: ClientSessionHost = {
+  const host: ClientSessionHandler = {
     connected: (headers) => heard.push(['connected', headers.get('version')]),
     message: ({ body }) => heard.push(['message', new TextDecoder().decode(body)]),
     error: (error) => heard.push(['error', error, session.connected]),

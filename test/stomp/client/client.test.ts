@@ -7,7 +7,7 @@ import {
   type StompClientOptions,
   StompError,
 } from '../../../src/stomp/client/client.ts';
-import type { Frame } from '../../../src/stomp/protocol/codec.ts';
+import type { Frame } from '../../../src/stomp/protocol/frame.ts';
 import { firstWait, setup } from '../../support/stomp-client-desk.ts';
 
 const caught = (promise: Promise<unknown>): Promise<unknown> =>

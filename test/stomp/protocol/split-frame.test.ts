@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
-import { split } from '../../../src/stomp/protocol/split-frame.ts';
+import { splitFrame } from '../../../src/stomp/protocol/split-frame.ts';
 
 test('[STOMP-14] what is binary stays so, and a short wire is not cut at all', () => {
   const text = '漢'.repeat(10);
@@ -8,10 +8,10 @@ test('[STOMP-14] what is binary stays so, and a short wire is not cut at all', (
     { head: text, binary: true },
     { head: encodeUtf8(text.slice(0, 3)), tail: encodeUtf8(text.slice(3)), binary: true },
   ]) {
-    const pieces = split(wire, 7);
+    const pieces = splitFrame(wire, 7);
     expect(pieces.every(({ head, binary }) => binary && Buffer.from(head).length <= 7)).toBe(true);
     expect(Buffer.concat(pieces.map(({ head }) => Buffer.from(head))).toString()).toBe(text);
-    expect(split(wire, 30)).toEqual([wire]);
+    expect(splitFrame(wire, 30)).toEqual([wire]);
   }
 });
 
@@ -22,7 +22,7 @@ test('[STOMP-14] text is cut between characters, and stays text', () => {
     ['😀'.repeat(3), 1],
     ['x'.repeat(1_000), 64],
   ] as const) {
-    const pieces = split({ head: text, binary: false }, maxBytes);
+    const pieces = splitFrame({ head: text, binary: false }, maxBytes);
     const most = Math.max(4, maxBytes);
     expect(pieces.every(({ head, binary }) => !binary && Buffer.byteLength(head) <= most)).toBe(true);
     // A half of a character would come back as U+FFFD.

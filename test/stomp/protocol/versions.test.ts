@@ -1,12 +1,6 @@
 import { expect, test } from 'vitest';
-import {
-  agreedInterval,
-  negotiateVersion,
-  parseHeartBeat,
-  subprotocolOf,
-  versionOf,
-  versions,
-} from '../../../src/stomp/protocol/versions.ts';
+import { agreedInterval, parseHeartBeat } from '../../../src/stomp/protocol/heart-beat.ts';
+import { negotiateVersion, subprotocolOf, versionOf, versions } from '../../../src/stomp/protocol/versions.ts';
 
 test('each version has its registered WebSocket token', () => {
   expect(versions.map(subprotocolOf)).toEqual(['v12.stomp', 'v11.stomp', 'v10.stomp']);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { AckMode } from '../../../src/stomp/broker/subscription.ts';
+import type { AckMode } from '../../../src/stomp/protocol/frame-fields.ts';
 import { RelaySubscription, RelaySubscriptions } from '../../../src/stomp/relay/relay-subscriptions.ts';
 
 function add(all: RelaySubscriptions, id: string | undefined, mode: AckMode = 'client', destination = '/queue/a') {

@@ -2,16 +2,16 @@ import { expect, test } from 'vitest';
 import { connectionLimits, resolveLimits } from '../../../src/core/limits.ts';
 import { ServerConnection } from '../../../src/core/server-connection.ts';
 import type { Authenticate } from '../../../src/core/subprotocol.ts';
-import type { Frame, Headers } from '../../../src/stomp/protocol/codec.ts';
+import type { Frame, Headers } from '../../../src/stomp/protocol/frame.ts';
 import { required } from '../../../src/stomp/protocol/frame-fields.ts';
 import { stompFaults } from '../../../src/stomp/server/faults.ts';
 import { stompLimits } from '../../../src/stomp/server/limits.ts';
-import { FrontSession } from '../../../src/stomp/server/server-session.ts';
+import { ServerSession } from '../../../src/stomp/server/server-session.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { FakeSocket } from '../../support/fake-socket.ts';
 
 /** Writes down what it is given, and answers nothing. */
-class Notes extends FrontSession {
+class Notes extends ServerSession {
   readonly idle = true;
   readonly frames: Frame[] = [];
   readonly admissions: Headers[] = [];
@@ -29,7 +29,7 @@ class Notes extends FrontSession {
   }
 
   get gone(): boolean {
-    return this.left;
+    return this.disconnected;
   }
 
   protected process(frame: Frame): void {
@@ -41,7 +41,7 @@ class Notes extends FrontSession {
     });
   }
 
-  protected parted(): void {
+  protected peerLeft(): void {
     this.leave();
   }
 

@@ -1,17 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeUtf8, encodeUtf8, type Wire } from '../../../src/core/wire.ts';
-import {
-  Decoder,
-  type DecoderLimits,
-  encodeFrame,
-  encodeHead,
-  encodeTail,
-  endOfLine,
-  escapeHeader,
-  type Frame,
-  isUtf8,
-} from '../../../src/stomp/protocol/codec.ts';
+import { Decoder, type DecoderLimits } from '../../../src/stomp/protocol/decoder.ts';
+import { encodeFrame, encodeFrameHead, encodeFrameTail } from '../../../src/stomp/protocol/encoder.ts';
+import type { Frame } from '../../../src/stomp/protocol/frame.ts';
+import { escapeHeader } from '../../../src/stomp/protocol/headers.ts';
 import { type Version, versions } from '../../../src/stomp/protocol/versions.ts';
 
 const limits: DecoderLimits = { maxHeaders: 8, maxHeaderLine: 100, maxHeaderBytes: 400, maxBody: 1_000 };
@@ -169,7 +162,7 @@ describe('framing', () => {
         ['a', 'b:c'],
         ['empty', ''],
       ]);
-    expect(encodeHead('1.2', 'SEND', { 'a:b': 'c:d' })).toBe('SEND\na\\cb:c\\cd\n');
+    expect(encodeFrameHead('1.2', 'SEND', { 'a:b': 'c:d' })).toBe('SEND\na\\cb:c\\cd\n');
   });
 
   test('[STOMP-9] only SEND, MESSAGE and ERROR have a body; in 1.0 it is not minded', () => {
@@ -289,7 +282,7 @@ describe('escapes', () => {
           'a',
           '\\t\\n:',
         ]);
-        expect(encodeHead(version, command, { a: 'C\\new:x' })).toBe(`${command}\na:C\\new:x\n`);
+        expect(encodeFrameHead(version, command, { a: 'C\\new:x' })).toBe(`${command}\na:C\\new:x\n`);
       }
     }
   });
@@ -307,7 +300,7 @@ describe('escapes', () => {
     for (const bad of ['x\ninjected:y', 'x\ry']) {
       expect(() => encodeFrame('1.0', 'SEND', { custom: bad })).toThrow(/"custom"/);
       for (const version of versions) expect(() => encodeFrame(version, 'CONNECT', { login: bad })).toThrow(/"login"/);
-      expect(() => encodeTail('1.0', { custom: bad }, encodeUtf8(''))).toThrow(TypeError);
+      expect(() => encodeFrameTail('1.0', { custom: bad }, encodeUtf8(''))).toThrow(TypeError);
     }
     expect(() => encodeFrame('1.0', 'SEND', { 'a:b': 'c' })).toThrow(/"a:b"/);
     for (const version of versions) expect(() => encodeFrame(version, 'SEND', { '': 'c' })).toThrow(/""/);
@@ -319,13 +312,13 @@ describe('escapes', () => {
         expect(() => encodeFrame(version, command, { custom: 'a\0ERROR' })).toThrow(/"custom"/);
         expect(() => encodeFrame(version, command, { 'a\0b': 'c' })).toThrow(TypeError);
       }
-      expect(() => encodeTail(version, { custom: '\0' }, encodeUtf8(''))).toThrow(TypeError);
+      expect(() => encodeFrameTail(version, { custom: '\0' }, encodeUtf8(''))).toThrow(TypeError);
     }
   });
 
   test('[STOMP-21] the same header is encoded for the version of each receiver', () => {
     const headers = new Map([['k', 'a:b']]);
-    expect(versions.map((version) => encodeHead(version, 'MESSAGE', headers))).toEqual([
+    expect(versions.map((version) => encodeFrameHead(version, 'MESSAGE', headers))).toEqual([
       'MESSAGE\nk:a\\cb\n',
       'MESSAGE\nk:a\\cb\n',
       'MESSAGE\nk:a:b\n',
@@ -469,67 +462,7 @@ describe('buffers', () => {
   });
 });
 
-describe('encoding', () => {
-  test('[STOMP-12] a body gets its content-length in octets, and nothing else has one', () => {
-    expect(encodeFrame('1.2', 'SEND', { destination: '/a' }, '漢\0')).toEqual({
-      head: 'SEND\ndestination:/a\ncontent-length:4\n\n漢\0\0',
-      binary: false,
-    });
-    expect(encodeFrame('1.1', 'BEGIN', [['transaction', 't']])).toEqual({
-      head: 'BEGIN\ntransaction:t\n\n\0',
-      binary: false,
-    });
-    expect(encodeFrame('1.1', 'SEND')).toEqual({ head: 'SEND\n\n\0', binary: false });
-    const given = encodeFrame('1.2', 'SEND', { 'content-length': '99' }, 'ab');
-    expect(given.head).toBe('SEND\ncontent-length:2\n\nab\0');
-  });
-
-  test('[STOMP-12] text goes without its length where that is wanted, unless there is a NUL in it', () => {
-    const bodies = ['漢', 'a\0b', '', encodeUtf8('x'), encodeUtf8('')];
-    const frames = bodies.map((body) => Buffer.from(bytesOf(encodeFrame('1.2', 'SEND', {}, body, false))).toString());
-    expect(frames).toEqual([
-      'SEND\n\n漢\0',
-      'SEND\ncontent-length:3\n\na\0b\0',
-      'SEND\n\n\0',
-      'SEND\ncontent-length:1\n\nx\0',
-      'SEND\n\n\0',
-    ]);
-  });
-
-  test('a long text is counted right, lone surrogates too', () => {
-    for (const body of ['x'.repeat(5_000), '漢'.repeat(5_000), `${'\u{1f600}'.repeat(3_000)}\ud800`, '\ud83d']) {
-      const wire = encodeFrame('1.2', 'SEND', {}, body);
-      expect(textOf(decode('1.2', bytesOf(wire), large)[0]!)).toBe(decodeUtf8(encodeUtf8(body)));
-    }
-  });
-
-  test('bytes leave as bytes, in a binary message', () => {
-    const body = Uint8Array.of(0xff, 0, 0x0a);
-    const wire = encodeFrame('1.2', 'SEND', { destination: '/a' }, body);
-    expect(wire.binary).toBe(true);
-    expect([...decode('1.2', bytesOf(wire))[0]!.body]).toEqual([...body]);
-    expect(isUtf8(body)).toBe(false);
-    expect(isUtf8(encodeUtf8('漢'))).toBe(true);
-  });
-
-  test('a MESSAGE is a head of its own and a tail that is shared', () => {
-    const { tail, binary } = encodeTail('1.2', { destination: '/topic/a:b', 'message-id': '7' }, encodeUtf8('hello'));
-    expect(binary).toBe(false);
-    const frames = ['1', '2'].map((subscription) =>
-      one('1.2', bytesOf({ head: encodeHead('1.2', 'MESSAGE', { subscription }), tail, binary })),
-    );
-    expect(frames.map(({ headers }) => headers.get('subscription'))).toEqual(['1', '2']);
-    expect(frames.map(({ headers }) => headers.get('destination'))).toEqual(['/topic/a:b', '/topic/a:b']);
-    expect(frames.map(textOf)).toEqual(['hello', 'hello']);
-    expect(encodeTail('1.2', {}, Uint8Array.of(0xff)).binary).toBe(true);
-    expect(decodeUtf8(encodeTail('1.2', { a: 'b' }, encodeUtf8('')).tail)).toBe('a:b\n\n\0');
-    expect(encodeHead('1.2', 'MESSAGE')).toBe('MESSAGE\n');
-  });
-
-  test('[STOMP-36] a heart-beat is one LF', () => {
-    expect(endOfLine).toEqual({ head: '\n', binary: false });
-  });
-
+describe('what was encoded', () => {
   test('[STOMP-16] [STOMP-19] [STOMP-22] what was encoded is decoded to the same, in any pieces', () => {
     const text = fc.string({ unit: 'grapheme' }).filter((each) => !each.includes('\0'));
     const name = text.filter((each) => each !== '' && each !== 'content-length');

@@ -1,25 +1,10 @@
 import { ProtocolError } from '../../core/fault.ts';
-import { takeBytes, takeUtf8 } from '../../core/slab.ts';
-import { byteLength, bytesOf, decodeUtf8, decodeUtf8Lossy, type Wire } from '../../core/wire.ts';
-import { type HeaderInput, hasEscapes, headerLines, unescapeHeader } from './headers.ts';
+import { takeBytes } from '../../core/slab.ts';
+import { byteLength, bytesOf, decodeUtf8, decodeUtf8Lossy } from '../../core/wire.ts';
+import { type Frame, type Headers, malformed } from './frame.ts';
+import { dialectOf, hasEscapes, unescapeHeader } from './headers.ts';
 import { slab } from './slab.ts';
 import type { Version } from './versions.ts';
-
-export { escapeHeader, type HeaderInput } from './headers.ts';
-
-/** Header names and values, unescaped. Of a repeated header the first entry is here ([STOMP-22]). */
-export type Headers = ReadonlyMap<string, string>;
-
-/** One STOMP frame. `body` is a view of the received octets: whoever changes it changes it for all. */
-export interface Frame {
-  readonly command: string;
-  readonly headers: Headers;
-  readonly body: Uint8Array;
-  /** The body as text, a BOM kept; octets that are not UTF-8 become U+FFFD. What came as bytes is decoded at each call. */
-  readonly text: string;
-  /** Of its command and all header lines, repeated ones too, in characters: what each header that is kept keeps in memory. */
-  readonly headLength?: number | undefined;
-}
 
 /** What a decoder takes before it calls a frame too large ([STOMP-23]). */
 export interface DecoderLimits {
@@ -38,9 +23,6 @@ const lineFeed = 10;
 /** A frame that comes in pieces and has said how long its body is gets a buffer of up to so many bytes at once. */
 const bodyBuffer = 16_384;
 const nothing = new Uint8Array(0);
-
-/** An empty line: a heart-beat ([STOMP-36]). */
-export const endOfLine: Wire = { head: '\n', binary: false };
 
 /** A frame from its head on. Hardly anybody wants the octets of a text: they are made for whoever does. */
 class ReadFrame implements Frame {
@@ -248,8 +230,6 @@ export class Decoder {
   }
 }
 
-export const malformed = (detail: string): ProtocolError => new ProtocolError('malformed', detail);
-
 function mustFit(length: number, limit: number, what: string): void {
   if (length > limit) throw new ProtocolError('tooLarge', `${what} of more than ${limit} bytes`);
 }
@@ -264,10 +244,6 @@ function textOf(block: string | Uint8Array): string {
 
 const commandOf = (text: string): string => text.slice(0, text.indexOf('\n'));
 
-/** How header lines are written: those of the handshake are as raw as in 1.0, but for what ends a line. */
-const dialectOf = (version: Version, command: string): Version | 'raw' =>
-  command === 'CONNECT' || command === 'CONNECTED' || command === 'STOMP' ? 'raw' : version;
-
 /** Only these may have one ([STOMP-9]). */
 const mayHaveBody = (command: string): boolean => command === 'MESSAGE' || command === 'SEND' || command === 'ERROR';
 
@@ -277,73 +253,3 @@ const speaks10 = (headers: Headers): boolean =>
 
 /** Without the spaces and tabs around it; other white space is data. One pass: it does not go back for each space. */
 const trim = (value: string): string => /^[ \t]*(.*[^ \t])?/s.exec(value)?.[1] ?? '';
-
-/**
- * The command and headers, without the blank line: the part of a MESSAGE that differs from subscriber to subscriber.
- * Follow it with an {@link encodeTail}. Throws as {@link encodeFrame}.
- *
- * @example
- * encodeHead('1.2', 'MESSAGE', { subscription: '7' }); // 'MESSAGE\nsubscription:7\n'
- */
-export const encodeHead = (version: Version, command: string, headers: HeaderInput = []): string =>
-  `${command}\n${headerLines(dialectOf(version, command), headers)}`;
-
-/**
- * The rest of a frame in bytes, encoded once for all its receivers: more headers, content-length, blank line, body, NUL.
- * `binary`: the body is not UTF-8, so the frame must not leave in a text message of a WebSocket.
- *
- * @example
- * const { tail, binary } = encodeTail('1.2', { destination: '/topic/a' }, body);
- * connection.send({ head: 'MESSAGE\nsubscription:7\n', tail, binary });
- */
-export function encodeTail(
-  version: Version,
-  headers: HeaderInput,
-  body: Uint8Array,
-): { readonly tail: Uint8Array; readonly binary: boolean } {
-  const lines = headerLines(version, headers);
-  const { length } = body;
-  const head = takeUtf8(slab, length > 0 ? `${lines}content-length:${length}\n\n` : `${lines}\n`);
-  // The NUL is there already.
-  const tail = takeBytes(slab, head.length + length + 1);
-  tail.set(head);
-  tail.set(body, head.length);
-  return { tail, binary: !isUtf8(body) };
-}
-
-/**
- * One whole frame. `content-length` is added for a body and for nothing else ([STOMP-12]). A body that is text leaves in
- * a text message of a WebSocket, bytes leave in a binary one, whatever they are; see {@link isUtf8}. Without
- * `contentLength` a text goes without it, unless there is a NUL in it.
- *
- * Throws a `TypeError` that names the header if the version cannot carry it ([STOMP-20]): it is never injected.
- *
- * @example
- * connection.send(encodeFrame('1.2', 'SEND', { destination: '/topic/a' }, 'hello'));
- */
-export function encodeFrame(
-  version: Version,
-  command: string,
-  headers: HeaderInput = [],
-  body: string | Uint8Array = '',
-  contentLength = true,
-): Wire {
-  const bytes = typeof body !== 'string';
-  const measured = body.length > 0 && (bytes || contentLength || body.includes(nul));
-  const head = `${encodeHead(version, command, headers)}${measured ? `content-length:${byteLength(body)}\n` : ''}\n`;
-  if (!bytes) return { head: `${head}${body}\0`, binary: false };
-  // The NUL is there already.
-  const tail = new Uint8Array(body.length + 1);
-  tail.set(body);
-  return { head, tail, binary: body.length > 0 };
-}
-
-/** May these bytes leave in a text message of a WebSocket (RFC 6455 5.6)? */
-export function isUtf8(bytes: Uint8Array): boolean {
-  try {
-    decodeUtf8(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-}
