@@ -5,6 +5,7 @@ import type { FormattedExecutionResult } from './graphql/protocol/messages.ts';
 
 /** As much of a STOMP client as is needed. */
 export interface Watchable<Message, Headers> {
+  /** Hands every value to the sink from now on; the function that comes back ends it. */
   subscribe(destination: string, callback: undefined, headers?: Headers): AsyncIterable<Message>;
 }
 
