@@ -12,7 +12,7 @@ import { makeExecutableSchema } from '@graphql-tools/schema';
 import express from 'express';
 import { PubSub, withFilter } from 'graphql-subscriptions';
 import { attach } from 'subwire';
-import { graphql } from 'subwire/graphql';
+import { graphqlServer } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 
 interface Price {
@@ -49,7 +49,7 @@ const schema = makeExecutableSchema({
 
 const app = express();
 const http = createServer(app);
-const endpoint = attach(http, { path: '/graphql', protocols: [graphql({ schema })] });
+const endpoint = attach(http, { path: '/graphql', protocols: [graphqlServer({ schema })] });
 
 /**
  * Apollo calls the hooks of all plugins at once, and its own ends the TCP connections that have no request, WebSockets

@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import { attach, createBus, topic } from 'subwire';
-import { graphql } from 'subwire/graphql';
+import { graphqlServer } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 
 const notes = topic<string>('notes');
@@ -34,7 +34,7 @@ function issue(user: string, ms: number): string {
 const http = createServer();
 const endpoint = attach(http, {
   path: '/ws',
-  protocols: [graphql({ schema, context: ({ principal }) => ({ user: principal?.name }) })],
+  protocols: [graphqlServer({ schema, context: ({ principal }) => ({ user: principal?.name }) })],
   /** Asked when a client connects, and again when it refreshes. */
   authenticate({ connectionParams }) {
     const known = issued.get(connectionParams?.['token']);

@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import { attach, createBus, topic } from 'subwire';
-import { graphql } from 'subwire/graphql';
+import { graphqlServer } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 import { stompBroker } from 'subwire/stomp';
 import { createStompClient } from 'subwire/stomp/client';
@@ -47,7 +47,7 @@ const schema = makeExecutableSchema({
 });
 
 const http = createServer();
-const endpoint = attach(http, { path: '/ws', protocols: [graphql({ schema }), stompBroker({ bus })] });
+const endpoint = attach(http, { path: '/ws', protocols: [graphqlServer({ schema }), stompBroker({ bus })] });
 http.listen(0, '127.0.0.1');
 await once(http, 'listening');
 const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/ws`;

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import express from 'express';
 import { attach, createBus, topic } from 'subwire';
-import { graphql } from 'subwire/graphql';
+import { graphqlServer } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 import WebSocket from 'ws';
 
@@ -50,7 +50,7 @@ const schema = makeExecutableSchema({
 const http = app.listen(0, '127.0.0.1');
 const endpoint = attach(http, {
   path: '/ws',
-  protocols: [graphql({ schema, context: ({ principal }) => ({ user: principal?.name }) })],
+  protocols: [graphqlServer({ schema, context: ({ principal }) => ({ user: principal?.name }) })],
   authenticate({ handshake }) {
     const name = userOf(handshake.headers['cookie']);
     return name === undefined ? false : { name };

@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import { attach, createBus, topic } from 'subwire';
-import { graphql } from 'subwire/graphql';
+import { graphqlServer } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 
 interface Price {
@@ -43,7 +43,7 @@ const schema = makeExecutableSchema({
 });
 
 const http = createServer();
-const endpoint = attach(http, { path: '/ws', protocols: [graphql({ schema })] });
+const endpoint = attach(http, { path: '/ws', protocols: [graphqlServer({ schema })] });
 http.listen(0, '127.0.0.1');
 await once(http, 'listening');
 

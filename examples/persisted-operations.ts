@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import { type DocumentNode, parse, validate } from 'graphql';
 import { attach } from 'subwire';
-import { graphql } from 'subwire/graphql';
+import { graphqlServer } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 
 const schema = makeExecutableSchema({
@@ -48,7 +48,7 @@ const http = createServer();
 const endpoint = attach(http, {
   path: '/ws',
   protocols: [
-    graphql({
+    graphqlServer({
       onSubscribe(_context, _id, { extensions, operationName, variables }) {
         const asked = extensions?.['persistedQuery'] as { readonly sha256Hash?: unknown } | undefined;
         const document = allowed.get(asked?.sha256Hash);

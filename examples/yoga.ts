@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import type { ExecutionArgs } from 'graphql';
 import { createPubSub, createSchema, createYoga, type Plugin } from 'graphql-yoga';
 import { attach, type Principal } from 'subwire';
-import { graphql, type OperationResult } from 'subwire/graphql';
+import { graphqlServer, type OperationResult } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 
 interface Price {
@@ -64,7 +64,7 @@ interface Executors {
   readonly subscribe: (args: ExecutionArgs) => OperationResult;
 }
 
-const throughYoga = graphql({
+const throughYoga = graphqlServer({
   execute: (args) => (args.rootValue as Executors).execute(args),
   subscribe: (args) => (args.rootValue as Executors).subscribe(args),
   async onSubscribe({ handshake, principal }, _id, { query, operationName, variables, extensions }) {

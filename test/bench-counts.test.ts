@@ -7,7 +7,7 @@ import { createBus } from '../src/bus/bus.ts';
 import { topic } from '../src/bus/topic.ts';
 import { createEndpoint } from '../src/core/endpoint.ts';
 import { encodeUtf8, type Wire, wireLength } from '../src/core/wire.ts';
-import { graphql } from '../src/graphql/server/graphql-server.ts';
+import { graphqlServer } from '../src/graphql/server/graphql-server.ts';
 import { stompBroker } from '../src/stomp/broker/stomp-broker.ts';
 import { ownStorm } from './bench/storm.ts';
 import { crash, drain, stormGoals } from './bench/workloads/storm.ts';
@@ -40,7 +40,7 @@ function createScene() {
   const endpoint = createEndpoint({
     clock,
     protocols: [
-      graphql({ schema, share: () => 'everybody' }),
+      graphqlServer({ schema, share: () => 'everybody' }),
       stompBroker({ bus, heartbeat: { outgoing: 0, incoming: 0 } }),
     ],
   });

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import { build } from 'esbuild';
 import { attach, createBus, topic } from 'subwire';
-import { graphql } from 'subwire/graphql';
+import { graphqlServer } from 'subwire/graphql';
 import { stompBroker } from 'subwire/stomp';
 
 interface Note {
@@ -79,7 +79,7 @@ const http = createServer((request, response) => {
   if (file) response.writeHead(200, { 'content-type': file.type, 'cache-control': 'no-cache' }).end(file.body);
   else response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found\n');
 });
-const endpoint = attach(http, { path: '/ws', protocols: [graphql({ schema }), stompBroker({ bus })] });
+const endpoint = attach(http, { path: '/ws', protocols: [graphqlServer({ schema }), stompBroker({ bus })] });
 
 http.on('error', (error: NodeJS.ErrnoException) => {
   const hint = error.code === 'EADDRINUSE' ? 'Another program listens there. Choose a port: PORT=4001 npm start' : '';

@@ -58,7 +58,7 @@ const registries = new WeakMap<HttpServer, Attached[]>();
  * Throws a `TypeError` that names the option when one is wrong, or when the path is taken.
  *
  * @example
- * const endpoint = attach(http, { path: '/ws', protocols: [graphql({ schema }), stompBroker({ bus })] });
+ * const endpoint = attach(http, { path: '/ws', protocols: [graphqlServer({ schema }), stompBroker({ bus })] });
  * process.once('SIGTERM', () => endpoint.drain({ deadline: 30_000 }));
  */
 export function attach(server: HttpServer, options: AttachOptions): Endpoint {

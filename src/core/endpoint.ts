@@ -223,13 +223,15 @@ export function createEndpoint(options: EndpointOptions): AcceptingEndpoint {
 function checkOptions({ protocols, authenticate, maxConnections, onError }: EndpointOptions): void {
   if (!Array.isArray(protocols) || protocols.length === 0) {
     throw new TypeError(
-      'protocols must list at least one subprotocol, such as graphql({ schema }) or stompBroker({ bus })',
+      'protocols must list at least one subprotocol, such as graphqlServer({ schema }) or stompBroker({ bus })',
     );
   }
   const seen = new Set<string>();
   for (const each of protocols as readonly Partial<Subprotocol>[]) {
     if (!Array.isArray(each?.names) || typeof each.open !== 'function') {
-      throw new TypeError('protocols must hold subprotocols, such as graphql({ schema }) or stompBroker({ bus })');
+      throw new TypeError(
+        'protocols must hold subprotocols, such as graphqlServer({ schema }) or stompBroker({ bus })',
+      );
     }
     for (const name of each.names) {
       if (seen.has(name)) throw new TypeError(`protocols: two of them speak ${name}; mount one`);

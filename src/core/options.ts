@@ -1,16 +1,63 @@
 /**
- * Refuse options that nobody reads: a hook with a mistyped name would let everybody in. `known` is a table of every
- * name, so that the compiler notices one that is missing.
- *
- * Throws a `TypeError` that names the option and those that there are.
+ * How many letters have to be put in, left out, changed or swapped with a neighbour to make one word of another, whatever
+ * their case.
+ */
+function distance(one: string, other: string): number {
+  const [from, to] = [one.toLowerCase(), other.toLowerCase()];
+  // Rows of the usual table: of the letter before the last one, of the last one, and of this one.
+  let [before, above, row]: number[][] = [[], [], Array.from({ length: to.length + 1 }, (_, index) => index)];
+  for (let x = 1; x <= from.length; x++) {
+    [before, above, row] = [above as number[], row as number[], [x]];
+    for (let y = 1; y <= to.length; y++) {
+      const at = (line: number[] | undefined, index: number): number => line?.[index] ?? Number.POSITIVE_INFINITY;
+      const changed = from[x - 1] === to[y - 1] ? 0 : 1;
+      const swapped = from[x - 1] === to[y - 2] && from[x - 2] === to[y - 1] ? at(before, y - 2) + 1 : at([], 0);
+      row[y] = Math.min(at(above, y) + 1, at(row, y - 1) + 1, at(above, y - 1) + changed, swapped);
+    }
+  }
+  return (row as number[])[to.length] as number;
+}
+
+/**
+ * The known name that a mistyped one was most likely meant to be: at most a third of its letters are wrong.
  *
  * @example
- * checkNames({ pth: '/ws' }, { path: true }, 'attach()');
+ * nearest('onConect', ['onConnect', 'onClose']); // 'onConnect'
  */
-export function checkNames(options: object, known: Readonly<Record<string, true>>, owner: string): void {
+export function nearest(name: string, names: readonly string[]): string | undefined {
+  let found: string | undefined;
+  let least = Math.max(1, Math.floor(name.length / 3)) + 1;
+  for (const each of names) {
+    const wrong = Math.abs(each.length - name.length) < least ? distance(name, each) : least;
+    if (wrong >= least) continue;
+    least = wrong;
+    found = each;
+  }
+  return found;
+}
+
+/**
+ * Refuse options that nobody reads: a hook with a mistyped name would let everybody in. `known` is a table of every
+ * name, so that the compiler notices one that is missing. `foreign` holds names that other libraries use, each with what
+ * to write here instead.
+ *
+ * Throws a `TypeError` that names the option, what was probably meant, and the names that there are.
+ *
+ * @example
+ * checkNames({ pth: '/ws' }, { path: true }, 'attach()'); // attach() has no option "pth": did you mean "path"? …
+ */
+export function checkNames(
+  options: object,
+  known: Readonly<Record<string, true>>,
+  owner: string,
+  foreign: Readonly<Record<string, string>> = {},
+): void {
   for (const name of Object.keys(options)) {
     if (Object.hasOwn(known, name)) continue;
-    throw new TypeError(`${owner} has no option "${name}". There are: ${Object.keys(known).join(', ')}`);
+    const names = Object.keys(known);
+    const meant = nearest(name, names);
+    const hint = Object.hasOwn(foreign, name) ? `: ${foreign[name]}` : meant ? `: did you mean "${meant}"?` : '.';
+    throw new TypeError(`${owner} has no option "${name}"${hint} There are: ${names.join(', ')}`);
   }
 }
 

@@ -10,6 +10,6 @@ export type {
   JSONMessageReviver,
   SubscribePayload,
 } from './protocol/messages.ts';
-export { graphql } from './server/graphql-server.ts';
+export { graphqlServer } from './server/graphql-server.ts';
 export { type GraphqlLimits, graphqlLimits } from './server/limits.ts';
 export type { ConnectionParams, Context, GraphqlOptions, OperationArgs } from './server/options.ts';

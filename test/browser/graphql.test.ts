@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { graphql } from '../../src/graphql/index.ts';
+import { graphqlServer } from '../../src/graphql/index.ts';
 import { createTestSchema } from '../support/graphql-schema.ts';
 import { type Chromium, startChromium } from '../support/programs/chromium.ts';
 import { requireProgram } from '../support/programs/program.ts';
@@ -17,7 +17,7 @@ afterAll(() => chromium?.stop());
 beforeEach(async () => {
   world = createTestSchema();
   if (browserTest === test) {
-    scene = await openScene(chromium.browser, { protocols: [graphql({ schema: world.schema, isProd: false })] });
+    scene = await openScene(chromium.browser, { protocols: [graphqlServer({ schema: world.schema, isProd: false })] });
   }
 });
 afterEach(() => scene?.close());

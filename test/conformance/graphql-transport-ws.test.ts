@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Principal } from '../../src/core/subprotocol.ts';
-import { type GraphqlOptions, graphql } from '../../src/graphql/index.ts';
+import { type GraphqlOptions, graphqlServer } from '../../src/graphql/index.ts';
 import { createTestSchema } from '../support/graphql-schema.ts';
 import { type HttpEndpoint, httpEndpoint } from '../support/http-endpoint.ts';
 import { frameBytes, Opcode, openRaw, type RawWebSocket } from '../support/raw-websocket.ts';
@@ -22,7 +22,7 @@ afterEach(async () => {
 async function serve(options: Partial<GraphqlOptions> = {}, more: Record<string, unknown> = {}): Promise<HttpEndpoint> {
   const served = await httpEndpoint({
     path: '/ws',
-    protocols: [graphql({ schema: world.schema, ...options })],
+    protocols: [graphqlServer({ schema: world.schema, ...options })],
     ...more,
   });
   running.push(served);

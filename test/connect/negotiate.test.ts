@@ -6,7 +6,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import type { Socket, Transport } from '../../src/core/socket.ts';
 import type { Subprotocol } from '../../src/core/subprotocol.ts';
 import { type Client, createClient } from '../../src/graphql/client/client.ts';
-import { graphql } from '../../src/graphql/server/graphql-server.ts';
+import { graphqlServer } from '../../src/graphql/server/graphql-server.ts';
 import { stompBroker } from '../../src/stomp/broker/stomp-broker.ts';
 import { createStompClient, type StompClient } from '../../src/stomp/client/client.ts';
 import { FakeSocket } from '../support/fake-socket.ts';
@@ -30,7 +30,7 @@ async function serve(...protocols: readonly Subprotocol[]) {
 const broker = (): Subprotocol => stompBroker({ bus: createBus() });
 
 test('[CONN-6] the GraphQL client runs where the server speaks GraphQL, over the connection that was negotiated', async () => {
-  for (const protocols of [[graphql({ schema })], [broker(), graphql({ schema })]]) {
+  for (const protocols of [[graphqlServer({ schema })], [broker(), graphqlServer({ schema })]]) {
     const { url, clients, endpoint, stop } = await serve(...protocols);
     const client = (await negotiate(url, clients)) as Client;
     const { value } = await client.iterate({ query: '{ hello }' }).next();
@@ -44,7 +44,7 @@ test('[CONN-6] the GraphQL client runs where the server speaks GraphQL, over the
 test('[CONN-6] the STOMP client runs where the server speaks STOMP alone, or where STOMP is preferred', async () => {
   for (const [protocols, preferred] of [
     [[broker()], false],
-    [[graphql({ schema }), broker()], true],
+    [[graphqlServer({ schema }), broker()], true],
   ] as const) {
     const { url, clients, endpoint, stop } = await serve(...protocols);
     const { 'v12.stomp': stomp, ...others } = clients;

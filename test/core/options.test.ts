@@ -1,11 +1,35 @@
 import { describe, expect, test } from 'vitest';
-import { assertOption, checkNames, numberOptions } from '../../src/core/options.ts';
+import { assertOption, checkNames, nearest, numberOptions } from '../../src/core/options.ts';
 
 describe('names of options', () => {
   test('a name that is none is refused, with those that there are', () => {
     expect(() => checkNames({ authentcate: () => true }, { authenticate: true, path: true }, 'attach()')).toThrow(
-      new TypeError('attach() has no option "authentcate". There are: authenticate, path'),
+      new TypeError('attach() has no option "authentcate": did you mean "authenticate"? There are: authenticate, path'),
     );
+    expect(() => checkNames({ banana: 1 }, { path: true }, 'attach()')).toThrow(
+      new TypeError('attach() has no option "banana". There are: path'),
+    );
+  });
+
+  test('the name of another library is answered with what it is called here', () => {
+    const foreign = { keepAlive: 'pings are limits.pingInterval of attach().' };
+    expect(() => checkNames({ keepAlive: 5 }, { path: true }, 'x()', foreign)).toThrow(
+      new TypeError('x() has no option "keepAlive": pings are limits.pingInterval of attach(). There are: path'),
+    );
+    expect(() => checkNames({ toString: 1 }, { path: true }, 'x()', foreign)).toThrow('no option "toString". There');
+  });
+
+  test.each([
+    ['uri', 'url'],
+    ['conectionParams', 'connectionParams'],
+    ['onconnect', 'onConnect'],
+    ['onCnonect', 'onConnect'],
+    ['retryAttempt', 'retryAttempts'],
+    ['reconnectDelay', undefined],
+    ['', undefined],
+    ['x', undefined],
+  ])('the nearest name of %s is %s', (name, expected) => {
+    expect(nearest(name, ['url', 'connectionParams', 'onConnect', 'onClose', 'retryAttempts'])).toBe(expected);
   });
 
   test('what every object has is not a name', () => {

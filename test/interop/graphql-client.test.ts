@@ -16,7 +16,7 @@ import type { Sink } from '../../src/bus/subscription.ts';
 import type { Endpoint } from '../../src/core/endpoint.ts';
 import type { Credentials } from '../../src/core/subprotocol.ts';
 import { type Client, type ClientOptions, ConnectionClosed, createClient } from '../../src/graphql/client/client.ts';
-import { graphql } from '../../src/graphql/server/graphql-server.ts';
+import { graphqlServer } from '../../src/graphql/server/graphql-server.ts';
 
 const endless = async function* (): AsyncGenerator<{ count: number }> {
   for (let count = 1; ; count++) {
@@ -382,7 +382,7 @@ describe('our own server', () => {
     http = createServer();
     endpoint = attach(http, {
       path: '/ws',
-      protocols: [graphql({ schema })],
+      protocols: [graphqlServer({ schema })],
       authenticate(credentials) {
         seen.push(credentials);
         return credentials.connectionParams?.['token'] === 'bad' ? false : { name: 'somebody' };
@@ -424,7 +424,7 @@ describe('our own server', () => {
       if (drained || data?.endless !== 3) continue;
       drained = true;
       await endpoint.drain({ deadline: 1 });
-      endpoint = attach(http, { path: '/ws', protocols: [graphql({ schema })] });
+      endpoint = attach(http, { path: '/ws', protocols: [graphqlServer({ schema })] });
     }
     expect(again).toBe(true);
   });

@@ -4,7 +4,7 @@ import { type GraphQLResponse, Network, Observable } from 'relay-runtime';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { createClient } from '../../src/graphql/client/client.ts';
-import { graphql } from '../../src/graphql/index.ts';
+import { graphqlServer } from '../../src/graphql/index.ts';
 import { createTestSchema } from '../support/graphql-schema.ts';
 import { type HttpEndpoint, httpEndpoint } from '../support/http-endpoint.ts';
 import { Mailbox } from '../support/mailbox.ts';
@@ -16,7 +16,7 @@ let served: HttpEndpoint;
 
 beforeEach(async () => {
   world = createTestSchema();
-  served = await httpEndpoint({ protocols: [graphql({ schema: world.schema, isProd: false })] });
+  served = await httpEndpoint({ protocols: [graphqlServer({ schema: world.schema, isProd: false })] });
 });
 afterEach(() => served.stop());
 

@@ -9,7 +9,7 @@ import WebSocket from 'ws';
 import { attach } from '../../src/adapters/attach.ts';
 import type { Endpoint } from '../../src/core/endpoint.ts';
 import { createClient as createOwnClient } from '../../src/graphql/client/client.ts';
-import { type GraphqlOptions, graphql } from '../../src/graphql/index.ts';
+import { type GraphqlOptions, graphqlServer } from '../../src/graphql/index.ts';
 import { createTestSchema } from '../support/graphql-schema.ts';
 import { openRaw, type RawWebSocket } from '../support/raw-websocket.ts';
 
@@ -34,7 +34,7 @@ afterEach(async () => {
 });
 
 function serve(options: Partial<GraphqlOptions> = {}): string {
-  endpoint = attach(http, { protocols: [graphql({ schema: world.schema, isProd: false, ...options })] });
+  endpoint = attach(http, { protocols: [graphqlServer({ schema: world.schema, isProd: false, ...options })] });
   return `ws://127.0.0.1:${port}/ws`;
 }
 
@@ -88,7 +88,7 @@ test('[GQL-40] [GQL-41] our own client: confirmation, and fresh credentials on a
   let token = 'a';
   const seen: unknown[] = [];
   endpoint = attach(http, {
-    protocols: [graphql({ schema: world.schema })],
+    protocols: [graphqlServer({ schema: world.schema })],
     authenticate({ connectionParams }) {
       seen.push(connectionParams?.['token']);
       return { name: 'ann' };

@@ -1,5 +1,5 @@
 import { createEndpoint, type EndpointOptions } from '../../src/core/endpoint.ts';
-import { type ConnectionParams, type GraphqlOptions, graphql } from '../../src/graphql/index.ts';
+import { type ConnectionParams, type GraphqlOptions, graphqlServer } from '../../src/graphql/index.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
 import { FakeSocket } from './fake-socket.ts';
 
@@ -53,7 +53,7 @@ export function serveGraphql<Params = ConnectionParams, Extra = Record<string, u
 ): GraphqlServerUnderTest {
   const clock = createFakeClock();
   const errors: unknown[] = [];
-  const subprotocol = graphql(options);
+  const subprotocol = graphqlServer(options);
   const endpoint = createEndpoint({
     protocols: [subprotocol],
     clock,

@@ -11,7 +11,7 @@ import { createEngine, type ServerRuntime } from '../server/engine.ts';
 import { graphqlFaults } from '../server/faults.ts';
 import type { ConnectionParams, GraphqlOptions } from '../server/options.ts';
 
-/** The options of {@link makeServer}: those of `graphql()`; a missing schema is found out by the first operation. */
+/** The options of {@link makeServer}: those of `graphqlServer()`; a missing schema is found out by the first operation. */
 export type ServerOptions<Params = ConnectionParams, Extra = unknown> = GraphqlOptions<Params, Extra>;
 
 /** A socket of whatever server, as {@link makeServer} wants it. */

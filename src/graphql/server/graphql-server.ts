@@ -1,10 +1,9 @@
-import { checkNames } from '../../core/options.ts';
 import type { Connection, Session, Subprotocol } from '../../core/subprotocol.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, isObject } from '../protocol/messages.ts';
 import { ConnectionHost } from './connection-host.ts';
 import { createEngine } from './engine.ts';
 import { graphqlFaults } from './faults.ts';
-import { type ConnectionParams, type GraphqlOptions, optionNames } from './options.ts';
+import { type ConnectionParams, checkOptionNames, type GraphqlOptions } from './options.ts';
 
 /**
  * GraphQL over WebSocket (graphql-transport-ws) on a server, to be mounted on an endpoint.
@@ -12,13 +11,13 @@ import { type ConnectionParams, type GraphqlOptions, optionNames } from './optio
  * Throws a `TypeError` that names the option when one is wrong.
  *
  * @example
- * attach(http, { path: '/ws', protocols: [graphql({ schema })] });
+ * attach(http, { path: '/ws', protocols: [graphqlServer({ schema })] });
  */
-export function graphql<Params = ConnectionParams, Extra = Record<string, unknown>>(
+export function graphqlServer<Params = ConnectionParams, Extra = Record<string, unknown>>(
   options: GraphqlOptions<Params, Extra>,
 ): Subprotocol {
   // Not of those that come by way of `subwire/graphql-ws`: that package passes over what it does not know.
-  if (isObject(options)) checkNames(options, optionNames, 'graphql()');
+  if (isObject(options)) checkOptionNames(options);
   const engine = createEngine(options);
   return subprotocol((connection) => new ConnectionHost(connection, engine).session);
 }

@@ -8,7 +8,7 @@ import type {
   validate,
 } from 'graphql';
 import type { LimitOptions } from '../../core/limits.ts';
-import { mustBeFunctions } from '../../core/options.ts';
+import { checkNames, mustBeFunctions } from '../../core/options.ts';
 import type { PromiseOr } from '../../core/promise-or.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Handshake, Principal } from '../../core/subprotocol.ts';
@@ -94,7 +94,7 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
    *
    * @example
    * import { compileQuery } from 'graphql-jit';
-   * graphql({
+   * graphqlServer({
    *   schema,
    *   compile: (schema, document, name) => compileQuery(schema, document, name, { customJSONSerializer: true }),
    * });
@@ -212,8 +212,8 @@ const functions = {
   jsonMessageReplacer: true,
 } as const;
 
-/** Every option of `graphql()`. */
-export const optionNames = {
+/** Every option of `graphqlServer()`. */
+const optionNames = {
   schema: true,
   context: true,
   roots: true,
@@ -225,10 +225,39 @@ export const optionNames = {
   ...functions,
 } as const satisfies Record<keyof GraphqlOptions, true>;
 
+const elsewhere = (name: string): string => `that is an option of attach(): attach(http, { ${name}: … }).`;
+
+/** Names that other servers of GraphQL use, each with what to write here. */
+const foreignNames: Readonly<Record<string, string>> = {
+  authenticate: elsewhere('authenticate'),
+  path: elsewhere('path'),
+  origin: elsewhere('origin'),
+  protocols: elsewhere('protocols'),
+  server: 'the http server is the first argument of attach().',
+  keepAlive: 'the time between pings is limits.pingInterval of attach().',
+  typeDefs: 'build a schema of it: schema: makeExecutableSchema({ typeDefs, resolvers }).',
+  resolvers: 'build a schema with it: schema: makeExecutableSchema({ typeDefs, resolvers }).',
+  rootValue: 'give it per kind of operation: roots: { query, mutation, subscription }.',
+  contextValue: 'that is called context.',
+  introspection: 'use validationRules: [NoSchemaIntrospectionCustomRule] of the graphql package.',
+  subscriptions: 'subscriptions are what this server is for; its hooks are options of their own.',
+  onOperationComplete: 'that is called onComplete.',
+};
+
+/** Is it a schema, whichever copy of the graphql package made it? */
+const isSchema = (value: object): boolean =>
+  'getQueryType' in value && typeof value.getQueryType === 'function' && 'getTypeMap' in value;
+
+/** Throws a `TypeError` that names an option that there is not, and says what was probably meant. */
+export function checkOptionNames(options: object): void {
+  if (isSchema(options)) throw new TypeError('graphqlServer({ schema }): you passed the schema itself');
+  checkNames(options, optionNames, 'graphqlServer()', foreignNames);
+}
+
 /** Throws a `TypeError` that names the option when one is wrong. */
 export function checkOptions(options: GraphqlOptions<never, never>): void {
   if (typeof options !== 'object' || options === null) {
-    throw new TypeError('graphql() needs options: { schema } or { onSubscribe }');
+    throw new TypeError('graphqlServer() needs options: { schema } or { onSubscribe }');
   }
   const { schema, validationRules, connectionInitWaitTimeout: timeout = 0 } = options;
   for (const name of Object.keys(functions) as (keyof typeof functions)[]) mustBeFunctions({ [name]: options[name] });

@@ -1,5 +1,5 @@
 import { attach, createBus, topic } from 'subwire';
-import { type Compile, graphql } from 'subwire/graphql';
+import { type Compile, graphqlServer } from 'subwire/graphql';
 import { startedWith } from '../ipc.ts';
 import { bursts, createEvent, type FanOutOptions } from './events.ts';
 import { serve } from './harness.ts';
@@ -13,7 +13,7 @@ const http = await serve(bursts(options, () => void bus.publish(events, createEv
 attach(http, {
   path: '/ws',
   protocols: [
-    graphql({
+    graphqlServer({
       schema,
       share: options.share ? () => 'everybody' : undefined,
       compile: options.jit ? await createCompile() : undefined,

@@ -2,7 +2,7 @@ import { makeExecutableSchema } from '@graphql-tools/schema';
 import fc from 'fast-check';
 import { GraphQLError, parse, versionInfo } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
-import { graphql } from '../../../src/graphql/index.ts';
+import { graphqlServer } from '../../../src/graphql/index.ts';
 import type { Context, GraphqlOptions } from '../../../src/graphql/server/options.ts';
 import { serveGraphql } from '../../support/graphql-peer.ts';
 import { createTestSchema, ManualSource } from '../../support/graphql-schema.ts';
@@ -12,7 +12,7 @@ const complete = (id: string) => ({ id, type: 'complete' });
 
 describe('the connection', () => {
   test('[GQL-1] [GQL-2] speaks graphql-transport-ws, and sends users of the legacy token there', () => {
-    const { names, advice } = graphql({ schema: createTestSchema().schema });
+    const { names, advice } = graphqlServer({ schema: createTestSchema().schema });
     expect(names).toEqual(['graphql-transport-ws']);
     const reason = advice?.['graphql-ws'] ?? '';
     expect(reason).toContain('use graphql-transport-ws');
@@ -631,7 +631,7 @@ describe('whatever comes in', () => {
 
 describe('options', () => {
   test.each([
-    [undefined, 'graphql() needs options'],
+    [undefined, 'graphqlServer() needs options'],
     [{}, 'schema must be a GraphQLSchema'],
     [{ schema: null }, 'schema must be'],
     [{ schema: 'type Query' }, 'schema must be'],
@@ -644,11 +644,19 @@ describe('options', () => {
     [{ schema: {}, connectionInitWaitTimeout: -1 }, 'connectionInitWaitTimeout must be'],
     [{ schema: {}, limits: { maxOperations: 0 } }, 'limits.maxOperations must be'],
     [{ schema: {}, limits: { maxFun: 1 } }, 'limits.maxFun is not a limit'],
-    [{ schema: {}, onConect: () => false }, 'graphql() has no option "onConect". There are: '],
-    [{ shema: {} }, 'graphql() has no option "shema". There are: '],
+    [
+      { schema: {}, onConect: () => false },
+      'graphqlServer() has no option "onConect": did you mean "onConnect"? There are: ',
+    ],
+    [createTestSchema().schema, 'graphqlServer({ schema }): you passed the schema itself'],
+    [{ schema: {}, keepAlive: 5 }, 'graphqlServer() has no option "keepAlive": the time between pings is limits.ping'],
+    [{ schema: {}, rootValue: {} }, 'graphqlServer() has no option "rootValue": give it per kind of operation'],
+    [{ schema: {}, authenticate() {} }, 'has no option "authenticate": that is an option of attach()'],
+    [{ schema: {}, path: '/' }, 'has no option "path": that is an option of attach(): attach(http, { path: … })'],
+    [{ shema: {} }, 'graphqlServer() has no option "shema": did you mean "schema"? There are: '],
   ])('%j throws and says what is wrong', (options, why) => {
-    expect(() => graphql(options as never)).toThrow(TypeError);
-    expect(() => graphql(options as never)).toThrow(why);
+    expect(() => graphqlServer(options as never)).toThrow(TypeError);
+    expect(() => graphqlServer(options as never)).toThrow(why);
   });
 
   test('each that there is may be given, undefined as well', () => {
@@ -681,8 +689,8 @@ describe('options', () => {
       jsonMessageReviver: hook,
       jsonMessageReplacer: hook,
     };
-    expect(() => graphql({ ...options, compile: undefined })).not.toThrow();
+    expect(() => graphqlServer({ ...options, compile: undefined })).not.toThrow();
     const none = Object.fromEntries(Object.keys(options).map((name) => [name, undefined]));
-    expect(() => graphql({ ...none, schema })).not.toThrow();
+    expect(() => graphqlServer({ ...none, schema })).not.toThrow();
   });
 });

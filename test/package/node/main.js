@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { GraphQLFloat, GraphQLNonNull, GraphQLObjectType, GraphQLSchema, GraphQLString } from 'graphql';
 import { attach, createBus, topic } from 'subwire';
-import { graphql } from 'subwire/graphql';
+import { graphqlServer } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 import { stompBroker } from 'subwire/stomp';
 import { createStompClient } from 'subwire/stomp/client';
@@ -24,7 +24,7 @@ const schema = new GraphQLSchema({
 });
 
 const http = createServer();
-attach(http, { path: '/ws', protocols: [graphql({ schema }), stompBroker({ bus })] });
+attach(http, { path: '/ws', protocols: [graphqlServer({ schema }), stompBroker({ bus })] });
 await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
 const url = `ws://127.0.0.1:${http.address().port}/ws`;
 

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { buildSchema } from 'graphql';
 import { attach, type Bus, CloseCode, createBus, type Endpoint, topic } from 'subwire';
 import { tcp } from 'subwire/adapters/tcp';
-import { graphql } from 'subwire/graphql';
+import { graphqlServer } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 import { makeServer } from 'subwire/graphql-ws';
 import * as rxjs from 'subwire/rxjs';
@@ -17,7 +17,9 @@ interface Price {
 const prices = topic<Price>('prices', { stomp: 'readwrite' });
 const bus: Bus = createBus();
 const schema = buildSchema('type Query { hello: String }');
-export const endpoint: Endpoint = attach(createServer(), { protocols: [graphql({ schema }), stompBroker({ bus })] });
+export const endpoint: Endpoint = attach(createServer(), {
+  protocols: [graphqlServer({ schema }), stompBroker({ bus })],
+});
 export const published: Promise<unknown> = bus.publish(prices, { symbol: 'EUR', price: 1.1 });
 export const server = makeServer({ schema });
 

@@ -20,7 +20,10 @@ const wrong: readonly [options: object | undefined, message: RegExp][] = [
   [{ passcode: 'secret' }, /^passcode needs a login/],
   [{ authorize: true }, /^authorize must be a function; got boolean/],
   [{ onError: 'log' }, /^onError must be a function; got string/],
-  [{ autorize: () => false }, /^stompRelay\(\) has no option "autorize"\. There are: broker, login/],
+  [
+    { autorize: () => false },
+    /^stompRelay\(\) has no option "autorize": did you mean "authorize"\? There are: broker, login/,
+  ],
   [{ connectTimeout: 0 }, /^connectTimeout must be a number of ms above 0; got 0/],
   [{ connectTimeout: '5' }, /^connectTimeout must be a number of ms above 0; got 5/],
   [{ heartbeat: { outgoing: -1 } }, /^heartbeat\.outgoing must be a whole number/],

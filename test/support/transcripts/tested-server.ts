@@ -1,7 +1,7 @@
 import { createBus } from '../../../src/bus/bus.ts';
 import { type AcceptingEndpoint, createEndpoint } from '../../../src/core/endpoint.ts';
 import type { ServerReceiver } from '../../../src/core/socket.ts';
-import { graphql } from '../../../src/graphql/index.ts';
+import { graphqlServer } from '../../../src/graphql/index.ts';
 import { stompBroker } from '../../../src/stomp/index.ts';
 import { createFakeClock } from '../fake-clock.ts';
 import { FakeSocket } from '../fake-socket.ts';
@@ -51,7 +51,7 @@ export function testedServer(options: Options, cut: Cut): Tested {
   const { subprotocol, passcode } = options;
   const protocol =
     subprotocol === 'graphql-transport-ws'
-      ? graphql({ schema: transcriptSchema(bus), ...options.options })
+      ? graphqlServer({ schema: transcriptSchema(bus), ...options.options })
       : stompBroker({ bus, ...options.options });
   const endpoint = createEndpoint({
     protocols: [protocol],
