@@ -1,8 +1,6 @@
-import type { IncomingMessage, Server } from 'node:http';
-import type { Server as SecureServer } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import type { Socket as RawSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type PerMessageDeflateOptions, WebSocket, WebSocketServer } from 'ws';
 import {
   type AcceptingEndpoint,
   createEndpoint,
@@ -12,12 +10,12 @@ import {
 } from '../core/endpoint.ts';
 import { noProtocol } from '../core/negotiate.ts';
 import { checkNames } from '../core/options.ts';
-import type { ServerReceiver, Socket } from '../core/socket.ts';
 import type { Handshake, Subprotocol } from '../core/subprotocol.ts';
-import type { Wire } from '../core/wire.ts';
-import { writeFrames } from './frames.ts';
 import { KeptHandshake } from './handshake.ts';
+import { loadWs } from './load-ws.ts';
 import { type OriginRule, originCheck } from './origin.ts';
+import type { DeflateOptions, HttpServer } from './server-types.ts';
+import { serverWebSocketOver } from './server-websocket.ts';
 
 export interface AttachOptions extends EndpointOptions {
   /** The path of this endpoint, without a query. Default `/ws`. */
@@ -31,10 +29,8 @@ export interface AttachOptions extends EndpointOptions {
    * permessage-deflate (RFC 7692). Default off: it costs up to a few hundred KiB of memory per connection. `true`, or
    * the options of `ws`.
    */
-  readonly deflate?: boolean | PerMessageDeflateOptions | undefined;
+  readonly deflate?: boolean | DeflateOptions | undefined;
 }
-
-type HttpServer = Server | SecureServer;
 
 interface Attached {
   readonly path: string;
@@ -76,11 +72,11 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   }
   const allows = originCheck(origin);
   const endpoint = createEndpoint(options);
+  const acceptor = createAcceptor(endpoint, deflate);
   const registry = registries.get(server) ?? listen(server);
   const taken = registry.findIndex((each) => each.path === path);
   if (taken >= 0 && !registry[taken]?.drained)
     throw new TypeError(`path "${path}" is taken by another endpoint on this server`);
-  const acceptor = createAcceptor(endpoint, deflate);
   const attached: Attached = {
     path,
     drained: false,
@@ -120,9 +116,10 @@ function listen(server: HttpServer): Attached[] {
 }
 
 /** Complete handshakes and hand the sockets to the endpoint. */
-function createAcceptor(endpoint: AcceptingEndpoint, deflate: boolean | PerMessageDeflateOptions) {
+function createAcceptor(endpoint: AcceptingEndpoint, deflate: boolean | DeflateOptions) {
   // Of the handshake that is being completed.
   let chosen: string | false = false;
+  const { WebSocket, WebSocketServer } = loadWs('attach()');
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -132,7 +129,7 @@ function createAcceptor(endpoint: AcceptingEndpoint, deflate: boolean | PerMessa
     maxFragments: 1_024,
     perMessageDeflate:
       deflate === true ? { threshold: 1_024, serverNoContextTakeover: true, clientNoContextTakeover: true } : deflate,
-    WebSocket: ServerWebSocket,
+    WebSocket: serverWebSocketOver(WebSocket),
     handleProtocols: () => chosen,
   });
   return (request: IncomingMessage, raw: Duplex, head: Buffer, handshake: Handshake): void => {
@@ -157,77 +154,7 @@ function offeredBy({ headers }: IncomingMessage): string[] {
   return offered;
 }
 
-/**
- * A socket of `ws` as a {@link Socket}. It is both at once, and what happens on it is handed to the connection without
- * listeners, since there are many thousands of these.
- */
-class ServerWebSocket extends WebSocket implements Socket {
-  #receiver: ServerReceiver | undefined;
-  #raw: RawSocket | undefined;
-  // Under an extension the bytes of a message are not ours to write.
-  #plain = true;
-
-  /** Upgraded: `accept` gives who hears what happens from here on. */
-  open<Receiver extends ServerReceiver>(raw: RawSocket, accept: (socket: Socket) => Receiver): Receiver {
-    this.#raw = raw;
-    this.#plain = this.extensions === '';
-    const receiver = accept(this);
-    this.#receiver = receiver;
-    // `ws` writes when it has deflated, which is later.
-    if (!this.#plain) raw.on('drain', () => receiver.drained());
-    return receiver;
-  }
-
-  get batches(): boolean {
-    return true;
-  }
-
-  get bytesReceived(): number | undefined {
-    return this.#raw?.bytesRead;
-  }
-
-  write(wires: readonly Wire[]): void {
-    const raw = this.#raw;
-    if (!raw || this.readyState !== WebSocket.OPEN) return;
-    if (!this.#plain) {
-      for (const wire of wires) this.send(whole(wire), { binary: wire.binary }, ignore);
-      return;
-    }
-    writeFrames(raw, wires);
-    // Most sockets never fill up: listened to is only what did.
-    if (raw.writableNeedDrain && raw.listenerCount('drain') === 0) raw.once('drain', () => this.#receiver?.drained());
-  }
-
-  /**
-   * `ws` closes by itself: when the peer does, and when the framing, the UTF-8 or the size of a message is bad. First
-   * what is queued leaves, and the last words of the protocol, since nothing can be sent after a close frame.
-   */
-  override close(code?: number, reason?: string | Buffer): void {
-    let words = reason;
-    if (this.readyState === WebSocket.OPEN) {
-      // A code without a reason is a refusal by `ws`; a peer's close frame comes with both, or with none.
-      if (code !== undefined && reason === undefined) words = this.#receiver?.refused(code);
-      else this.#receiver?.flush();
-    }
-    super.close(code, words);
-  }
-
-  override emit(event: string | symbol, value?: unknown, detail?: unknown): boolean {
-    const receiver = this.#receiver;
-    if (!receiver) return super.emit(event, value, detail);
-    if (event === 'message') receiver.received(detail || receiver.takesBytes ? (value as Buffer) : String(value));
-    else if (event === 'ping') receiver.pinged();
-    else if (event === 'pong') receiver.ponged();
-    else if (event === 'close') receiver.closed(value as number, String(detail));
-    // An error is not passed on: the close that follows tells what is needed.
-    return true;
-  }
-}
-
 const ignore = (): void => {};
-
-const whole = ({ head, tail }: Wire): Buffer =>
-  Buffer.concat([typeof head === 'string' ? Buffer.from(head) : head, tail ?? new Uint8Array()]);
 
 function refuse(endpoint: AcceptingEndpoint, socket: Duplex, status: number, text: string): void {
   endpoint.refused();

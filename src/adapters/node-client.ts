@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { systemClock } from '../core/clock.ts';
 import type { Transport } from '../core/socket.ts';
 import {
@@ -7,6 +6,7 @@ import {
   type WebSocketConstructor,
   webSocket as webSocketOver,
 } from './browser.ts';
+import { requireWs } from './load-ws.ts';
 
 export { onWake, systemClock as clock };
 
@@ -31,8 +31,7 @@ let found: WebSocketConstructor | undefined;
 
 function installed(): WebSocketConstructor {
   try {
-    // Not imported: the package is optional, and this file has to load without it.
-    found ??= (createRequire(import.meta.url)('ws') as { WebSocket: WebSocketConstructor }).WebSocket;
+    found ??= requireWs().WebSocket as unknown as WebSocketConstructor;
   } catch {
     found = globalThis.WebSocket as WebSocketConstructor | undefined;
     if (!found) throw new TypeError('There is no WebSocket in this Node. Install one: npm install ws');

@@ -1,9 +1,9 @@
-import { connect as connectPlain, createServer, isIP, type Socket as RawSocket, type Server } from 'node:net';
+import { connect as connectPlain, createServer, isIP, type Socket as RawSocket } from 'node:net';
 import {
   type ConnectionOptions,
   connect as connectSecure,
   createServer as createSecureServer,
-  type TlsOptions,
+  type TlsOptions as SecureServerOptions,
 } from 'node:tls';
 import { systemClock } from '../core/clock.ts';
 import { createEndpoint, type Endpoint, type EndpointOptions, endpointOptionNames } from '../core/endpoint.ts';
@@ -12,12 +12,13 @@ import { checkNames } from '../core/options.ts';
 import type { Socket, SocketReceiver, Transport } from '../core/socket.ts';
 import type { Subprotocol } from '../core/subprotocol.ts';
 import type { Wire } from '../core/wire.ts';
+import type { TcpServer, TlsConnectOptions, TlsServerOptions } from './server-types.ts';
 
 export interface TcpOptions {
   readonly host?: string | undefined;
   readonly port: number;
   /** Over TLS: `true`, or the options of `tls.connect`. */
-  readonly tls?: boolean | ConnectionOptions | undefined;
+  readonly tls?: boolean | TlsConnectOptions | undefined;
 }
 
 /**
@@ -37,7 +38,13 @@ export function tcp({ host = '127.0.0.1', port, tls = false }: TcpOptions): Tran
     let receiver: SocketReceiver | undefined;
     const socket = tls
       ? // An address is no server name (RFC 6066 3).
-        connectSecure({ servername: isIP(host) ? '' : host, ...(tls === true ? {} : tls), ...halfOpen, host, port })
+        connectSecure({
+          servername: isIP(host) ? '' : host,
+          ...(tls === true ? {} : (tls as ConnectionOptions)),
+          ...halfOpen,
+          host,
+          port,
+        })
       : connectPlain({ ...halfOpen, host, port });
     const failed = (error: Error): void => {
       if (!abandoned && !receiver) attempt.failed(CloseCode.abnormal, error.message, error);
@@ -61,7 +68,7 @@ export interface ListenTcpOptions extends EndpointOptions {
   /** Default `127.0.0.1`: nothing is open to the network by accident. */
   readonly host?: string | undefined;
   /** Over TLS: at least `key` and `cert`. */
-  readonly tls?: TlsOptions | undefined;
+  readonly tls?: TlsServerOptions | undefined;
 }
 
 const optionNames = { ...endpointOptionNames, port: true, host: true, tls: true } satisfies Record<
@@ -70,7 +77,7 @@ const optionNames = { ...endpointOptionNames, port: true, host: true, tls: true 
 >;
 
 export interface TcpEndpoint extends Endpoint {
-  readonly server: Server;
+  readonly server: TcpServer;
   /** The port that is listened on; known when {@link listenTcp} has resolved. */
   readonly port: number;
 }
@@ -96,7 +103,9 @@ export async function listenTcp(options: ListenTcpOptions): Promise<TcpEndpoint>
     throw new TypeError('protocols must hold one that speaks over a byte stream, such as stompBroker({ bus })');
   }
   const accept = (socket: RawSocket): void => serve(socket, choice.subprotocol);
-  const server = tls ? createSecureServer({ ...tls, ...halfOpen }, accept) : createServer(halfOpen, accept);
+  const server = tls
+    ? createSecureServer({ ...(tls as SecureServerOptions), ...halfOpen }, accept)
+    : createServer(halfOpen, accept);
 
   function serve(socket: RawSocket, subprotocol: Subprotocol): void {
     if (endpoint.unavailable() !== undefined) {

@@ -18,7 +18,11 @@ const scratch = /* @__PURE__ */ new Uint8Array(4_096);
 const strict = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const lenient = /* @__PURE__ */ new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** UTF-8 bytes of a string; lone surrogates become U+FFFD. */
+/**
+ * UTF-8 bytes of a string; lone surrogates become U+FFFD.
+ *
+ * @internal Its type needs TypeScript 5.7, and the declarations are to work with 5.6.
+ */
 export const encodeUtf8 = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(text);
 
 /** Text of UTF-8 bytes, a BOM kept. Throws a `TypeError` on bytes that are not UTF-8. */

@@ -1,5 +1,4 @@
 /** The server's side of STOMP, and its codec. The client has an entry point of its own. */
-export { type ListenTcpOptions, listenTcp, type TcpEndpoint } from '../adapters/tcp.ts';
 export type { SlowSubscriber } from '../core/slow-subscriber.ts';
 export { type BrokerLimitOptions, type BrokerLimits, brokerLimits } from './broker/limits.ts';
 export type { BrokerStats } from './broker/queues.ts';

@@ -10,10 +10,11 @@ import stompit, { type Client as StompitClient } from 'stompit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { attach } from '../../src/adapters/attach.ts';
+import { listenTcp, type TcpEndpoint } from '../../src/adapters/tcp.ts';
 import { type Bus, createBus } from '../../src/bus/bus.ts';
 import type { Endpoint } from '../../src/core/endpoint.ts';
 import { encodeUtf8 } from '../../src/core/wire.ts';
-import { listenTcp, type StompBroker, stompBroker, type TcpEndpoint } from '../../src/stomp/index.ts';
+import { type StompBroker, stompBroker } from '../../src/stomp/index.ts';
 import { certificate } from '../support/certificate.ts';
 import { requireProgram } from '../support/programs/program.ts';
 

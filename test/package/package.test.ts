@@ -3,23 +3,25 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { build as bundle } from 'esbuild';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { root } from '../support/project-files.ts';
+import { fileExists, readText, root } from '../support/project-files.ts';
 
 const run = promisify(execFile);
 const here = import.meta.dirname;
 
 let directory: string;
 let tarball: string;
+let installed = 0;
 
 /** A copy of a project of this folder in which the packed tarball is installed, and of all others only `packages`. */
 async function install(project: string, packages: readonly string[]): Promise<string> {
-  const copy = join(directory, project);
-  const installed = join(copy, 'node_modules/subwire');
+  const copy = join(directory, `${project}-${++installed}`);
+  const target = join(copy, 'node_modules/subwire');
   await cp(join(here, project), copy, { recursive: true });
-  await mkdir(installed, { recursive: true });
-  await run('tar', ['--extract', '--gzip', '--strip-components=1', '--file', tarball, '--directory', installed]);
+  await mkdir(target, { recursive: true });
+  await run('tar', ['--extract', '--gzip', '--strip-components=1', '--file', tarball, '--directory', target]);
   for (const name of packages) {
     const link = join(copy, 'node_modules', name);
     await mkdir(dirname(link), { recursive: true });
@@ -41,16 +43,119 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 
 test('the tarball holds what is built and the words about it, nothing else', async () => {
   const { stdout } = await run('tar', ['--list', '--file', tarball]);
-  const other = stdout
+  const files = stdout
     .trim()
     .split('\n')
-    .filter((name) => !/^package\/dist\/[\w/-]+\.(js|d\.ts)$/.test(name));
-  expect(other.sort()).toEqual([
-    'package/CHANGELOG.md',
-    'package/LICENSE',
-    'package/README.md',
-    'package/package.json',
-  ]);
+    .map((name) => name.replace(/^package\//, ''));
+  const other = files.filter(
+    (name) => !/^dist\/[\w/-]+\.(js|d\.ts)$|^(docs|spec-notes)\/[\w/-]+\.\w+$|^examples\/[\w/-]+\.\w+$/.test(name),
+  );
+  expect(other.sort()).toEqual(
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'].filter(fileExists),
+  );
+});
+
+test('what the README links to is in the tarball, but for what concerns work on the package itself', async () => {
+  const { stdout } = await run('tar', ['--list', '--file', tarball]);
+  const links = [...readText('README.md').matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link = '']) => link);
+  const missing = links.filter((link) => !/^(test\/|CONTRIBUTING)/.test(link) && !stdout.includes(`package/${link}`));
+  expect(missing).toEqual([]);
+});
+
+test('exports names each public file by itself', () => {
+  const { exports } = JSON.parse(readText('package.json')) as { exports: Record<string, unknown> };
+  expect(JSON.stringify(exports)).not.toContain('*');
+});
+
+test('no public declaration needs the types of Node or of ws', async () => {
+  const project = await install('plain', []);
+  const declared = join(project, 'node_modules/subwire');
+  const { exports } = JSON.parse(await readFile(join(declared, 'package.json'), 'utf8')) as {
+    exports: Record<string, string | { readonly types: string }>;
+  };
+  const seen = new Map<string, string>();
+  async function walk(path: string): Promise<void> {
+    if (seen.has(path)) return;
+    seen.set(path, '');
+    const text = await readFile(path, 'utf8');
+    seen.set(path, text);
+    for (const [, name = ''] of text.matchAll(/(?:from|import)\(?\s*'(\.[^']+)\.ts'/g)) {
+      await walk(join(dirname(path), `${name.replace(/\.d$/, '')}.d.ts`));
+    }
+    for (const [, name = ''] of text.matchAll(/(?:from|import)\(?\s*'(\.[^']+)\.js'/g)) {
+      await walk(join(dirname(path), `${name}.d.ts`));
+    }
+  }
+  for (const target of Object.values(exports)) if (typeof target !== 'string') await walk(join(declared, target.types));
+  expect(seen.size).toBeGreaterThan(30);
+  const wrong = [...seen].filter(([, text]) => /'(node:[^']+|ws)'|\bBuffer\b|\bNodeJS\b/.test(text));
+  expect(wrong.map(([path]) => path)).toEqual([]);
+});
+
+/** The compiler of this project, and the lowest version that the README promises: attw brings it along. */
+const compilers = [
+  ['TypeScript of today', 'node_modules/typescript/bin/tsc', ['tsconfig.server.json', 'tsconfig.browser.json']],
+  ['TypeScript 5.6', 'node_modules/@arethetypeswrong/core/node_modules/typescript/bin/tsc', ['tsconfig.server.json']],
+] as const;
+
+test.each(compilers)(
+  'a server and a page compile without @types/node and @types/ws: %s',
+  {
+    timeout: 60_000,
+  },
+  async (_, compiler, configs) => {
+    const project = await install('plain', ['graphql', 'rxjs']);
+    for (const config of configs) {
+      const command = [join(root, compiler), '--project', config];
+      const { stdout } = await run(process.execPath, command, { cwd: project }).catch(
+        (failed: { stdout: string }) => failed,
+      );
+      expect(stdout, config).toBe('');
+    }
+  },
+);
+
+test('without ws the package loads, publishes and listens on TCP; attach() says what to install', async () => {
+  const project = await install('plain', ['graphql']);
+  const { stdout } = await run(process.execPath, ['without-ws.js'], { cwd: project, timeout: 10_000 });
+  expect(JSON.parse(stdout)).toEqual({
+    heard: 1,
+    port: true,
+    refused: 'TypeError: attach() needs the package ws, which is not installed here: npm install ws',
+  });
+});
+
+/** What runtimes and bundlers document; `node` and `deno` with what they have themselves, all others with nothing. */
+const conditions: readonly (readonly [name: string, conditions: readonly string[], own: readonly string[]])[] = [
+  ['browsers', ['browser', 'import'], []],
+  ['React Native, import', ['react-native', 'import'], []],
+  ['React Native, require', ['react-native', 'require'], []],
+  ['the edge runtime', ['edge-light', 'import'], []],
+  ['workerd', ['workerd', 'worker', 'browser', 'import'], []],
+  ['Deno without Node', ['deno', 'import'], []],
+  ['nothing known', [], []],
+  ['Node', ['node', 'import'], ['node:', 'ws']],
+  ['Deno as it is', ['deno', 'node', 'import'], ['node:', 'ws']],
+];
+
+test.each(conditions)('clients and root are bundled for %s', async (_, given, own) => {
+  const project = await install('bundle', []);
+  const { metafile } = await bundle({
+    absWorkingDir: project,
+    entryPoints: ['main.js'],
+    bundle: true,
+    write: false,
+    metafile: true,
+    format: 'esm',
+    platform: 'neutral',
+    mainFields: [],
+    conditions: [...given],
+    external: own.map((name) => (name.endsWith(':') ? `${name}*` : name)),
+    logLevel: 'silent',
+  });
+  const outside = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
+  expect(outside.filter((path) => !own.some((name) => path.startsWith(name)))).toEqual([]);
+  expect(outside.length > 0).toBe(own.length > 0);
 });
 
 test('in a plain Node project server and clients work over both protocols', { timeout: 30_000 }, async () => {

@@ -1,4 +1,4 @@
-import { tcp } from '../../adapters/tcp.ts';
+import { tcp } from '#tcp';
 import { retryHint } from '../../core/backoff.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../../core/limits.ts';

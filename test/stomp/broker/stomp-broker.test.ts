@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { listenTcp } from '../../../src/adapters/tcp.ts';
 import { createBus } from '../../../src/bus/bus.ts';
-import { listenTcp, type StompBrokerOptions, stompBroker } from '../../../src/stomp/index.ts';
+import { type StompBrokerOptions, stompBroker } from '../../../src/stomp/index.ts';
 import { createStompDesk } from '../../support/stomp-desk.ts';
 
 const bus = createBus();

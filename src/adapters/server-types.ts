@@ -1,0 +1,138 @@
+/**
+ * What is used of Node's servers and requests, in types of our own: the declarations of this package need neither
+ * `@types/node` nor `@types/ws`, and a server of `node:http`, `node:https` or `node:http2` fits, whichever framework
+ * made it.
+ *
+ * @module
+ */
+
+/**
+ * A server that tells of HTTP upgrades: of `node:http`, `node:https`, or a secure one of `node:http2` with `allowHTTP1`.
+ * Fastify's `app.server`, what Express's `app.listen()` returns and Hono's `serve()` are such servers.
+ */
+export interface HttpServer {
+  /** Adds a listener of an event. */
+  on(event: string, listener: (...details: never[]) => void): unknown;
+  /** How many listeners an event has. */
+  listenerCount(event: string): number;
+  /** True while the server takes new connections. */
+  readonly listening: boolean;
+}
+
+/** The request of an upgrade. In Node it is the `IncomingMessage` itself, with all that middleware put on it. */
+export interface UpgradeRequest {
+  /** `GET`, unless the peer is wrong. */
+  readonly method?: string | undefined;
+  /** Path and query, as in the request line. */
+  readonly url?: string | undefined;
+  /** Header names in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** The connection that the request came over. */
+  readonly socket: {
+    /** The address of the peer, or of the proxy before it. */
+    readonly remoteAddress?: string | undefined;
+  };
+}
+
+/**
+ * Options of permessage-deflate (RFC 7692), as `ws` names them.
+ *
+ * @see https://github.com/websockets/ws/blob/master/doc/ws.md#new-websocketserveroptions-callback
+ */
+export interface DeflateOptions {
+  /** Forget the window of the server after each message: less memory, larger messages. */
+  readonly serverNoContextTakeover?: boolean | undefined;
+  /** Ask clients to forget theirs after each message. */
+  readonly clientNoContextTakeover?: boolean | undefined;
+  /** The window of the server: 2 to the power of 8 to 15 bytes. */
+  readonly serverMaxWindowBits?: number | undefined;
+  /** The window of the client: 2 to the power of 8 to 15 bytes. */
+  readonly clientMaxWindowBits?: number | undefined;
+  /** Messages below so many bytes are sent as they are. */
+  readonly threshold?: number | undefined;
+  /** How many messages are deflated or inflated at the same time, in the whole process. */
+  readonly concurrencyLimit?: number | undefined;
+  /** Options of `zlib.createDeflateRaw`. */
+  readonly zlibDeflateOptions?: ZlibOptions | undefined;
+  /** Options of `zlib.createInflateRaw`. */
+  readonly zlibInflateOptions?: ZlibOptions | undefined;
+}
+
+/** The options of zlib that matter for messages. */
+export interface ZlibOptions {
+  /** Bytes of the buffer that zlib writes into. */
+  readonly chunkSize?: number | undefined;
+  /** The size of the window: 2 to the power of 8 to 15 bytes. */
+  readonly windowBits?: number | undefined;
+  /** From 0, none, to 9, best. */
+  readonly level?: number | undefined;
+  /** Memory for the state: from 1, little, to 9, much. */
+  readonly memLevel?: number | undefined;
+}
+
+/** A certificate, a key or a list of them: PEM text, its bytes, or an object of Node's around it. */
+export type TlsMaterial = string | Uint8Array | readonly (string | Uint8Array | object)[];
+
+/** Options of TLS that servers and clients share; each has the meaning that it has in `node:tls`. */
+export interface TlsOptions {
+  /** Certificates of the authorities that are trusted, in place of the system's. */
+  readonly ca?: TlsMaterial | undefined;
+  /** The certificate chain that is shown. */
+  readonly cert?: TlsMaterial | undefined;
+  /** The private key of `cert`. */
+  readonly key?: TlsMaterial | undefined;
+  /** Certificate and key in PKCS #12. */
+  readonly pfx?: TlsMaterial | undefined;
+  /** The pass phrase of `key` or `pfx`. */
+  readonly passphrase?: string | undefined;
+  /** Revocation lists. */
+  readonly crl?: TlsMaterial | undefined;
+  /** Cipher suites, as OpenSSL writes them. */
+  readonly ciphers?: string | undefined;
+  /** Curves of the key exchange. */
+  readonly ecdhCurve?: string | undefined;
+  /** Signature algorithms. */
+  readonly sigalgs?: string | undefined;
+  /** The lowest version, such as `TLSv1.2`. */
+  readonly minVersion?: string | undefined;
+  /** The highest version. */
+  readonly maxVersion?: string | undefined;
+  /** Protocols of ALPN, the preferred first. */
+  readonly ALPNProtocols?: readonly string[] | ArrayBufferView | undefined;
+  /** A context of `tls.createSecureContext`, in place of certificate and key. */
+  readonly secureContext?: object | undefined;
+  /** False: a peer whose certificate nobody trusts is let in. */
+  readonly rejectUnauthorized?: boolean | undefined;
+}
+
+/** Options of `tls.connect` beside those that both sides share. */
+export interface TlsConnectOptions extends TlsOptions {
+  /** The name that is asked for and that the certificate must have, in place of the host's. */
+  readonly servername?: string | undefined;
+  /** Checks the certificate against the name; an `Error` refuses it. */
+  readonly checkServerIdentity?: ((hostname: string, certificate: never) => Error | undefined) | undefined;
+}
+
+/** Options of `tls.createServer` beside those that both sides share. */
+export interface TlsServerOptions extends TlsOptions {
+  /** Ask clients for a certificate. */
+  readonly requestCert?: boolean | undefined;
+  /** How long a TLS handshake may take, in ms. */
+  readonly handshakeTimeout?: number | undefined;
+  /** Chooses a certificate by the name that the client asks for. */
+  readonly SNICallback?:
+    | ((servername: string, answer: (error: Error | null, context?: object) => void) => void)
+    | undefined;
+}
+
+/** As much of a server of `node:net` as its users need. */
+export interface TcpServer {
+  /** True while the server takes new connections. */
+  readonly listening: boolean;
+  /** Where it listens: an address and a port, a path, or null while it does not. */
+  address(): { readonly address: string; readonly family: string; readonly port: number } | string | null;
+  /** Keeps the process alive while the server listens, as it does from the start. */
+  ref(): unknown;
+  /** Lets the process end although the server listens. */
+  unref(): unknown;
+}

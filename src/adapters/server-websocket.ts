@@ -1,0 +1,103 @@
+import type { Socket as RawSocket } from 'node:net';
+import type { WebSocket as WebSocketOfWs } from 'ws';
+import type { ServerReceiver, Socket } from '../core/socket.ts';
+import type { Wire } from '../core/wire.ts';
+import { writeFrames } from './frames.ts';
+
+/**
+ * A socket of `ws` that is a {@link Socket} as well. What happens on it is handed to the connection without listeners,
+ * because each listener would cost memory in many thousands of sockets.
+ */
+export type ServerWebSocket = WebSocketOfWs & {
+  /** The handshake is done: `accept` returns who hears what happens from here on. */
+  open<Receiver extends ServerReceiver>(raw: RawSocket, accept: (socket: Socket) => Receiver): Receiver;
+};
+
+type ServerWebSocketClass = typeof WebSocketOfWs &
+  (new (
+    ...details: ConstructorParameters<typeof WebSocketOfWs>
+  ) => ServerWebSocket);
+
+let made: ServerWebSocketClass | undefined;
+
+/**
+ * The class of a server's sockets, over the class of the loaded `ws`. There is one for the process, so that V8 sees one
+ * shape.
+ *
+ * @example
+ * new WebSocketServer({ noServer: true, WebSocket: serverWebSocketOver(WebSocket) });
+ */
+export function serverWebSocketOver(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
+  made ??= extend(WebSocket);
+  return made;
+}
+
+function extend(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
+  return class extends WebSocket implements Socket {
+    #receiver: ServerReceiver | undefined;
+    #raw: RawSocket | undefined;
+    // Under an extension the bytes of a message are not ours to write.
+    #plain = true;
+
+    /** Upgraded: `accept` gives who hears what happens from here on. */
+    open<Receiver extends ServerReceiver>(raw: RawSocket, accept: (socket: Socket) => Receiver): Receiver {
+      this.#raw = raw;
+      this.#plain = this.extensions === '';
+      const receiver = accept(this);
+      this.#receiver = receiver;
+      // `ws` writes when it has deflated, which is later.
+      if (!this.#plain) raw.on('drain', () => receiver.drained());
+      return receiver;
+    }
+
+    get batches(): boolean {
+      return true;
+    }
+
+    get bytesReceived(): number | undefined {
+      return this.#raw?.bytesRead;
+    }
+
+    write(wires: readonly Wire[]): void {
+      const raw = this.#raw;
+      if (!raw || this.readyState !== WebSocket.OPEN) return;
+      if (!this.#plain) {
+        for (const wire of wires) this.send(whole(wire), { binary: wire.binary }, ignore);
+        return;
+      }
+      writeFrames(raw, wires);
+      // Most sockets never fill up: listened to is only what did.
+      if (raw.writableNeedDrain && raw.listenerCount('drain') === 0) raw.once('drain', () => this.#receiver?.drained());
+    }
+
+    /**
+     * `ws` closes by itself: when the peer does, and when the framing, the UTF-8 or the size of a message is bad. First
+     * what is queued leaves, and the last words of the protocol, since nothing can be sent after a close frame.
+     */
+    override close(code?: number, reason?: string | Buffer): void {
+      let words = reason;
+      if (this.readyState === WebSocket.OPEN) {
+        // A code without a reason is a refusal by `ws`; a peer's close frame comes with both, or with none.
+        if (code !== undefined && reason === undefined) words = this.#receiver?.refused(code);
+        else this.#receiver?.flush();
+      }
+      super.close(code, words);
+    }
+
+    override emit(event: string | symbol, value?: unknown, detail?: unknown): boolean {
+      const receiver = this.#receiver;
+      if (!receiver) return super.emit(event, value, detail);
+      if (event === 'message') receiver.received(detail || receiver.takesBytes ? (value as Buffer) : String(value));
+      else if (event === 'ping') receiver.pinged();
+      else if (event === 'pong') receiver.ponged();
+      else if (event === 'close') receiver.closed(value as number, String(detail));
+      // An error is not passed on: the close that follows tells what is needed.
+      return true;
+    }
+  };
+}
+
+const ignore = (): void => {};
+
+const whole = ({ head, tail }: Wire): Buffer =>
+  Buffer.concat([typeof head === 'string' ? Buffer.from(head) : head, tail ?? new Uint8Array()]);
