@@ -22,6 +22,7 @@ export type { Address, Connector, ConnectorEnd, ConnectorState } from './core/di
 export { CloseCode, type Fault, type FaultCodes, type FaultTable, ProtocolError } from './core/fault.ts';
 export type { Attempt, Socket, SocketReceiver, Transport } from './core/socket.ts';
 export type {
+  Admission,
   Authenticate,
   BaseConnection,
   BaseSession,

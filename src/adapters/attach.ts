@@ -14,6 +14,7 @@ import type { Handshake, Subprotocol } from '../core/subprotocol.ts';
 import { KeptHandshake } from './handshake.ts';
 import { loadWs } from './load-ws.ts';
 import { type OriginRule, originCheck } from './origin.ts';
+import { processMemory } from './process-memory.ts';
 import type { DeflateOptions, HttpServer } from './server-types.ts';
 import { serverWebSocketOver } from './server-websocket.ts';
 
@@ -71,7 +72,7 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
     throw new TypeError(`deflate must be true, false, or the perMessageDeflate options of ws; got ${String(deflate)}`);
   }
   const allows = originCheck(origin);
-  const endpoint = createEndpoint(options);
+  const endpoint = createEndpoint(options, processMemory());
   const acceptor = createAcceptor(endpoint, deflate);
   const registry = registries.get(server) ?? listen(server);
   const taken = registry.findIndex((each) => each.path === path);

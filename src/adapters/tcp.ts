@@ -12,6 +12,7 @@ import { checkNames } from '../core/options.ts';
 import type { Socket, SocketReceiver, Transport } from '../core/socket.ts';
 import type { Subprotocol } from '../core/subprotocol.ts';
 import type { Wire } from '../core/wire.ts';
+import { processMemory } from './process-memory.ts';
 import type { TcpServer, TlsConnectOptions, TlsServerOptions } from './server-types.ts';
 
 export interface TcpOptions {
@@ -97,7 +98,7 @@ export async function listenTcp(options: ListenTcpOptions): Promise<TcpEndpoint>
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new TypeError(`port must be a number from 0 to 65535; got ${String(port)}`);
   }
-  const endpoint = createEndpoint(options);
+  const endpoint = createEndpoint(options, processMemory());
   const choice = endpoint.choose([]);
   if (choice.kind !== 'speak') {
     throw new TypeError('protocols must hold one that speaks over a byte stream, such as stompBroker({ bus })');

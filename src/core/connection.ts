@@ -128,7 +128,8 @@ export abstract class LiveConnection implements BaseConnection, SocketReceiver, 
     if (!isPromise(outcome)) return this.settle(then, outcome);
     Promise.resolve(outcome).then(
       (value) => this.settle(then, value),
-      (error: unknown) => this.settle(otherwise, error),
+      // [CONN-25] Nobody waits for it any more, and still it is the application's to know.
+      (error: unknown) => (this.closing ? this.report(error) : this.settle(otherwise, error)),
     );
   }
 
@@ -176,7 +177,7 @@ export abstract class LiveConnection implements BaseConnection, SocketReceiver, 
     this.fail(new ProtocolError(fault, detail));
   }
 
-  protected abstract fail(error: ProtocolError): void;
+  abstract fail(error: ProtocolError): void;
 
   /** False if there were last words already, or if the session dropped the transport instead. */
   protected lastWords(error: ProtocolError): boolean {

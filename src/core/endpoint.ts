@@ -1,4 +1,5 @@
 import { retryHint } from './backoff.ts';
+import { type BudgetStats, MemoryBudget, sharedBudget } from './budget.ts';
 import { type Clock, systemClock, type Timed } from './clock.ts';
 import type { Fault } from './fault.ts';
 import { type ConnectionLimits, connectionLimits, type LimitOptions, resolveLimits } from './limits.ts';
@@ -16,6 +17,14 @@ export interface EndpointOptions {
   readonly limits?: LimitOptions<typeof connectionLimits> | undefined;
   /** Over it new connections are refused with 503. Default: Infinity. */
   readonly maxConnections?: number | undefined;
+  /**
+   * Bytes that all connections together may make this process keep; over it the connections that hold most are cut
+   * (fault `tooMany`).
+   *
+   * @defaultValue one budget for all endpoints of the process: a quarter of the heap limit or of the memory of the
+   * container, whichever is smaller
+   */
+  readonly memory?: number | undefined;
   /** Errors that are no peer's fault: a hook that threw, a body that did not decode. Default: `console.error`. */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** @internal */
@@ -32,6 +41,8 @@ export interface EndpointStats {
   /** Connections that were ended by a fault, per fault. */
   readonly faults: Readonly<Partial<Record<Fault, number>>>;
   readonly draining: boolean;
+  /** What is kept for connections, in bytes; shared with the other endpoints of the process that have no `memory`. */
+  readonly memory: BudgetStats;
 }
 
 export interface DrainOptions {
@@ -84,22 +95,32 @@ export const endpointOptionNames = {
   authenticate: true,
   limits: true,
   maxConnections: true,
+  memory: true,
   onError: true,
   clock: true,
 } as const satisfies Record<keyof EndpointOptions, true>;
 
-/** Throws a `TypeError` that names the option when one is wrong. */
-export function createEndpoint(options: EndpointOptions): AcceptingEndpoint {
+/**
+ * All connections of a server. `memoryOfProcess` is the budget of all endpoints without one of their own, in bytes.
+ *
+ * Throws a `TypeError` that names the option when one is wrong.
+ */
+export function createEndpoint(
+  options: EndpointOptions,
+  memoryOfProcess: number = Number.POSITIVE_INFINITY,
+): AcceptingEndpoint {
   const {
     protocols,
     authenticate,
     maxConnections = Number.POSITIVE_INFINITY,
+    memory,
     onError = (error) => console.error('subwire:', error),
     clock = systemClock,
   } = options;
   checkOptions(options);
   const limits = resolveLimits(connectionLimits, options.limits);
   const connections = new Set<ServerConnection>();
+  const budget = memory === undefined ? sharedBudget(memoryOfProcess, clock) : new MemoryBudget(memory, clock);
   const optionsOf = new Map<Subprotocol, ServerConnectionOptions>();
   const faults: Partial<Record<Fault, number>> = {};
   let accepted = 0;
@@ -135,6 +156,7 @@ export function createEndpoint(options: EndpointOptions): AcceptingEndpoint {
       report,
       faultTable: subprotocol.faults,
       cutsSlowReader: true,
+      budget,
       ended(connection, { fault }) {
         connections.delete(connection);
         if (fault) faults[fault] = (faults[fault] ?? 0) + 1;
@@ -207,6 +229,7 @@ export function createEndpoint(options: EndpointOptions): AcceptingEndpoint {
         refused,
         faults: { ...faults },
         draining: Boolean(draining),
+        memory: budget.stats(),
       };
     },
     async drain(drainOptions = {}) {
@@ -220,7 +243,7 @@ export function createEndpoint(options: EndpointOptions): AcceptingEndpoint {
   };
 }
 
-function checkOptions({ protocols, authenticate, maxConnections, onError }: EndpointOptions): void {
+function checkOptions({ protocols, authenticate, maxConnections, memory, onError }: EndpointOptions): void {
   if (!Array.isArray(protocols) || protocols.length === 0) {
     throw new TypeError(
       'protocols must list at least one subprotocol, such as graphqlServer({ schema }) or stompBroker({ bus })',
@@ -241,6 +264,9 @@ function checkOptions({ protocols, authenticate, maxConnections, onError }: Endp
   mustBeFunctions({ authenticate, onError });
   if (maxConnections !== undefined && !(typeof maxConnections === 'number' && maxConnections > 0)) {
     throw new TypeError(`maxConnections must be a number above 0; got ${String(maxConnections)}`);
+  }
+  if (memory !== undefined && !(typeof memory === 'number' && memory > 0)) {
+    throw new TypeError(`memory must be a number of bytes above 0, or Infinity for none; got ${String(memory)}`);
   }
 }
 

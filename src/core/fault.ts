@@ -35,15 +35,27 @@ export type FaultCodes = Readonly<Partial<Record<Fault, number>>>;
  */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
+  /** Which rule was broken. */
   readonly fault: Fault;
-  /** What goes into the close reason; absent: the table's own words. */
+  /** What goes into the close reason; undefined: the table's own words. */
   readonly detail: string | undefined;
+  /** Words of the application, which go into the close frame as they are; undefined: those of the table. */
+  readonly words: CloseWords | undefined;
 
-  constructor(fault: Fault, detail?: string, options?: ErrorOptions) {
+  constructor(fault: Fault, detail?: string, options?: ErrorOptions & { readonly words?: CloseWords | undefined }) {
     super(detail ?? fault, options);
     this.fault = fault;
     this.detail = detail;
+    this.words = options?.words;
   }
+}
+
+/** What the application wants to be in a close frame. */
+export interface CloseWords {
+  /** A close code that may be sent (RFC 6455 7.4); undefined: the one that the protocol has for the fault. */
+  readonly closeCode: number | undefined;
+  /** Close reason, of which 123 bytes are sent. */
+  readonly reason: string;
 }
 
 /** What an error says, whatever was thrown: not everything has a text. Never throws. */
@@ -57,13 +69,13 @@ export function messageOf(error: unknown): string {
 
 /** What the table of a protocol says. A hole in it is a bug, but no reason to leave a connection open. */
 export function closeOf(
-  { fault, detail }: ProtocolError,
+  { fault, detail, words }: ProtocolError,
   table: FaultTable,
   report: (bug: unknown) => void,
 ): [code: number, reason: string] {
   try {
     const { code, reason } = table[fault];
-    return [code, reason(detail)];
+    return words ? [words.closeCode ?? code, words.reason] : [code, reason(detail)];
   } catch (bug) {
     report(bug);
     return [CloseCode.internalError, ''];

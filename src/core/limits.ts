@@ -25,6 +25,10 @@ export const connectionLimits = {
   closeTimeout: { default: 10_000, unit: 'ms', fault: 'goingAway' },
   // Off: what is fair depends on the application. Over it the socket is not read; over it for 10 s, it is cut.
   messageRate: { default: Number.POSITIVE_INFINITY, unit: 'per second', fault: 'tooMany' },
+  // What a peer makes its session keep, at what it costs: operations, subscriptions, transactions, backlogs.
+  maxKept: { default: 16_777_216, unit: 'bytes', fault: 'tooLarge' },
+  // Within GraphQL's own patience of clients, and long enough for a slow database.
+  hookTimeout: { default: 10_000, unit: 'ms', fault: 'unavailable' },
 } as const satisfies LimitTable;
 
 export type ConnectionLimits = LimitValues<typeof connectionLimits>;

@@ -1,4 +1,5 @@
 import { type Clock, never } from './clock.ts';
+import { Refusal } from './refuse.ts';
 import type { Principal } from './subprotocol.ts';
 
 /** Throws a `TypeError` if `expiresAt` is no number: it would never come, so that a mistake made credentials endless. */
@@ -6,6 +7,36 @@ export function checkPrincipal({ expiresAt }: Principal): void {
   if (expiresAt === undefined || (typeof expiresAt === 'number' && !Number.isNaN(expiresAt))) return;
   throw new TypeError(`authenticate: expiresAt must be a number of ms since 1970; got ${String(expiresAt)}`);
 }
+
+/**
+ * Read an answer of `authenticate`: an object is a principal, `true` lets in without one, `false`, `undefined` and
+ * `null` refuse, and so does a {@link Refusal}, with its words.
+ *
+ * Throws a `TypeError` for anything else, which is a bug of the hook: an Error that was returned, a text or a list would
+ * let everybody in if it counted because it is truthy.
+ */
+export function readAnswer(answer: unknown): Principal | boolean | Refusal {
+  if (answer === true || answer instanceof Refusal) return answer;
+  if (answer === false || answer === undefined || answer === null) return false;
+  const kind = kindOf(answer);
+  if (kind === undefined) return answer as Principal;
+  throw new TypeError(
+    `authenticate must answer a principal such as { name: 'ada' }, true, false, or refuse({ reason }); got ${kind}`,
+    answer instanceof Error ? { cause: answer } : undefined,
+  );
+}
+
+/** What it is instead of a principal, for the error; undefined if it may be one. */
+function kindOf(answer: unknown): string | undefined {
+  if (typeof answer !== 'object' || answer === null) return `a ${typeof answer}`;
+  if (Array.isArray(answer)) return 'an array';
+  if (answer instanceof Error) return 'an Error (throw it, or refuse)';
+  const tag = Object.prototype.toString.call(answer).slice(8, -1);
+  // Of another realm, or of a library's own making.
+  return foreign.includes(tag) ? `a ${tag}` : undefined;
+}
+
+const foreign = ['Error', 'Promise', 'Response', 'Request', 'Boolean', 'String', 'Number'];
 
 /** When it expires, in ms of {@link Clock.now}; Infinity: never. */
 export function expiryOf(principal: Principal | undefined, clock: Clock): number {

@@ -1,18 +1,17 @@
+import type { Holder, MemoryBudget } from './budget.ts';
 import { type Clock, type EndOfTurn, never } from './clock.ts';
 import { type ConnectionEnd, type ConnectionOptions, LiveConnection } from './connection.ts';
 import { CloseCode, closeOf, closeReason, type FaultTable, isSendableCode, ProtocolError } from './fault.ts';
+import { Inbox, type InboxHost } from './inbox.ts';
 import type { ConnectionLimits } from './limits.ts';
-import { checkPrincipal, expiryOf } from './principal.ts';
-import { Rate } from './rate.ts';
+import { checkPrincipal, expiryOf, readAnswer } from './principal.ts';
+import { Refusal } from './refuse.ts';
 import type { ServerReceiver, Socket } from './socket.ts';
 import type { Authenticate, Connection, Handshake, Principal, Session, ShownCredentials } from './subprotocol.ts';
 import type { Wire } from './wire.ts';
 
 /** A turn that queues more than this is flushed before its end: memory stays bounded. */
 const batchBytes = 65_536;
-
-/** A transport hands over at most so much of what it has read after it was paused, in bytes as they came. */
-const readBytes = 65_536;
 
 /** What all connections of a subprotocol at one endpoint have in common. */
 export interface ServerConnectionOptions extends ConnectionOptions {
@@ -22,6 +21,8 @@ export interface ServerConnectionOptions extends ConnectionOptions {
   readonly authenticate?: Authenticate | undefined;
   /** A server cuts a reader that is too slow (fault `tooSlow`); a client, such as the relay's, waits. */
   readonly cutsSlowReader: boolean;
+  /** What all connections together may make the process keep. Absent: it is not counted. */
+  readonly budget?: MemoryBudget | undefined;
   ended?(connection: ServerConnection, end: ConnectionEnd): void;
 }
 
@@ -29,7 +30,10 @@ export interface ServerConnectionOptions extends ConnectionOptions {
  * A connection as a server has it: messages of one turn leave together, input can be held back and is taken at a
  * limited rate, WebSocket pings find dead peers, readers that are too slow are cut, credentials expire.
  */
-export class ServerConnection extends LiveConnection implements Connection, ServerReceiver, EndOfTurn {
+export class ServerConnection
+  extends LiveConnection
+  implements Connection, ServerReceiver, EndOfTurn, Holder, InboxHost
+{
   declare session: Session;
   declare protected readonly options: ServerConnectionOptions;
   readonly handshake: Handshake;
@@ -40,28 +44,24 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   #queuedBytes = 0;
   #largest = 0;
   #flushing = false;
-  #holds = 0;
-  #releasedInside = false;
-  #heldInput: (string | Uint8Array)[] | undefined;
-  #heldBytes = 0;
-  #paused = false;
-  #delivering = false;
   // How the transport ended, while what it brought before is still processed.
   #gone: readonly [code: number, reason: string] | undefined;
   #bytesSeen: number;
   #pingAt: number;
   // Absent while there is none: fields that begin with Infinity would each take memory of their own.
   #pongBy: number | undefined;
-  readonly #rate: Rate | undefined;
-  #throttledUntil: number | undefined;
+  readonly #inbox: Inbox;
+  #kept = 0;
+  #answerBy: number | undefined;
 
   constructor(socket: Socket, handshake: Handshake, options: ServerConnectionOptions) {
     super(socket, options);
     const { limits } = options;
     this.handshake = handshake;
-    if (limits.messageRate !== never) this.#rate = new Rate(limits.messageRate, this.now);
+    this.#inbox = new Inbox(this, options.clock, limits);
     this.#bytesSeen = socket.bytesReceived ?? 0;
     this.#pingAt = socket.ping ? this.now + limits.pingInterval : never;
+    options.budget?.holders.add(this);
   }
 
   override get buffered(): number {
@@ -126,135 +126,127 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
 
   // ── in ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  get open(): boolean {
+    return this.state === 'open';
+  }
+
   override received(data: string | Uint8Array): void {
     if (this.state !== 'open') return;
     const { now } = this;
     this.#heard();
     this.receivedAt = now;
-    if (this.#paused || !this.#takeToken(now)) return this.#keep(data);
-    this.#deliver(data, now);
-    if (this.#paused) this.#goOn();
+    this.#inbox.received(data, now);
   }
 
-  /** The transport was paused; what it had read already is kept, and may become a thousand times as much if deflated. */
-  #keep(data: string | Uint8Array): void {
-    this.#heldInput ??= [];
-    this.#heldInput.push(data);
-    this.#heldBytes += data.length;
-    if (this.#heldBytes > this.limits.maxPayload + readBytes) this.close('tooMany', 'Too much at once');
-  }
-
-  #deliver(data: string | Uint8Array, now: number): void {
-    this.#delivering = true;
+  deliver(data: string | Uint8Array, now: number): void {
     try {
       this.session.receive(data, now);
     } catch (error) {
       this.caught(error);
     }
-    this.#delivering = false;
     this.touch();
   }
 
-  #takeToken(now: number): boolean {
-    if (!this.#rate || this.#rate.take(now)) return true;
-    this.#throttledUntil = this.#rate.nextAt(now);
-    this.#pause();
-    this.touch();
-    return false;
+  tellReleased(now: number): void {
+    this.enter(() => this.session?.released(now));
   }
 
-  #pause(): void {
-    if (this.#paused || this.state !== 'open') return;
-    this.#paused = true;
+  pauseReading(): void {
     this.socket.pause?.();
   }
 
-  hold(): void {
-    this.#holds++;
-    this.#pause();
-  }
-
-  release(): void {
-    if (this.#holds === 0) return;
-    this.#holds--;
-    if (this.#delivering) this.#releasedInside = true;
-    else this.#goOn();
-  }
-
-  get #blocked(): boolean {
-    return this.state !== 'open' || this.#holds > 0 || this.#throttledUntil !== undefined;
-  }
-
-  /** Deliver what was held back, until somebody holds again. Inside a call to the session, its end does this. */
-  #goOn(): void {
-    if (this.#delivering) return;
-    if (!this.#blocked) {
-      this.#tellReleased();
-      const held = this.#heldInput ?? [];
-      while (!this.#blocked && held.length > 0 && this.#takeToken(this.now)) {
-        const data = held.shift() as string | Uint8Array;
-        this.#heldBytes -= data.length;
-        this.#deliver(data, this.now);
-        this.#tellReleased();
-      }
-      this.#unpause();
-    }
-    this.#endIfGone();
-  }
-
-  /** Again as long as the session holds and releases by itself: its codec may have stopped at any of these. */
-  #tellReleased(): void {
-    this.#releasedInside = true;
-    while (this.#releasedInside && !this.#blocked) {
-      this.#releasedInside = false;
-      this.#delivering = true;
-      this.enter(() => this.session?.released(this.now));
-      this.#delivering = false;
-    }
-  }
-
-  #unpause(): void {
-    if (this.#blocked) return;
-    this.#paused = false;
+  resumeReading(): void {
     // While we did not read, silence was our own doing.
     this.#heard();
     this.receivedAt = this.now;
     this.socket.resume?.();
   }
 
+  settled(): void {
+    this.#endIfGone();
+  }
+
+  hold(): void {
+    this.#inbox.hold();
+  }
+
+  release(): void {
+    this.#inbox.release();
+  }
+
+  takeFrame(): boolean {
+    return this.#inbox.takeFrame();
+  }
+
   authenticate(credentials: ShownCredentials, then: (admitted: boolean, now: number) => void): void {
     const { authenticate } = this.options;
     if (!authenticate) return then(true, this.now);
     const { handshake } = this;
+    this.#answerBy = this.now + this.limits.hookTimeout;
+    this.touch();
     this.resume(
       // In a promise, so that a hook that throws at once is treated as one that rejects.
-      new Promise<Principal | false | undefined>((resolve) =>
-        resolve(authenticate({ ...credentials, handshake, subprotocol: this.name })),
-      ),
-      (principal, now) => {
-        if (principal) {
-          checkPrincipal(principal);
-          this.principal = principal;
-        }
+      new Promise<unknown>((resolve) => resolve(authenticate({ ...credentials, handshake, subprotocol: this.name }))),
+      (answer, now) => {
+        this.#answerBy = undefined;
+        const admitted = this.#admit(answer);
         if (this.#expiry <= now) throw new ProtocolError('expired');
-        then(Boolean(principal), now);
+        then(admitted, now);
       },
     );
+  }
+
+  /** Whether the answer of `authenticate` lets in. Throws what a refusal says. */
+  #admit(answer: unknown): boolean {
+    let read: Principal | boolean | Refusal = false;
+    try {
+      read = readAnswer(answer);
+    } catch (bug) {
+      this.report(bug);
+    }
+    if (typeof read === 'boolean') return read;
+    if (read instanceof Refusal) throw new ProtocolError('unauthorized', read.reason, { words: read });
+    checkPrincipal(read);
+    this.principal = read;
+    return true;
+  }
+
+  // ── what is kept ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  charge(bytes: number): void {
+    if (this.state === 'ended') return;
+    const { budget } = this.options;
+    const kept = Math.max(0, this.#kept + bytes);
+    if (bytes > 0 && kept > this.limits.maxKept) {
+      if (budget) budget.refused++;
+      throw new ProtocolError('tooLarge', `more than ${this.limits.maxKept} bytes would be kept for this connection`);
+    }
+    budget?.charge(kept - this.#kept);
+    this.#kept = kept;
+  }
+
+  get heldBytes(): number {
+    return this.#kept;
+  }
+
+  cutForMemory(): void {
+    this.close('tooMany', 'The server is out of memory for this much');
   }
 
   // ── time ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   protected override get sessionDeadline(): number {
     // While input is held back, silence is our own doing; the peer still has to hear from us.
-    return this.#holds > 0 ? (this.session?.sendBy ?? never) : super.sessionDeadline;
+    return this.#inbox.holding ? (this.session?.sendBy ?? never) : super.sessionDeadline;
   }
 
   override get deadline(): number {
     if (this.closing) return super.deadline;
     return Math.min(
       super.deadline,
-      this.#holds > 0 ? never : Math.min(this.#pingAt, this.#pongBy ?? never),
-      this.#throttledUntil ?? never,
+      this.#inbox.holding ? never : Math.min(this.#pingAt, this.#pongBy ?? never),
+      this.#inbox.deadline,
+      this.#answerBy ?? never,
       this.#expiry,
     );
   }
@@ -262,15 +254,17 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   override tick(now: number): void {
     if (!this.closing) {
       if (this.#expiry <= now) return this.fail(new ProtocolError('expired'));
-      if (now >= (this.#throttledUntil ?? never)) {
-        if (this.#rate?.exhausted(now)) return this.fail(new ProtocolError('tooMany'));
-        this.#throttledUntil = undefined;
+      if (now >= (this.#answerBy ?? never)) {
+        const words = `authenticate has not answered within ${this.limits.hookTimeout} ms`;
+        return this.fail(new ProtocolError('unavailable', words));
+      }
+      if (now >= this.#inbox.deadline) {
         // While we did not read, silence was our own doing.
         this.#heard();
         this.receivedAt = now;
-        this.#goOn();
+        if (!this.#inbox.tick(now)) return this.fail(new ProtocolError('tooMany'));
       }
-      if (this.#holds > 0) this.receivedAt = now;
+      if (this.#inbox.holding) this.receivedAt = now;
       else if (!this.closing) this.#listen(now);
     }
     super.tick(now);
@@ -321,7 +315,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  protected override fail(error: ProtocolError): void {
+  fail(error: ProtocolError): void {
     if (this.lastWords(error)) this.shut(...this.#closeOf(error));
   }
 
@@ -360,7 +354,7 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
     this.flush();
     // The flush may have found that nobody reads: then that was the end.
     if (this.closing) return;
-    this.#heldInput = undefined;
+    this.#inbox.clear();
     // The peer's close frame has to be read.
     this.socket.resume?.();
     super.shut(isSendableCode(code) ? code : CloseCode.internalError, reason);
@@ -368,16 +362,17 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
   }
 
   override terminate(): void {
-    if (this.state !== 'ended') this.#queue = this.#heldInput = undefined;
+    if (this.state !== 'ended') {
+      this.#queue = undefined;
+      this.#inbox.clear();
+    }
     super.terminate();
     this.#endIfGone();
   }
 
   /** Is input held back for something that comes in bounded time? */
   get #unfinished(): boolean {
-    const awaiting = this.session?.awaiting;
-    if (this.closing || awaiting === undefined) return false;
-    return this.#holds > 0 ? awaiting : this.#throttledUntil !== undefined;
+    return !this.closing && this.#inbox.unfinished(this.session?.awaiting);
   }
 
   #endIfGone(): void {
@@ -390,7 +385,11 @@ export class ServerConnection extends LiveConnection implements Connection, Serv
       this.#gone = [code, reason];
       return;
     }
-    this.#queue = this.#heldInput = undefined;
+    this.#queue = undefined;
+    this.#inbox.clear();
     super.closed(code, reason);
+    this.options.budget?.holders.delete(this);
+    this.options.budget?.charge(-this.#kept);
+    this.#kept = 0;
   }
 }

@@ -1,5 +1,6 @@
 import type { Fault, FaultCodes, FaultTable, ProtocolError } from './fault.ts';
 import type { ClientLimits, ConnectionLimits } from './limits.ts';
+import type { Refusal } from './refuse.ts';
 import type { Wire } from './wire.ts';
 
 /** What is kept of the HTTP request that opened a connection; for plain TCP the headers are empty and `url` is ''. */
@@ -38,10 +39,17 @@ export interface Principal {
   readonly [property: string]: unknown;
 }
 
-/** Who is this? A principal lets in; `false` or `undefined` refuses. A throw is a bug in the hook (fault `internal`). */
-export type Authenticate = (
-  credentials: Credentials,
-) => Principal | false | undefined | Promise<Principal | false | undefined>;
+/**
+ * What {@link Authenticate} answers: a principal lets in as that, `true` lets in as nobody, `false`, `undefined` and
+ * `null` refuse, and `refuse({ code, reason })` refuses with these words. Anything else is a bug: reported, refused.
+ */
+export type Admission = Principal | boolean | Refusal | null | undefined;
+
+/**
+ * Who is this? Asked once for each connection, and again when credentials are refreshed. A throw or a rejection is a bug
+ * in the hook (fault `internal`); an answer that has not come within `hookTimeout` is the fault `unavailable`.
+ */
+export type Authenticate = (credentials: Credentials) => Admission | PromiseLike<Admission>;
 
 /**
  * A protocol for one connection, as far as clients and servers have it in common. Pure: no I/O, no clock, no timer, no
@@ -137,6 +145,20 @@ export interface Connection extends BaseConnection {
   /** Keep later input back until `release` was called as often as `hold`. */
   hold(): void;
   release(): void;
+  /**
+   * Count what this peer makes us keep, in bytes, at what it costs in memory: parsed JSON is some 20 times its text, an
+   * entry of a map some 100. With a negative number it is let go of again; what is left at the end of the connection
+   * needs not be.
+   *
+   * Throws a {@link ProtocolError} `tooLarge` when the connection would go over `maxKept`; then nothing was counted.
+   */
+  charge(bytes: number): void;
+  /**
+   * Asked by a session before it works off each frame of what it has received. `false`: this connection has had its
+   * share of this turn, or its `messageRate` is used up. Then the session stops, input is held back, and `released` is
+   * called in a later turn. Sessions for which a message is one frame need not ask.
+   */
+  takeFrame(): boolean;
   /**
    * Call `run` at the end of this turn of the event loop, after what was queued so far has left, whether or not the
    * connection has ended by then. What it throws is treated as if `receive` had thrown it.

@@ -31,6 +31,7 @@ test('stats count connections by subprotocol, what was accepted and refused, and
     refused: 1,
     faults: {},
     draining: false,
+    memory: { used: 0, peak: 0, limit: Infinity, refused: 0, cut: 0 },
   });
   one.connection.close('forbidden');
   two.socket.hangUp();
@@ -184,6 +185,8 @@ test.each([
   [{ onError: 5 }, /^onError must be a function; got number/],
   [{ maxConnections: 0 }, /^maxConnections must be a number above 0/],
   [{ maxConnections: '5' }, /^maxConnections must be a number above 0/],
+  [{ memory: 0 }, /^memory must be a number of bytes above 0/],
+  [{ memory: '1 GB' }, /^memory must be a number of bytes above 0/],
   [{ limits: { maxPayload: 0 } }, /^limits\.maxPayload must be/],
   [{ limits: { maxPayloads: 1 } }, /^limits\.maxPayloads is not a limit/],
 ])('[CONN-10] %j is a TypeError that names the option', (options, message) => {
@@ -210,4 +213,20 @@ test('[CONN-1] the endpoint chooses among what it has mounted', () => {
   const { endpoint, plain } = serve();
   expect(endpoint.choose(['x', 'plain'])).toEqual({ kind: 'speak', subprotocol: plain, name: 'plain' });
   expect(endpoint.limits.maxPayload).toBe(1_048_576);
+});
+
+test('[CONN-54] over the memory of the process the connection that holds most is cut, and others notice nothing', () => {
+  const { clock, endpoint, connect } = serve({ memory: 1_000 });
+  const [small, large, other] = [connect(), connect(), connect()];
+  small.connection.charge(200);
+  large.connection.charge(700);
+  clock.flushTurn();
+  expect(endpoint.stats().memory).toEqual({ used: 900, peak: 900, limit: 1_000, refused: 0, cut: 0 });
+  other.connection.charge(300);
+  clock.flushTurn();
+  expect(large.socket.closing).toMatchObject({ code: 4429 });
+  expect([small.socket.closing, other.socket.closing]).toEqual([undefined, undefined]);
+  expect(endpoint.stats()).toMatchObject({ memory: { used: 500, peak: 1_200, cut: 1 }, faults: { tooMany: 1 } });
+  expect(() => small.connection.charge(20_000_000)).toThrow('more than 16777216 bytes would be kept');
+  expect(endpoint.stats().memory).toMatchObject({ used: 500, refused: 1 });
 });

@@ -13,6 +13,8 @@ test('[CONN-10] what is not given has its default; undefined is not given', () =
     pongTimeout: 10_000,
     closeTimeout: 10_000,
     messageRate: Number.POSITIVE_INFINITY,
+    maxKept: 16_777_216,
+    hookTimeout: 10_000,
   });
   expect(resolveLimits(connectionLimits, { maxPayload: Number.POSITIVE_INFINITY }).maxPayload).toBe(Infinity);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { checkPrincipal, expiryOf } from '../../src/core/principal.ts';
+import { checkPrincipal, expiryOf, readAnswer } from '../../src/core/principal.ts';
+import { refuse } from '../../src/core/refuse.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 
 test.each([Number.NaN, '2030-01-01', null])('[CONN-22] an expiresAt of %s is none', (expiresAt) => {
@@ -10,4 +11,34 @@ test('[CONN-22] a principal expires at a date, or never', () => {
   const clock = createFakeClock();
   expect(expiryOf({ expiresAt: clock.wall() + 5_000 }, clock)).toBe(clock.now() + 5_000);
   expect([expiryOf({}, clock), expiryOf(undefined, clock)]).toEqual([Infinity, Infinity]);
+});
+
+class User {
+  readonly name = 'ada';
+}
+
+test('[CONN-52] an object is a principal, true lets in as nobody, false, undefined and null refuse', () => {
+  const ada = new User();
+  const words = refuse({ reason: 'banned' });
+  for (const same of [ada, {}, Object.create(null), true, words]) expect(readAnswer(same)).toBe(same);
+  for (const refused of [false, undefined, null]) expect(readAnswer(refused)).toBe(false);
+});
+
+test.each([
+  ['denied', 'a string'],
+  ['', 'a string'],
+  [1, 'a number'],
+  [0, 'a number'],
+  [5n, 'a bigint'],
+  [Symbol('x'), 'a symbol'],
+  [() => true, 'a function'],
+  [[], 'an array'],
+  [[false], 'an array'],
+  [new Error('no'), 'an Error'],
+  [new Response('', { status: 401 }), 'a Response'],
+  [Promise.resolve(true), 'a Promise'],
+  [Object(true), 'a Boolean'],
+])('[CONN-52] %s as an answer of authenticate is a bug of the hook', (answer, kind) => {
+  expect(() => readAnswer(answer)).toThrow(TypeError);
+  expect(() => readAnswer(answer)).toThrow(kind);
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ConnectionEnd } from '../../src/core/connection.ts';
 import { ProtocolError } from '../../src/core/fault.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../../src/core/limits.ts';
+import { refuse } from '../../src/core/refuse.ts';
 import { ServerConnection } from '../../src/core/server-connection.ts';
 import type { Authenticate, Session } from '../../src/core/subprotocol.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -429,7 +430,9 @@ test('[CONN-14] an outcome that comes after the end is dropped', async () => {
   connection.close('forbidden');
   connection.resume(2, () => seen.push('sync'));
   await clock.settle();
-  expect([seen, errors]).toEqual([[], []]);
+  expect(seen).toEqual([]);
+  // [CONN-25] What went wrong is told all the same.
+  expect(errors).toEqual([new Error('no'), new Error('no')]);
 });
 
 test('[CONN-25] a rejection that nobody handles is reported, and is the fault internal', async () => {
@@ -668,6 +671,141 @@ test('[CONN-25] an authenticate hook that throws is the fault internal', async (
   connection.authenticate({}, () => {});
   await clock.settle();
   expect([errors, socket.closing?.reason]).toEqual([[bug], 'internal']);
+});
+
+test.each(['denied', 7, [], new Error('no'), () => true])(
+  '[CONN-52] authenticate that answers %s is reported, and nobody is let in',
+  async (answer) => {
+    const { clock, connection, errors } = open({ authenticate: () => answer as never });
+    const admitted: boolean[] = [];
+    connection.authenticate({}, (yes) => admitted.push(yes));
+    await clock.settle();
+    expect([admitted, connection.principal]).toEqual([[false], undefined]);
+    expect(String(errors[0])).toContain('authenticate must answer a principal');
+  },
+);
+
+test('[CONN-52] true lets in as nobody; code and reason of a refusal are those of the close frame', async () => {
+  const nobody = open({ authenticate: async () => true });
+  const admitted: boolean[] = [];
+  nobody.connection.authenticate({}, (yes) => admitted.push(yes));
+  await nobody.clock.settle();
+  expect([admitted, nobody.connection.principal, nobody.socket.closing]).toEqual([[true], undefined, undefined]);
+  for (const [code, expected] of [
+    [4426, 4426],
+    [undefined, 4401],
+    [429, 4401],
+  ] as const) {
+    const { clock, connection, socket, session, errors } = open({
+      authenticate: () => refuse({ code, reason: 'Refresh your token' }),
+    });
+    connection.authenticate({}, (yes) => admitted.push(yes));
+    await clock.settle();
+    expect([socket.closing, errors]).toEqual([{ code: expected, reason: 'Refresh your token' }, []]);
+    expect(session.log[0]).toBe('fail unauthorized');
+  }
+  expect(admitted).toEqual([true]);
+});
+
+test('[CONN-53] an authenticate that has not answered within hookTimeout ends that connection', async () => {
+  const answers: ((yes: boolean) => void)[] = [];
+  const authenticate = (): Promise<boolean> => new Promise((resolve) => answers.push(resolve));
+  const { clock, connection, socket } = open({ authenticate });
+  const admitted: boolean[] = [];
+  connection.authenticate({}, (yes) => admitted.push(yes));
+  clock.advance(9_900);
+  expect(socket.closing).toBeUndefined();
+  clock.advance(110);
+  expect(socket.closing).toEqual({ code: 4503, reason: 'authenticate has not answered within 10000 ms' });
+  answers[0]?.(true);
+  await clock.settle();
+  expect(admitted).toEqual([]);
+  const quick = open({ authenticate });
+  quick.connection.authenticate({}, (yes) => admitted.push(yes));
+  answers[1]?.(true);
+  await quick.clock.settle();
+  quick.clock.advance(11_000);
+  expect([admitted, quick.socket.closing]).toEqual([[true], undefined]);
+});
+
+test('[CONN-25] what an outcome rejects with after the end is reported', async () => {
+  const { clock, connection, errors } = open();
+  let give: (error: Error) => void = () => {};
+  connection.resume(new Promise((_, reject) => (give = reject)), () => {});
+  connection.terminate();
+  const late = new Error('late');
+  give(late);
+  await clock.settle();
+  expect(errors).toEqual([late]);
+});
+
+test('[CONN-50] what is kept is counted; over maxKept it is refused, and the end lets go of all of it', () => {
+  const { connection, socket, session } = open({ limits: { maxKept: 100 } });
+  connection.charge(90);
+  expect(() => connection.charge(11)).toThrow(ProtocolError);
+  connection.charge(-50);
+  connection.charge(60);
+  expect(connection.heldBytes).toBe(100);
+  connection.charge(-500);
+  expect(connection.heldBytes).toBe(0);
+  session.on.receive = () => connection.charge(101);
+  connection.received('x');
+  expect(socket.closing?.code).toBe(1009);
+  connection.charge(5);
+  expect(connection.heldBytes).toBe(0);
+});
+
+describe('[CONN-51] one read is worked off in shares', () => {
+  /** Each message is a count of frames. */
+  function framed(limits: Setup['limits'] = {}) {
+    const scene = open({ limits });
+    const { connection, session } = scene;
+    let left = 0;
+    let done = 0;
+    const pull = (): void => {
+      while (left > 0 && connection.takeFrame()) {
+        left--;
+        done++;
+      }
+    };
+    session.on.receive = (data: string) => {
+      left += Number(data);
+      pull();
+    };
+    session.on.released = pull;
+    return { ...scene, done: () => done };
+  }
+
+  test('after 256 frames the connection is held until the next turn, and goes on by itself', () => {
+    const { clock, connection, socket, done } = framed();
+    connection.received('600');
+    connection.received('100');
+    expect([done(), socket.paused]).toEqual([256, true]);
+    clock.turn();
+    expect(done()).toBe(512);
+    clock.flushTurn();
+    expect([done(), socket.paused]).toEqual([700, false]);
+  });
+
+  test('the transport that is gone meanwhile is no end yet', () => {
+    const { clock, connection, session, socket, done } = framed();
+    connection.received('300');
+    socket.hangUp(1000, 'bye');
+    expect(session.log).toEqual(['receive 300']);
+    clock.flushTurn();
+    expect([done(), session.log.at(-1)]).toEqual([300, 'end 1000 bye']);
+  });
+
+  test('[CONN-15] each frame takes a token of messageRate, the first of a message that of the message', () => {
+    const { clock, connection, done } = framed({ messageRate: 10 });
+    connection.received('30');
+    clock.flushTurn();
+    expect(done()).toBe(10);
+    clock.advance(1_000);
+    expect(done()).toBe(20);
+    clock.advance(1_000);
+    expect(done()).toBe(30);
+  });
 });
 
 // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -35,6 +35,10 @@ export class RecordingConnection implements Connection {
   readonly reported: unknown[] = [];
   readonly shown: ShownCredentials[] = [];
   holds = 0;
+  /** What is charged now, in bytes. */
+  charged = 0;
+  /** So many frames may be taken until a test sets it again; Infinity: all. */
+  frames: number = Number.POSITIVE_INFINITY;
   touched = 0;
   flushed = 0;
   /** What waits for the end of the turn; a test ends it with `endTurn()`. */
@@ -103,6 +107,18 @@ export class RecordingConnection implements Connection {
 
   release(): void {
     this.holds--;
+  }
+
+  charge(bytes: number): void {
+    const charged = this.charged + bytes;
+    if (bytes > 0 && charged > this.limits.maxKept) throw new ProtocolError('tooLarge', 'too much is kept');
+    this.charged = charged;
+  }
+
+  takeFrame(): boolean {
+    if (this.frames <= 0) return false;
+    this.frames--;
+    return true;
   }
 
   touch(): void {
