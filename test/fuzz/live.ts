@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { deflateRawSync } from 'node:zlib';
 import { listenTcp, type TcpEndpoint } from '../../src/adapters/tcp.ts';
 import { createBus } from '../../src/bus/bus.ts';
-import { graphql } from '../../src/graphql/index.ts';
+import { graphqlServer } from '../../src/graphql/index.ts';
 import { stompBroker } from '../../src/stomp/index.ts';
 import { type HttpEndpoint, httpEndpoint } from '../support/http-endpoint.ts';
 import { closePayload, frameBytes, Opcode, openRaw, type RawWebSocket } from '../support/raw-websocket.ts';
@@ -77,7 +77,7 @@ async function startLive(onError: (error: unknown) => void): Promise<Live> {
   const server = () => {
     const bus = createBus();
     const broker = stompBroker({ bus, authorize: () => true, limits: { connectTimeout: 1_000 } });
-    return { limits, onError, protocols: [graphql({ schema: transcriptSchema(bus) }), broker] };
+    return { limits, onError, protocols: [graphqlServer({ schema: transcriptSchema(bus) }), broker] };
   };
   const bus = createBus();
   const plain = await httpEndpoint(server());

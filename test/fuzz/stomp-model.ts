@@ -49,6 +49,12 @@ export interface ModelPeer {
   gone: boolean;
 }
 
+/**
+ * Pending: what several subscriptions, or several steps of a transaction, give back at once is handed out again piece
+ * by piece, so that a younger message may leave before an older one.
+ */
+const returnsInOrder = false;
+
 const matching: Readonly<Record<string, RegExp>> = {
   '/topic/t.*': /^\/topic\/t\.[^.]+$/,
   '/topic/t.**': /^\/topic\/t(\.|$)/,
@@ -138,6 +144,7 @@ export class StompModel {
   }
 
   abort(steps: readonly Step[]): void {
+    if (!returnsInOrder) this.#putsBackLate = true;
     for (const step of steps) {
       if (step.kind !== 'settle') continue;
       for (const delivery of step.claimed) {
@@ -153,6 +160,7 @@ export class StompModel {
   /** The connection ends; `failed`: what it had counts as delivered. */
   leave(peer: ModelPeer, failed: boolean): void {
     peer.gone = true;
+    if (!returnsInOrder) this.#putsBackLate = true;
     for (const steps of peer.transactions.values()) this.abort(steps);
     peer.transactions.clear();
     const subscriptions = [...peer.subscriptions.values()];
