@@ -18,8 +18,12 @@ export interface Slab {
   buffer?: Uint8Array<ArrayBuffer>;
 }
 
-/** So many zeroed bytes that nobody else writes to; in a buffer of their own if they are many. */
+/**
+ * So many zeroed bytes that nobody else writes to; in a buffer of their own if they are many. Throws a `TypeError` if
+ * `length` is no whole number from 0 up: the slab is shared, and NaN in it would spoil it for everybody.
+ */
 export function takeBytes(slab: Slab, length: number): Uint8Array<ArrayBuffer> {
+  if (!(Number.isInteger(length) && length >= 0)) throw new TypeError(`a length must be a whole number; got ${length}`);
   if (length > slab.size / 4) return new Uint8Array(length);
   if (!slab.buffer || slab.used + length > slab.size) renew(slab);
   return cut(slab, length);

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { connectionLimits, type LimitTable, resolveLimits } from '../../src/core/limits.ts';
 import { graphqlLimits } from '../../src/graphql/server/limits.ts';
+import { brokerLimits } from '../../src/stomp/broker/limits.ts';
+import { relayLimits } from '../../src/stomp/relay/limits.ts';
 import { stompLimits } from '../../src/stomp/server/limits.ts';
 
 test('[CONN-10] what is not given has its default; undefined is not given', () => {
@@ -60,10 +62,16 @@ function coded(where: string, table: LimitTable): string[] {
   });
 }
 
+/** The rows that a table of STOMP adds to those of every STOMP connection. */
+const withoutCommon = (table: LimitTable): LimitTable =>
+  Object.fromEntries(Object.entries(table).filter(([name]) => !Object.hasOwn(stompLimits, name)));
+
 test('[CONN-41] spec-notes/limits.md lists every limit of the code, and nothing else', () => {
   const all = [
     ...coded('every connection', connectionLimits),
     ...coded('STOMP', stompLimits),
+    ...coded('STOMP broker', withoutCommon(brokerLimits)),
+    ...coded('STOMP relay', withoutCommon(relayLimits)),
     ...coded('GraphQL', graphqlLimits),
   ];
   expect(noted()).toEqual(all);

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 const files = [
   ...['protocol/messages', 'server/session', 'client/client-session'].map((name) => `graphql/${name}`),
-  ...['protocol/decoder', 'protocol/encoder', 'broker/broker-session', 'client/client-session'].map(
+  ...['protocol/decoder', 'protocol/encoder', 'server/stomp-session', 'client/client-session'].map(
     (name) => `stomp/${name}`,
   ),
 ];

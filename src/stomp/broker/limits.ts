@@ -4,8 +4,6 @@ import { stompLimits } from '../server/limits.ts';
 /** Limits of an embedded broker: those of a connection, and those of what it keeps for all of them. */
 export const brokerLimits = {
   ...stompLimits,
-  // SENDs and SUBSCRIBEs of a connection that the bus has not confirmed; over it the connection is not read.
-  maxPending: { default: 1_000, unit: 'count', fault: 'tooMany' },
   // Bodies and headers of what waits for a COMMIT, over all transactions of the connection.
   maxTransactionBytes: { default: 4_194_304, unit: 'bytes', fault: 'tooLarge' },
   // Messages of a topic that wait for one subscription: it reads slowly, or owes too many ACKs.

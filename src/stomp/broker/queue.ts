@@ -39,11 +39,15 @@ export class Queue {
   readonly topic: string;
   readonly #options: QueueOptions;
   // What was put back is older than all that waits, and is kept in order.
-  readonly #returned: QueueItem[] = [];
+  #returned: readonly QueueItem[] = [];
+  #firstReturned = 0;
   #waiting: QueueItem[] = [];
   #first = 0;
-  readonly #consumers: Consumer[] = [];
-  #turn = 0;
+  readonly #consumers = new Set<Consumer>();
+  // Consumers that may be ready, whose turn it is first. One that is not ready leaves, until it calls `wake`.
+  readonly #turns = new Set<Consumer>();
+  // Who got the last message, and goes behind the others before the next one.
+  #served: Consumer | undefined;
   #orders = 0;
   #dispatching = false;
 
@@ -78,28 +82,40 @@ export class Queue {
   }
 
   add(consumer: Consumer): void {
-    this.#consumers.push(consumer);
+    this.#consumers.add(consumer);
+    this.wake(consumer);
+  }
+
+  /** The consumer leaves. What it did not consume, `putBack` gets. */
+  remove(consumer: Consumer): void {
+    this.#consumers.delete(consumer);
+    this.#turns.delete(consumer);
+    if (this.#served === consumer) this.#served = undefined;
+  }
+
+  /** This consumer may be ready again: it takes its turn behind the others. */
+  wake(consumer: Consumer): void {
+    if (!this.#consumers.has(consumer)) return;
+    this.#turns.add(consumer);
     this.dispatch();
   }
 
-  /** The consumer leaves; what it did not consume goes back. `failed`: it is gone, so that this counts as a delivery. */
-  remove(consumer: Consumer, unconsumed: readonly QueueItem[], failed: boolean): void {
-    const index = this.#consumers.indexOf(consumer);
-    if (index >= 0) {
-      this.#consumers.splice(index, 1);
-      if (index < this.#turn) this.#turn--;
-    }
-    this.putBack(unconsumed, failed);
-  }
-
-  /** Put messages back to the head, in their old order; those that failed too often are dead. */
+  /**
+   * Put messages back to the head, in their old order; those that failed too often are dead. All that goes back for one
+   * reason has to come in one call: what comes first is handed out first ([STOMP-85]).
+   */
   putBack(items: readonly QueueItem[], failed: boolean): void {
     const { maxDeliveries, dead } = this.#options;
-    for (const item of items) {
+    const living: QueueItem[] = [];
+    for (const item of items.toSorted(byOrder)) {
       if (failed && item.deliveries >= maxDeliveries) {
         this.#forget(item);
         dead(item);
-      } else this.#insert(item);
+      } else living.push(item);
+    }
+    if (living.length > 0) {
+      this.#returned = this.#returned.slice(this.#firstReturned).concat(living).sort(byOrder);
+      this.#firstReturned = 0;
     }
     this.dispatch();
     this.release();
@@ -117,7 +133,7 @@ export class Queue {
     if (this.#dispatching) return;
     this.#dispatching = true;
     try {
-      while (this.#returned.length > 0 || this.#first < this.#waiting.length) {
+      while (this.#hasWaiting) {
         const consumer = this.#nextReady();
         if (!consumer) break;
         const item = this.#shift();
@@ -129,18 +145,39 @@ export class Queue {
     }
   }
 
+  get #hasWaiting(): boolean {
+    return this.#firstReturned < this.#returned.length || this.#first < this.#waiting.length;
+  }
+
+  /** Whoever is not ready is looked at once, however much comes: the work is the same for any number of consumers. */
   #nextReady(): Consumer | undefined {
-    for (let tried = 0; tried < this.#consumers.length; tried++) {
-      if (this.#turn >= this.#consumers.length) this.#turn = 0;
-      const consumer = this.#consumers[this.#turn++] as Consumer;
-      if (consumer.ready) return consumer;
+    const turns = this.#turns;
+    for (const consumer of turns) {
+      if (!consumer.ready) {
+        turns.delete(consumer);
+        continue;
+      }
+      if (consumer === this.#served && turns.size > 1) {
+        this.#served = undefined;
+        turns.delete(consumer);
+        turns.add(consumer);
+        continue;
+      }
+      this.#served = consumer;
+      return consumer;
     }
     return undefined;
   }
 
   #shift(): QueueItem {
-    const returned = this.#returned.shift();
-    if (returned) return returned;
+    const returned = this.#returned[this.#firstReturned];
+    if (returned) {
+      if (++this.#firstReturned === this.#returned.length) {
+        this.#returned = [];
+        this.#firstReturned = 0;
+      }
+      return returned;
+    }
     const item = this.#waiting[this.#first] as QueueItem;
     // Shifting a long array costs its length each time: half of it is dropped now and then.
     if (++this.#first > 32 && this.#first * 2 > this.#waiting.length) {
@@ -150,18 +187,14 @@ export class Queue {
     return item;
   }
 
-  #insert(item: QueueItem): void {
-    let index = this.#returned.length;
-    while (index > 0 && (this.#returned[index - 1] as QueueItem).order > item.order) index--;
-    this.#returned.splice(index, 0, item);
-  }
-
   #forget({ bytes }: QueueItem): void {
     this.#options.allowance.give(bytes);
   }
 
   /** Forget the queue if nothing needs it. */
   release(): void {
-    if (this.size === 0 && this.#consumers.length === 0) this.#options.unused();
+    if (this.size === 0 && this.#consumers.size === 0) this.#options.unused();
   }
 }
+
+const byOrder = (one: QueueItem, other: QueueItem): number => one.order - other.order;

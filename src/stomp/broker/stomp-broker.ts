@@ -1,17 +1,18 @@
 import type { Bus } from '../../bus/bus.ts';
-import { ProtocolError } from '../../core/fault.ts';
 import { resolveLimits } from '../../core/limits.ts';
 import { checkNames, mustBeFunctions } from '../../core/options.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
-import { bytesOf } from '../../core/wire.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
+import { checkedMessage, type HeaderValue, nameOf } from '../server/checked-message.ts';
+import type { HandlesDestinations } from '../server/destination-handler.ts';
 import { createDestinations, defaultPrefixes, type Prefixes } from '../server/destinations.ts';
-import { stompFaults } from '../server/faults.ts';
 import type { BrokerHooks } from '../server/hooks.ts';
-import { Broker, typeOf } from './broker.ts';
-import { BrokerSession } from './broker-session.ts';
+import { createStompServer } from '../server/stomp-server.ts';
+import { Broker } from './broker.ts';
+import { brokerHandler } from './broker-client.ts';
 import { type BrokerLimitOptions, brokerLimits } from './limits.ts';
+import { permittedByTopic } from './permitted-by-topic.ts';
 import type { BrokerStats } from './queues.ts';
 
 export interface StompBrokerOptions extends BrokerHooks {
@@ -33,6 +34,11 @@ export interface StompBrokerOptions extends BrokerHooks {
   readonly deadLetter?: string | undefined;
   /** The `server` header of CONNECTED. Default `subwire`. */
   readonly server?: string | undefined;
+  /**
+   * Brokers behind this server, by what their destinations begin with: `{ '/queue': stompRelay({ broker }) }` leaves
+   * `/queue` and all below it to that broker, and the rest here. A client is let in when all of them have let it in.
+   */
+  readonly relay?: Readonly<Record<string, HandlesDestinations>> | undefined;
 }
 
 const optionNames = {
@@ -47,6 +53,7 @@ const optionNames = {
   slowSubscriber: true,
   deadLetter: true,
   server: true,
+  relay: true,
 } as const satisfies Record<keyof StompBrokerOptions, true>;
 
 /** A STOMP broker as a subprotocol: mount it on as many endpoints as you like, they share its queues. */
@@ -61,8 +68,11 @@ export interface StompBroker extends Subprotocol {
 
 export interface StompSendOptions {
   readonly contentType?: string | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Numbers and booleans are sent as text; `undefined` leaves the header out. */
+  readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
 }
+
+const sendOptionNames = { contentType: true, headers: true } satisfies Record<keyof StompSendOptions, true>;
 
 /**
  * STOMP 1.0, 1.1 and 1.2 for an endpoint: topics over the bus, queues with acknowledgements, temporary reply queues,
@@ -86,39 +96,50 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
   }
   const broker = new Broker({
     bus,
-    authorize,
-    onSend,
-    onSubscribe,
     destinations,
     limits: resolveLimits(brokerLimits, options.limits),
+    slowSubscriber: slowSubscriberOf(options.slowSubscriber),
     deadLetter,
     epoch: crypto.randomUUID().slice(0, 8),
   });
-  const knowsHost = (host: string): boolean | Promise<boolean> =>
-    hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host));
-  const sessionOptions = {
-    broker,
-    server,
+  const relayed = Object.entries(options.relay ?? {}).sort(([one], [other]) => other.length - one.length);
+  const stomp = createStompServer({
+    limits: broker.limits,
     heartbeat: heartBeatOf('heartbeat', options.heartbeat),
-    slowSubscriber: slowSubscriberOf(options.slowSubscriber),
-    knowsHost,
-  };
+    hooks: { authorize, onSend, onSubscribe },
+    handlers: [...relayed.map(([, { handler }]) => handler), brokerHandler(broker)],
+    relayed: relayed.map(([prefix]) => prefix),
+    route: (command, destination, client) =>
+      command === 'SUBSCRIBE' && client
+        ? destinations.toSubscribe(destination, client)
+        : destinations.toSend(destination),
+    permitted: permittedByTopic,
+    server,
+    knowsHost: (host) => hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host)),
+  });
 
   return {
-    names: ['v12.stomp', 'v11.stomp', 'v10.stomp', 'stomp'],
-    faults: stompFaults,
-    acceptsUnnamed: true,
-    open: (connection) => new BrokerSession(connection, crypto.randomUUID(), sessionOptions),
-    async send(destination, body, { contentType, headers = {} } = {}) {
-      await broker.route(destinations.toSend(destination), {
-        destination,
-        body: bytesOf(body),
-        contentType: typeOf({ body, contentType }),
-        headers: new Map(Object.entries(headers)),
-      });
+    ...stomp,
+    async send(destination, body, sendOptions = {}) {
+      const message = checkedSend(destination, body, sendOptions);
+      await stomp.publish({ destination, route: stomp.route('SEND', destination, undefined), ...message });
     },
     stats: () => broker.queues.stats(),
   };
+}
+
+/** What `send` was called with. Throws a `TypeError` that names the argument ([STOMP-81]). */
+function checkedSend(destination: unknown, body: unknown, options: unknown) {
+  if (typeof destination !== 'string' || destination === '') {
+    throw new TypeError(`send() needs a destination such as "/topic/a"; got ${nameOf(destination)}`);
+  }
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(
+      `send("${destination}"): options must be an object such as { headers }; got ${nameOf(options)}`,
+    );
+  }
+  checkNames(options, sendOptionNames, `send("${destination}")`);
+  return checkedMessage(`send("${destination}")`, { body, ...options });
 }
 
 function prefixesOf(options: StompBrokerOptions['prefixes'] = {}): Prefixes {
@@ -152,12 +173,24 @@ function checkOptions(options: StompBrokerOptions): void {
   checkNames(options, optionNames, 'stompBroker()');
   const { authorize, onSend, onSubscribe, hosts, deadLetter, server } = options;
   mustBeFunctions({ authorize, onSend, onSubscribe });
+  checkRelay(options.relay);
   if (hosts !== undefined && typeof hosts !== 'function' && !Array.isArray(hosts)) {
     throw new TypeError(`hosts must be a list of names or a function; got ${typeof hosts}`);
   }
   for (const [name, text] of Object.entries({ deadLetter, server })) {
     if (text !== undefined && (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text))) {
       throw new TypeError(`${name} must be printable ASCII without spaces; got ${String(text)}`);
+    }
+  }
+}
+
+function checkRelay(relay: StompBrokerOptions['relay'] = {}): void {
+  for (const [prefix, given] of Object.entries(relay)) {
+    if (prefix === '' || prefix.endsWith('/')) {
+      throw new TypeError(`relay["${prefix}"]: a prefix such as "/queue", without a slash at its end`);
+    }
+    if (typeof (given as Partial<HandlesDestinations> | undefined)?.handler?.open !== 'function') {
+      throw new TypeError(`relay["${prefix}"] must be a stompRelay({ broker }); got ${nameOf(given)}`);
     }
   }
 }

@@ -1,47 +1,29 @@
 import type { ListenHandle } from '../../bus/fan-out.ts';
 import type { Encoding, Message } from '../../bus/message.ts';
-import { ProtocolError } from '../../core/fault.ts';
-import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { detached } from '../../core/wire.ts';
 import { encodeFrameHead } from '../protocol/encoder.ts';
 import type { AckMode } from '../protocol/frame-fields.ts';
-import type { Version } from '../protocol/versions.ts';
-import type { MessageForms, SharedTail } from '../server/message-forms.ts';
+import type { HandlerClient, SubscriptionPlan } from '../server/destination-handler.ts';
+import type { SharedTail } from '../server/message-forms.ts';
+import { type Delivery, Unacknowledged } from '../server/unacknowledged.ts';
+import type { Broker } from './broker.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Consumer, Queue, QueueItem } from './queue.ts';
 import { storedSize } from './quota.ts';
+import type { Returned } from './returned.ts';
 
-/** The connection that subscriptions belong to. */
+/** The subscriptions of a connection, as each of them sees the others. */
 export interface Subscriber {
-  readonly connection: Connection;
-  readonly version: Version;
+  readonly client: HandlerClient;
+  readonly broker: Broker;
   readonly limits: BrokerLimits;
   /** Deliveries that wait for an ACK or NACK, over all subscriptions. */
   unacknowledged: number;
-  /** The server is leaving: nothing more is taken from queues. */
-  readonly leaving: boolean;
-}
-
-export interface SubscriptionOptions {
-  readonly subscriber: Subscriber;
-  /** The client's own id; undefined: a 1.0 client gave none ([STOMP-42]). */
-  readonly id: string | undefined;
-  /** Distinguishes the subscriptions of a connection in `ack` headers. */
-  readonly serial: number;
-  readonly destination: string;
-  readonly mode: AckMode;
-  readonly prefetch: number | undefined;
-  readonly slowSubscriber: SlowSubscriber;
-  readonly forms: MessageForms;
 }
 
 /** A message that was sent to a client which has not acknowledged it yet. */
-export interface Delivery {
-  readonly subscription: BrokerSubscription;
-  readonly messageId: string;
-  /** Its place: later ones have more. */
-  readonly order: number;
+export interface QueueDelivery extends Delivery {
   /** Its place in the queue it came from; topics have none, and redeliver nothing. */
   readonly item: QueueItem | undefined;
 }
@@ -53,18 +35,17 @@ export class BrokerSubscription implements Consumer {
   readonly destination: string;
   readonly mode: AckMode;
   readonly #subscriber: Subscriber;
-  readonly #forms: MessageForms;
+  readonly #connection: Connection;
   readonly #form: Encoding<SharedTail>;
   readonly #head: string;
-  readonly #slowSubscriber: SlowSubscriber;
   // Absent: as the limit says, which need not be a whole number and would then take memory of its own.
   readonly #prefetch: number | undefined;
   // Where it comes from: a queue, or a topic.
   #queue: Queue | undefined;
   #listening: ListenHandle | undefined;
   #stopped = false;
-  // In order of delivery, by message-id. Absent while nothing waits.
-  #unacknowledged: Map<string, Delivery> | undefined;
+  // By message-id. undefined until the first delivery that wants an ACK, and after stop().
+  #unacknowledged: Unacknowledged<QueueDelivery> | undefined;
   #claimed = 0;
   // Messages of topics that wait; by topic where only the latest counts.
   #backlog: Map<unknown, Message> | undefined;
@@ -72,17 +53,18 @@ export class BrokerSubscription implements Consumer {
   #deliveries = 0;
   #waitsForStart = false;
 
-  constructor({ subscriber, id, serial, destination, mode, prefetch, slowSubscriber, forms }: SubscriptionOptions) {
-    const { version } = subscriber;
+  constructor(subscriber: Subscriber, plan: SubscriptionPlan, serial: number) {
+    const { id, destination, mode, prefetch } = plan;
+    const { version } = subscriber.client;
+    const { forms } = subscriber.broker;
     this.id = id;
     this.serial = serial;
     this.destination = destination;
     this.mode = mode;
     this.#subscriber = subscriber;
-    this.#forms = forms;
+    this.#connection = subscriber.client.connection;
     this.#form = version === '1.0' && mode !== 'auto' ? forms.tailWithoutId : forms.tail[version];
     this.#head = detached(encodeFrameHead(version, 'MESSAGE', id === undefined ? {} : { subscription: id }));
-    this.#slowSubscriber = slowSubscriber;
     this.#prefetch = prefetch;
   }
 
@@ -119,23 +101,23 @@ export class BrokerSubscription implements Consumer {
     return (
       this.#waitsForStart ||
       (this.mode !== 'auto' && !this.#mayDeliver) ||
-      (this.#slowSubscriber !== 'disconnect' && this.#subscriber.connection.saturated)
+      (this.#subscriber.broker.slowSubscriber !== 'disconnect' && this.#connection.saturated)
     );
   }
 
   #keep(message: Message): void {
     this.#backlog ??= new Map();
     const backlog = this.#backlog;
-    const key = this.#slowSubscriber === 'latest' ? message.topic : message;
+    const key = this.#subscriber.broker.slowSubscriber === 'latest' ? message.topic : message;
     this.#drop(backlog, key);
     backlog.set(key, message);
     this.#backlogBytes += storedSize(message);
     const { maxBacklog, maxBacklogBytes } = this.#subscriber.limits;
     // The latest message stays, however large it is.
     while (backlog.size > maxBacklog || (this.#backlogBytes > maxBacklogBytes && backlog.size > 1)) {
-      if (this.#slowSubscriber === 'disconnect') {
+      if (this.#subscriber.broker.slowSubscriber === 'disconnect') {
         const bound = backlog.size > maxBacklog ? `${maxBacklog} messages` : `${maxBacklogBytes} bytes`;
-        return this.#subscriber.connection.close('tooSlow', `more than ${bound} wait for ${this.destination}`);
+        return this.#connection.close('tooSlow', `more than ${bound} wait for ${this.destination}`);
       }
       const [oldest] = backlog.keys();
       this.#drop(backlog, oldest);
@@ -157,8 +139,9 @@ export class BrokerSubscription implements Consumer {
   }
 
   get ready(): boolean {
-    const { connection, leaving } = this.#subscriber;
-    return !leaving && !connection.closing && !connection.saturated && (this.mode === 'auto' || this.#mayDeliver);
+    const connection = this.#connection;
+    if (this.#subscriber.client.leaving || connection.closing || connection.saturated) return false;
+    return this.mode === 'auto' || this.#mayDeliver;
   }
 
   take(item: QueueItem): void {
@@ -178,25 +161,26 @@ export class BrokerSubscription implements Consumer {
     const { tail, binary } = message.encodedAs(this.#form);
     let head = this.#head;
     if (this.mode !== 'auto') {
-      const messageId = message.encodedAs(this.#forms.id);
-      const { version } = this.#subscriber;
+      const messageId = message.encodedAs(this.#subscriber.broker.forms.id);
+      const { version } = this.#subscriber.client;
       if (version === '1.2') head += `ack:${this.serial}-${messageId}\n`;
       else if (version === '1.0') head += `message-id:${this.serial}-${messageId}\n`;
-      this.#unacknowledged ??= new Map();
-      this.#unacknowledged.set(messageId, { subscription: this, messageId, order: ++this.#deliveries, item });
+      this.#unacknowledged ??= new Unacknowledged();
+      this.#unacknowledged.add({ key: messageId, order: ++this.#deliveries, item });
       this.#subscriber.unacknowledged++;
     }
     if (item !== undefined && item.deliveries > 1) head += 'redelivered:true\n';
-    this.#subscriber.connection.send({ head, tail, binary });
+    this.#connection.send({ head, tail, binary });
   }
 
   /** There may be room again: go on. */
   pump(): void {
-    this.#queue?.dispatch();
+    if (this.#stopped) return;
+    this.#queue?.wake(this);
     const backlog = this.#backlog;
     if (backlog === undefined) return;
     for (const [key, message] of backlog) {
-      if (this.#mustWait || this.#subscriber.connection.closing) return;
+      if (this.#mustWait || this.#connection.closing) return;
       this.#drop(backlog, key);
       this.#deliver(message, undefined);
     }
@@ -205,68 +189,54 @@ export class BrokerSubscription implements Consumer {
 
   // ── acknowledgements ───────────────────────────────────────────────────────────────────────────────────────────
 
-  /**
-   * The deliveries that an ACK or NACK of this message is about, oldest first: this one, or in mode `client` also all
-   * that were sent to this subscription before it ([STOMP-51] [STOMP-52]). They are the caller's now. Throws a
-   * {@link ProtocolError} if the message does not wait for an acknowledgement.
-   */
-  claim(messageId: string): Delivery[] {
-    const waiting = this.#unacknowledged;
-    const delivery = waiting?.get(messageId);
-    if (!waiting || !delivery) throw new ProtocolError('malformed', 'a message that does not wait for an ACK or NACK');
-    const claimed: Delivery[] = [];
-    if (this.mode === 'client-individual') claimed.push(delivery);
-    else {
-      for (const each of waiting.values()) {
-        claimed.push(each);
-        if (each === delivery) break;
-      }
-    }
-    for (const each of claimed) waiting.delete(each.messageId);
+  /** Does a delivery of this key wait for its ACK or NACK? */
+  awaits(key: string): boolean {
+    return this.#unacknowledged?.has(key) === true;
+  }
+
+  /** Take out the deliveries that an ACK or NACK of this key is about: see {@link Unacknowledged.claim}. */
+  claim(key: string): QueueDelivery[] {
+    const claimed = (this.#unacknowledged ?? nothing).claim(key, this.mode === 'client');
     this.#claimed += claimed.length;
     return claimed;
   }
 
   /** What was claimed is decided: consumed, or back to the queue it came from. */
-  settle(deliveries: readonly Delivery[], consumed: boolean): void {
+  settle(deliveries: readonly QueueDelivery[], consumed: boolean, returned: Returned): void {
     this.#claimed -= deliveries.length;
     this.#subscriber.unacknowledged -= deliveries.length;
-    const items = itemsOf(deliveries);
-    if (consumed) for (const item of items) this.#queue?.consumed(item);
-    else this.#queue?.putBack(items, true);
-    if (!this.#stopped) this.pump();
+    if (!consumed) return this.#giveBack(deliveries, returned);
+    for (const { item } of deliveries) if (item) this.#queue?.consumed(item);
   }
 
-  /** The transaction that claimed these was aborted: they wait again, in their old order. */
-  restore(deliveries: readonly Delivery[]): void {
+  /** The transaction that claimed these was aborted: they wait again, or go back if the subscription has ended. */
+  restore(deliveries: readonly QueueDelivery[], returned: Returned): void {
     this.#claimed -= deliveries.length;
-    const waiting = this.#unacknowledged;
-    if (waiting) {
-      const all = [...deliveries, ...waiting.values()].sort((one, other) => one.order - other.order);
-      waiting.clear();
-      for (const each of all) waiting.set(each.messageId, each);
-      return;
-    }
-    // The subscription has ended meanwhile.
+    if (this.#unacknowledged) return this.#unacknowledged.restore(deliveries);
     this.#subscriber.unacknowledged -= deliveries.length;
-    this.#queue?.putBack(itemsOf(deliveries), false);
+    this.#giveBack(deliveries, returned);
   }
 
   /** The end: nothing more is delivered, and what was not acknowledged goes back ([STOMP-50] [STOMP-53]). */
-  stop(failed: boolean): void {
+  stop(returned: Returned): void {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#listening?.stop();
     this.#backlog = undefined;
-    const waiting = [...(this.#unacknowledged?.values() ?? [])];
+    const waiting = this.#unacknowledged?.takeAll() ?? [];
     this.#unacknowledged = undefined;
     this.#subscriber.unacknowledged -= waiting.length;
-    this.#queue?.remove(this, itemsOf(waiting), failed);
+    if (!this.#queue) return;
+    this.#queue.remove(this);
+    returned.touch(this.#queue);
+    this.#giveBack(waiting, returned);
+  }
+
+  #giveBack(deliveries: readonly QueueDelivery[], returned: Returned): void {
+    const queue = this.#queue;
+    if (queue) for (const { item } of deliveries) if (item) returned.add(queue, item);
   }
 }
 
-function itemsOf(deliveries: readonly Delivery[]): QueueItem[] {
-  const items: QueueItem[] = [];
-  for (const { item } of deliveries) if (item) items.push(item);
-  return items;
-}
+/** Where nothing waits. */
+const nothing = new Unacknowledged<QueueDelivery>();

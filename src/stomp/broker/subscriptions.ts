@@ -1,59 +1,69 @@
 import { ProtocolError } from '../../core/fault.ts';
-import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import { SmallMap } from '../../core/small-map.ts';
 import { detached } from '../../core/wire.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
-import { type AckMode, required } from '../protocol/frame-fields.ts';
-import type { MessageForms } from '../server/message-forms.ts';
-import { BrokerSubscription, type Subscriber } from './subscription.ts';
-
-/** What a SUBSCRIBE says of itself. */
-export interface SubscriptionPlan {
-  readonly id: string | undefined;
-  readonly destination: string;
-  readonly mode: AckMode;
-  readonly prefetch?: number | undefined;
-}
+import { required } from '../protocol/frame-fields.ts';
+import type { HandlerClient, SubscriptionPlan } from '../server/destination-handler.ts';
+import type { Broker } from './broker.ts';
+import type { BrokerLimits } from './limits.ts';
+import { Returned } from './returned.ts';
+import { BrokerSubscription, type QueueDelivery, type Subscriber } from './subscription.ts';
 
 /** The id. Without one, which only 1.0 allows, the destination, told apart from ids by a NUL. */
 const keyOf = ({ id, destination }: Pick<SubscriptionPlan, 'id' | 'destination'>): string => id ?? `\0${destination}`;
 
+/** What an ACK or NACK decides. */
+export interface Settlement {
+  readonly subscription: BrokerSubscription;
+  readonly deliveries: readonly QueueDelivery[];
+  readonly consumed: boolean;
+}
+
 /** The subscriptions of one connection, by what the client calls them. */
-export class Subscriptions {
-  readonly #subscriber: Subscriber;
-  readonly #slowSubscriber: SlowSubscriber;
-  readonly #forms: MessageForms;
+export class Subscriptions implements Subscriber {
+  unacknowledged = 0;
+  readonly client: HandlerClient;
+  readonly broker: Broker;
   readonly #known = new SmallMap<string, BrokerSubscription>();
   // Reply queues that came to life by a SEND, not by a SUBSCRIBE.
   #implicit: Set<string> | undefined;
   #serials = 0;
 
-  constructor(subscriber: Subscriber, slowSubscriber: SlowSubscriber, forms: MessageForms) {
-    this.#subscriber = subscriber;
-    this.#slowSubscriber = slowSubscriber;
-    this.#forms = forms;
+  constructor(client: HandlerClient, broker: Broker) {
+    this.client = client;
+    this.broker = broker;
+  }
+
+  get limits(): BrokerLimits {
+    return this.broker.limits;
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.#known.size;
+  }
+
+  /** So many deliveries wait for their ACK that no subscription of this connection gets more. */
+  get full(): boolean {
+    return this.unacknowledged >= this.limits.maxUnacknowledged;
+  }
+
+  /** Is this id in use by a subscription that the client asked for? */
+  has(id: string): boolean {
+    return this.#known.has(id) && this.#implicit?.has(id) !== true;
   }
 
   /** Throws a {@link ProtocolError} if the id is in use ([STOMP-46]) or if there are too many. */
-  add({ id, destination, mode, prefetch }: SubscriptionPlan): BrokerSubscription {
+  add(plan: SubscriptionPlan): BrokerSubscription {
     // The client's own subscription takes the place of a reply queue that came to life by itself.
-    if (this.#implicit?.has(destination)) this.#remove(destination);
-    const key = keyOf({ id, destination });
+    if (this.#implicit?.has(plan.destination)) this.#remove(plan.destination);
+    const key = keyOf(plan);
     if (this.#known.has(key)) throw new ProtocolError('duplicate', 'SUBSCRIBE with an id that is in use');
-    const { limits } = this.#subscriber;
-    if (this.#known.size >= limits.maxSubscriptions) {
-      throw new ProtocolError('tooMany', `more than ${limits.maxSubscriptions} subscriptions`);
+    const { maxSubscriptions } = this.limits;
+    if (this.#known.size >= maxSubscriptions) {
+      throw new ProtocolError('tooMany', `more than ${maxSubscriptions} subscriptions`);
     }
-    const subscription = new BrokerSubscription({
-      subscriber: this.#subscriber,
-      serial: ++this.#serials,
-      id,
-      destination,
-      mode,
-      prefetch,
-      slowSubscriber: this.#slowSubscriber,
-      forms: this.#forms,
-    });
+    const subscription = new BrokerSubscription(this, plan, ++this.#serials);
     this.#known.set(key, subscription);
     return subscription;
   }
@@ -68,29 +78,60 @@ export class Subscriptions {
     return subscription;
   }
 
-  /** [STOMP-49] [STOMP-50] */
-  unsubscribe(headers: Headers): void {
-    const destination = this.#subscriber.version === '1.0' ? headers.get('destination') : undefined;
+  /** [STOMP-49] [STOMP-50] False: there is no such subscription. */
+  unsubscribe(headers: Headers): boolean {
+    const destination = this.client.version === '1.0' ? headers.get('destination') : undefined;
     const key = headers.get('id') ?? this.#keyOf(destination);
-    if (key === undefined || !this.#known.has(key))
-      throw malformed('UNSUBSCRIBE of a subscription that does not exist');
+    if (key === undefined || !this.#known.has(key)) return false;
     this.#remove(key);
+    return true;
+  }
+
+  /** Does a delivery wait for this ACK or NACK? */
+  awaits(frame: Frame): boolean {
+    const [subscription, key] = this.#named(frame);
+    return subscription?.awaits(key) === true;
   }
 
   /** Whose message an ACK or NACK is about: 1.2 gives its `ack`, 1.1 subscription and message-id, 1.0 the message-id ([STOMP-54]). */
-  acknowledged(frame: Frame): { readonly subscription: BrokerSubscription; readonly messageId: string } {
-    const { version } = this.#subscriber;
+  acknowledged(frame: Frame): { readonly subscription: BrokerSubscription; readonly key: string } {
+    const [subscription, key] = this.#named(frame);
+    if (!subscription) throw malformed(`${frame.command} of a message that does not wait for one`);
+    return { subscription, key };
+  }
+
+  #named(frame: Frame): [subscription: BrokerSubscription | undefined, key: string] {
+    const { version } = this.client;
     if (version === '1.1') {
-      const subscription = this.#known.get(required(frame, 'subscription'));
-      if (!subscription) throw malformed(`${frame.command} for a subscription that does not exist`);
-      return { subscription, messageId: required(frame, 'message-id') };
+      return [this.#known.get(required(frame, 'subscription')), required(frame, 'message-id')];
     }
     const id = required(frame, version === '1.2' ? 'id' : 'message-id');
     const dash = id.indexOf('-');
     for (const subscription of this.#known.values()) {
-      if (String(subscription.serial) === id.slice(0, dash)) return { subscription, messageId: id.slice(dash + 1) };
+      if (String(subscription.serial) === id.slice(0, dash)) return [subscription, id.slice(dash + 1)];
     }
-    throw malformed(`${frame.command} of a message that does not wait for one`);
+    return [undefined, ''];
+  }
+
+  /**
+   * What was claimed is decided: consumed, or back to the queues it came from, all of a queue at once, so that its order
+   * stays ([STOMP-85]). `full`: nobody got anything before, so that all may go on now.
+   */
+  settle(settlements: readonly Settlement[], full: boolean): void {
+    const returned = new Returned();
+    for (const { subscription, deliveries, consumed } of settlements) {
+      subscription.settle(deliveries, consumed, returned);
+    }
+    returned.putBack(true);
+    if (full) this.pump();
+    else for (const { subscription } of settlements) subscription.pump();
+  }
+
+  /** A transaction was aborted: what it acknowledged waits again, or goes back where its subscription has ended. */
+  restore(settlements: readonly Settlement[]): void {
+    const returned = new Returned();
+    for (const { subscription, deliveries } of settlements) subscription.restore(deliveries, returned);
+    returned.putBack(false);
   }
 
   /** There may be room for more: go on. */
@@ -98,10 +139,16 @@ export class Subscriptions {
     for (const subscription of this.#known.values()) subscription.pump();
   }
 
-  /** `failed`: the connection is gone, so that what it had counts as delivered. */
-  stopAll(failed: boolean): void {
-    for (const subscription of this.#known.values()) subscription.stop(failed);
+  /**
+   * `failed`: the connection is gone, so that what it had counts as delivered. `aborted`: what open transactions had
+   * acknowledged.
+   */
+  stopAll(failed: boolean, aborted: readonly Settlement[]): void {
+    const returned = new Returned();
+    for (const { subscription, deliveries } of aborted) subscription.restore(deliveries, returned);
+    for (const subscription of this.#known.values()) subscription.stop(returned);
     this.#known.clear();
+    returned.putBack(failed);
   }
 
   #keyOf(destination: string | undefined): string | undefined {
@@ -112,9 +159,13 @@ export class Subscriptions {
   }
 
   #remove(key: string): void {
-    this.#known.get(key)?.stop(false);
+    const { full } = this;
+    const returned = new Returned();
+    this.#known.get(key)?.stop(returned);
     this.#known.delete(key);
     this.#implicit?.delete(key);
-    this.pump();
+    returned.putBack(false);
+    // Its unacknowledged messages may have kept all others waiting.
+    if (full) this.pump();
   }
 }

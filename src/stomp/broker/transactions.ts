@@ -1,18 +1,17 @@
 import { ProtocolError } from '../../core/fault.ts';
 import { malformed } from '../protocol/frame.ts';
-import type { Broker, BrokerClient, Outgoing } from './broker.ts';
+import type { Outgoing } from '../server/outgoing.ts';
+import type { Broker } from './broker.ts';
 import { storedSize } from './quota.ts';
-import type { BrokerSubscription, Delivery } from './subscription.ts';
+import type { Settlement, Subscriptions } from './subscriptions.ts';
 
 /** What a frame of a transaction is going to do at COMMIT. */
-export type Step =
-  | { readonly kind: 'send'; readonly message: Outgoing }
-  | {
-      readonly kind: 'settle';
-      readonly subscription: BrokerSubscription;
-      readonly deliveries: readonly Delivery[];
-      readonly consumed: boolean;
-    };
+export type Step = { readonly kind: 'send'; readonly message: Outgoing } | ({ readonly kind: 'settle' } & Settlement);
+
+/** Who carries out what a transaction sends. */
+export interface Sender {
+  send(message: Outgoing): Promise<unknown> | undefined;
+}
 
 interface OpenTransaction {
   readonly steps: Step[];
@@ -22,17 +21,19 @@ interface OpenTransaction {
 
 /** The open transactions of one connection: frames wait here until COMMIT, or for nothing ([STOMP-57] to [STOMP-60]). */
 export class Transactions {
-  readonly #client: BrokerClient;
+  readonly #sender: Sender;
   readonly #broker: Broker;
+  readonly #subscriptions: Subscriptions;
   readonly #open = new Map<string, OpenTransaction>();
   // Of all of them.
   #bytes = 0;
   // What is committed as soon as that which leaves the broker has left: one at a time, since the next frames wait.
   #committing: readonly Step[] | undefined;
 
-  constructor(client: BrokerClient, broker: Broker) {
-    this.#client = client;
+  constructor(sender: Sender, broker: Broker, subscriptions: Subscriptions) {
+    this.#sender = sender;
     this.#broker = broker;
+    this.#subscriptions = subscriptions;
   }
 
   begin(id: string): void {
@@ -90,14 +91,14 @@ export class Transactions {
     this.#committing = steps;
     try {
       for (const message of leaving) {
-        await this.#broker.send(this.#client, message);
+        await this.#sender.send(message);
         // The client was told that it failed, by ERROR: nothing more of it happens ([STOMP-64]).
         if (this.#committing !== steps) return;
       }
       // Others may have filled the queues meanwhile.
       this.#broker.check(kept.flatMap((step) => (step.kind === 'send' ? step.message : [])));
     } catch (error) {
-      this.#abandon();
+      this.#subscriptions.restore(this.#abandoned());
       throw error;
     }
     this.#committing = undefined;
@@ -106,24 +107,28 @@ export class Transactions {
 
   /** A NACK may fill the dead-letter queue: messages, whose room was looked at, come before it. */
   #carryOut(steps: readonly Step[]): void {
-    for (const step of steps) if (step.kind === 'send') this.#broker.send(this.#client, step.message);
-    for (const step of steps) if (step.kind === 'settle') step.subscription.settle(step.deliveries, step.consumed);
+    for (const step of steps) if (step.kind === 'send') this.#sender.send(step.message);
+    this.#subscriptions.settle(settlementsOf(steps), false);
   }
 
   abort(id: string): void {
-    undo(this.#close(id).steps);
+    this.#subscriptions.restore(settlementsOf(this.#close(id).steps));
   }
 
-  /** The end of the connection: also of what is being committed, whenever the application or the bus answers. */
-  abortAll(): void {
-    this.#abandon();
-    for (const id of [...this.#open.keys()]) this.abort(id);
+  /**
+   * The end of the connection: also of what is being committed, whenever the application or the bus answers. What was
+   * acknowledged in all of them belongs to the caller.
+   */
+  abortAll(): Settlement[] {
+    const settlements = this.#abandoned();
+    for (const id of [...this.#open.keys()]) settlements.push(...settlementsOf(this.#close(id).steps));
+    return settlements;
   }
 
-  #abandon(): void {
+  #abandoned(): Settlement[] {
     const steps = this.#committing ?? [];
     this.#committing = undefined;
-    undo(steps);
+    return settlementsOf(steps);
   }
 
   #close(id: string): OpenTransaction {
@@ -143,7 +148,5 @@ export class Transactions {
 /** Each of them may go elsewhere: unlike in a queue, its destination is kept with it. */
 const bytesOfSend = (message: Outgoing): number => storedSize(message) + message.destination.length;
 
-/** Messages that the steps acknowledged wait again, the last claimed first, so that their order comes back. */
-function undo(steps: readonly Step[]): void {
-  for (const step of steps.toReversed()) if (step.kind === 'settle') step.subscription.restore(step.deliveries);
-}
+/** What the steps acknowledge. */
+const settlementsOf = (steps: readonly Step[]): Settlement[] => steps.filter((step) => step.kind === 'settle');

@@ -6,19 +6,13 @@ import { encodeFrame, endOfLine } from '../protocol/encoder.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
 import type { HeaderInput } from '../protocol/headers.ts';
 import { joined } from '../protocol/headers.ts';
-import { agreedInterval, parseHeartBeat } from '../protocol/heart-beat.ts';
+import { agreedInterval, beatFactors, parseHeartBeat } from '../protocol/heart-beat.ts';
 import { splitFrame } from '../protocol/split-frame.ts';
 import type { Version } from '../protocol/versions.ts';
 import { ConnectionLost, StompError } from './errors.ts';
 import type { ResolvedOptions } from './options.ts';
 
-/** Beat after this part of the agreed time, so that the beat is there when it is due. */
-const early = 0.8;
-/**
- * After so many intervals of silence a server is gone ([STOMP-37]). ActiveMQ looks at each interval whether it has sent
- * something in it, so that its beat may come just after two.
- */
-const tolerance = 2.1;
+const { early, tolerance } = beatFactors.client;
 /** A server is trusted with more than a client is, but not with all of our memory ([STOMP-23]). */
 const decoderLimits = { maxHeaders: 1_000, maxHeaderLine: 262_144, maxHeaderBytes: 262_144 };
 

@@ -7,6 +7,54 @@ export type HeaderInput = Iterable<readonly [string, string]> | Readonly<Record<
 const entriesOf = (headers: HeaderInput): Iterable<readonly [string, string]> =>
   Symbol.iterator in headers ? (headers as Iterable<readonly [string, string]>) : Object.entries(headers);
 
+/** A way of headers from one frame to another: of SEND to its MESSAGE here, or of frames that the relay passes on. */
+export type HeaderWay = 'send' | 'connect' | 'connected' | 'message' | 'acknowledge';
+
+/**
+ * The headers that belong to the protocol, one row for each: on which ways a value of the peer goes no further, since the
+ * server says its own or nothing in its place ([STOMP-44]). All other headers belong to the application and pass.
+ *
+ * - `send`: from a client's SEND to the MESSAGEs that this server makes of it
+ * - `connect`: from a client's CONNECT to the broker behind a relay
+ * - `connected`: from that broker's CONNECTED to the client
+ * - `message`: from that broker's MESSAGE to the client; RabbitMQ repeats `receipt` and `transaction` of the SEND
+ * - `acknowledge`: from a client's ACK or NACK to that broker
+ */
+const protocolHeaders: Readonly<Record<string, readonly HeaderWay[]>> = {
+  destination: ['send'],
+  'content-type': ['send'],
+  'content-length': ['send', 'connect', 'connected'],
+  'message-id': ['send', 'acknowledge'],
+  id: ['acknowledge'],
+  subscription: ['send', 'message', 'acknowledge'],
+  ack: ['send', 'message', 'acknowledge'],
+  redelivered: ['send'],
+  receipt: ['send', 'connect', 'message', 'acknowledge'],
+  transaction: ['send', 'message'],
+  'accept-version': ['connect'],
+  version: ['connected'],
+  host: ['connect'],
+  login: ['connect'],
+  passcode: ['connect'],
+  'heart-beat': ['connect', 'connected'],
+};
+
+function namesOn(way: HeaderWay): ReadonlySet<string> {
+  return new Set(Object.keys(protocolHeaders).filter((name) => protocolHeaders[name]?.includes(way)));
+}
+
+/** The headers of {@link protocolHeaders} by way: what stands here is not passed on. */
+export const ownHeaders: Readonly<Record<HeaderWay, ReadonlySet<string>>> = {
+  send: namesOn('send'),
+  connect: namesOn('connect'),
+  connected: namesOn('connected'),
+  message: namesOn('message'),
+  acknowledge: namesOn('acknowledge'),
+};
+
+/** Headers that this broker writes into dead letters; what a client says in their place is left out ([STOMP-44]). */
+export const deadLetterHeaders: ReadonlySet<string> = new Set(['original-destination', 'delivery-count']);
+
 /** Headers of several kinds, one after the other. */
 export const joined = (...parts: readonly HeaderInput[]): (readonly [string, string])[] =>
   parts.flatMap((part) => [...entriesOf(part)]);

@@ -2,15 +2,29 @@ import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import { assertOption, checkNames } from '../../core/options.ts';
 
+/**
+ * How punctual each side is. `early`: beat after this part of the agreed interval, since "at least every n ms" leaves no
+ * room for a late timer ([STOMP-36]). `tolerance`: the peer is gone after so many intervals without an octet
+ * ([STOMP-37]). Clients wait a tenth longer: ActiveMQ looks once in each interval whether it has sent something in it, so
+ * that its beat may come just after two.
+ */
+export const beatFactors = {
+  server: { early: 0.9, tolerance: 2 },
+  client: { early: 0.8, tolerance: 2.1 },
+} as const;
+
 /** What one side offers: how often it can send, and how often it wants to receive, in ms; 0: not at all. */
 export interface HeartBeat {
   readonly outgoing: number;
   readonly incoming: number;
 }
 
-/** How often its sender can send, and wants to receive, in a `heart-beat` header ([STOMP-34]). Throws a {@link ProtocolError} `malformed`. */
+/**
+ * How often its sender can send, and wants to receive, in a `heart-beat` header ([STOMP-34]). Blanks around the numbers
+ * are passed over, as they are in `accept-version`: mobile clients send them. Throws a {@link ProtocolError} `malformed`.
+ */
 export function parseHeartBeat(value = '0,0'): readonly [canSend: number, wants: number] {
-  const [, canSend, wants] = /^(\d{1,10}),(\d{1,10})$/.exec(value) ?? [];
+  const [, canSend, wants] = /^[ \t]*(\d{1,10})[ \t]*,[ \t]*(\d{1,10})[ \t]*$/.exec(value) ?? [];
   if (!wants) throw new ProtocolError('malformed', 'heart-beat must look like 10000,10000');
   return [Number(canSend), Number(wants)];
 }

@@ -4,8 +4,6 @@ import { stompLimits } from '../server/limits.ts';
 /** Limits of one client of a relay. */
 export const relayLimits = {
   ...stompLimits,
-  // Frames whose RECEIPT the broker still owes; over it the client is not read.
-  maxPending: { default: 1_000, unit: 'count', fault: 'tooMany' },
   // What a broker may take for the RECEIPT of DISCONNECT.
   disconnectTimeout: { default: 5_000, unit: 'ms', fault: 'unavailable' },
 } as const satisfies LimitTable;

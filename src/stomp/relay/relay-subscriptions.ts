@@ -1,16 +1,13 @@
 import { ProtocolError } from '../../core/fault.ts';
-import { type Headers, malformed } from '../protocol/frame.ts';
+import type { Headers } from '../protocol/frame.ts';
 import type { AckMode } from '../protocol/frame-fields.ts';
+import { type Delivery, Unacknowledged } from '../server/unacknowledged.ts';
 
 /** A message of the broker that waits for an ACK or NACK of the client. */
-export interface RelayDelivery {
-  /** What the client names it by: the `ack` of 1.2, the message-id before. */
-  readonly key: string;
+export interface RelayDelivery extends Delivery {
   readonly messageId: string;
   /** What the broker wants to hear, if it speaks 1.2. */
   readonly ack: string | undefined;
-  /** Its place: later ones have more. */
-  readonly order: number;
 }
 
 /** One subscription of a client, and what it has not acknowledged. */
@@ -21,7 +18,7 @@ export class RelaySubscription {
   readonly brokerId: string;
   readonly destination: string;
   readonly mode: AckMode;
-  #waiting: Map<string, RelayDelivery> | undefined;
+  #waiting: Unacknowledged<RelayDelivery> | undefined;
 
   constructor(id: string | undefined, brokerId: string, destination: string, mode: AckMode) {
     this.id = id;
@@ -35,34 +32,27 @@ export class RelaySubscription {
     return this.#waiting?.size ?? 0;
   }
 
-  has(key: string): boolean {
+  /** Does a delivery of this key wait? */
+  awaits(key: string): boolean {
     return this.#waiting?.has(key) === true;
   }
 
+  /** A message went to the client, which has to acknowledge it. */
   deliver(delivery: RelayDelivery): void {
-    this.#waiting ??= new Map();
-    this.#waiting.set(delivery.key, delivery);
+    this.#waiting ??= new Unacknowledged();
+    this.#waiting.add(delivery);
   }
 
-  /**
-   * The deliveries that an ACK or NACK is about, oldest first: this one, or in mode `client` also all before it, of
-   * this subscription and no other ([STOMP-51] [STOMP-52]). Throws unless this one waits.
-   */
+  /** Take out the deliveries that an ACK or NACK of this key is about: see {@link Unacknowledged.claim}. */
   claim(key: string): readonly RelayDelivery[] {
-    const delivery = this.#waiting?.get(key);
-    if (!this.#waiting || !delivery) throw malformed('a message that does not wait for an ACK or NACK');
-    const claimed: RelayDelivery[] = [];
-    if (this.mode === 'client') {
-      for (const each of this.#waiting.values()) if (each.order <= delivery.order) claimed.push(each);
-    } else claimed.push(delivery);
-    for (const each of claimed) this.#waiting.delete(each.key);
-    return claimed;
+    this.#waiting ??= new Unacknowledged();
+    return this.#waiting.claim(key, this.mode === 'client');
   }
 
   /** The transaction that claimed these was aborted: they wait again, in their old order. */
   restore(deliveries: readonly RelayDelivery[]): void {
-    const all = [...deliveries, ...(this.#waiting?.values() ?? [])].sort((one, other) => one.order - other.order);
-    this.#waiting = new Map(all.map((each) => [each.key, each]));
+    this.#waiting ??= new Unacknowledged();
+    this.#waiting.restore(deliveries);
   }
 }
 
@@ -81,6 +71,11 @@ export class RelaySubscriptions {
   /** Deliveries that wait for an ACK or NACK, over all subscriptions. */
   get unacknowledged(): number {
     return this.#unacknowledged;
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.#all.size;
   }
 
   /** A name for the broker. Throws a {@link ProtocolError} if the id is in use or if there are too many. */
@@ -121,7 +116,7 @@ export class RelaySubscriptions {
 
   /** The one that waits for an ACK of this key. */
   waitingFor(key: string): RelaySubscription | undefined {
-    for (const each of this.#all.values()) if (each.has(key)) return each;
+    for (const each of this.#all.values()) if (each.awaits(key)) return each;
     return undefined;
   }
 

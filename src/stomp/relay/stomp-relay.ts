@@ -1,19 +1,20 @@
 import { tcp } from '#tcp';
 import { retryHint } from '../../core/backoff.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
+import { ProtocolError } from '../../core/fault.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../../core/limits.ts';
 import { createListeners } from '../../core/listeners.ts';
 import { checkNames, mustBeFunctions } from '../../core/options.ts';
 import type { Transport } from '../../core/socket.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
-import type { Headers } from '../protocol/frame.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
-import { subprotocolOf, versions } from '../protocol/versions.ts';
-import { stompFaults } from '../server/faults.ts';
+import type { DestinationHandler, HandlesDestinations } from '../server/destination-handler.ts';
+import type { Route } from '../server/destinations.ts';
 import type { AuthorizeRequest } from '../server/hooks.ts';
+import { createStompServer } from '../server/stomp-server.ts';
 import { Availability, type AvailabilityListener, type BrokerAddresses } from './availability.ts';
 import { relayLimits } from './limits.ts';
-import { RelaySession } from './relay-session.ts';
+import { RelayClient, type RelayClientOptions } from './relay-client.ts';
 import { Upstream } from './upstream.ts';
 
 /** Clients that lose their broker come back spread over so many ms, or 1 ms for each of them. */
@@ -55,8 +56,8 @@ export interface StompRelayOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** A relay to a STOMP broker, as a subprotocol. */
-export interface StompRelay extends Subprotocol {
+/** A relay to a STOMP broker, as a subprotocol, or as a part of an embedded broker by its option `relay`. */
+export interface StompRelay extends Subprotocol, HandlesDestinations {
   /** Did the broker answer when it was last tried? Undefined: it was not tried yet. */
   readonly available: boolean | undefined;
   /**
@@ -95,7 +96,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     report,
   };
   const availability = new Availability(addresses);
-  const clients = new Set<RelaySession>();
+  const clients = new Set<RelayClient>();
   const upstream = {
     ...addresses,
     availability,
@@ -105,11 +106,9 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     passcode,
     unavailable: () => `The broker is not available${retryHint(Math.max(retryWithin, clients.size))}`,
   };
-  const session = {
+  const clientOptions: RelayClientOptions = {
     limits: resolveLimits(relayLimits, options.limits),
-    heartbeat: heartBeatOf('heartbeat', options.heartbeat),
-    authorize,
-    dial(client: RelaySession, headers: Headers) {
+    dial(client, headers) {
       // Nobody waits for a broker that is known to be away: it is looked at already.
       if (availability.available === false) {
         client.brokerLost(upstream.unavailable());
@@ -119,18 +118,36 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
       link.start();
       return link;
     },
-    ended: (client: RelaySession) => void clients.delete(client),
+    ended: (client) => void clients.delete(client),
   };
+  const handler: DestinationHandler = {
+    open(client, headers) {
+      const relayed = new RelayClient(client, clientOptions);
+      clients.add(relayed);
+      relayed.start(headers);
+      return relayed;
+    },
+    publish({ destination }) {
+      throw new ProtocolError('forbidden', `${destination} is for clients: a relay has no connection of its own`);
+    },
+    dispose: () => availability.dispose(),
+  };
+  const stomp = createStompServer({
+    limits: clientOptions.limits,
+    heartbeat: heartBeatOf('heartbeat', options.heartbeat),
+    hooks: { authorize },
+    handlers: [handler],
+    relayed: [],
+    route: () => relayedRoute,
+    // Without the application's word the broker decides.
+    permitted: () => authorize === undefined,
+    server: undefined,
+    knowsHost: () => true,
+  });
 
   return {
-    names: [...versions.map(subprotocolOf), 'stomp'],
-    faults: stompFaults,
-    acceptsUnnamed: true,
-    open(connection) {
-      const client = new RelaySession(connection, session);
-      clients.add(client);
-      return client;
-    },
+    ...stomp,
+    handler,
     get available() {
       return availability.available;
     },
@@ -139,9 +156,10 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
         throw new TypeError(`on(): there is no event "${String(event)}"; there is availability`);
       return availability.on(listener);
     },
-    dispose: () => availability.dispose(),
   };
 }
+
+const relayedRoute: Route = { kind: 'relayed', handler: 0 };
 
 function transportOf(address: string): Transport {
   const url = URL.canParse(address) ? new URL(address) : undefined;

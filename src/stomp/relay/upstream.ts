@@ -15,17 +15,16 @@ import { encodeFrame } from '../protocol/encoder.ts';
 import { type Entries, expressibleHeaders, forwardFrame } from '../protocol/forward-frame.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
 import { shorten } from '../protocol/frame-fields.ts';
+import { ownHeaders } from '../protocol/headers.ts';
 import type { HeartBeat } from '../protocol/heart-beat.ts';
 import type { Version } from '../protocol/versions.ts';
+import type { PendingReceipt } from '../server/receipts.ts';
 import type { Availability, BrokerAddresses } from './availability.ts';
-import type { BrokerLink, RelaySession } from './relay-session.ts';
+import type { BrokerLink, RelayClient } from './relay-client.ts';
 import { brokerConnections, overStreams } from './upstream-connection.ts';
 
 /** All that the relay needs, such as acknowledging each message by itself, is in these. */
 const brokerVersions: readonly Version[] = ['1.2', '1.1'];
-/** What the relay says to the broker in its own name. */
-const ownHeaders = new Set(['accept-version', 'host', 'heart-beat', 'login', 'passcode', 'content-length', 'receipt']);
-
 export interface UpstreamOptions extends BrokerAddresses {
   readonly availability: Availability;
   readonly heartbeat: HeartBeat;
@@ -56,7 +55,7 @@ function openUpstreamSession(
 
 /** The connection to the broker that belongs to one client. It is never used for another one. */
 export class Upstream implements BrokerLink, ClientSessionHandler {
-  readonly #client: RelaySession;
+  readonly #client: RelayClient;
   readonly #headers: Headers;
   readonly #options: UpstreamOptions;
   readonly #dial: Connector;
@@ -68,7 +67,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
   #failedReceipt: string | undefined;
   #disconnected: ((processed: boolean) => void) | undefined;
 
-  constructor(client: RelaySession, headers: Headers, options: UpstreamOptions) {
+  constructor(client: RelayClient, headers: Headers, options: UpstreamOptions) {
     const { transports, availability, clock, limits, connectTimeout, report } = options;
     const { length } = transports;
     this.#client = client;
@@ -105,7 +104,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
       const value = own.get(name);
       if (value !== undefined) headers.set(name, value);
     }
-    for (const [name, value] of this.#headers) if (!ownHeaders.has(name)) headers.set(name, value);
+    for (const [name, value] of this.#headers) if (!ownHeaders.connect.has(name)) headers.set(name, value);
     const options: ClientSessionOptions = {
       versions: brokerVersions,
       heartbeatOutgoing: heartbeat.outgoing,
@@ -131,7 +130,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
     return this.#session?.version === '1.2';
   }
 
-  pass(headers: Entries, frame: Frame, receipt: string | undefined): void {
+  pass(headers: Entries, frame: Frame, receipt: PendingReceipt | undefined): void {
     const { version } = this.#session as ClientSession;
     this.#connection?.send(
       forwardFrame(
@@ -143,10 +142,10 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
   }
 
   /** Receipts have names of our own on the broker's side: a client may use one twice. */
-  #expect(receipt: string): string {
+  #expect(receipt: PendingReceipt): string {
     const name = String(++this.#receipts);
     this.#session?.expect(name, 'RECEIPT', never, (error) => {
-      if (error) this.#failedReceipt = receipt;
+      if (error) this.#failedReceipt = receipt.receipt;
       else this.#client.receipt(receipt);
     });
     return name;
@@ -179,7 +178,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
   connected(headers: Headers): void {
     this.#dial.connected();
     this.#options.availability.reached(this.#address);
-    this.#client.connection.resume(undefined, () => this.#client.brokerConnected(headers));
+    this.#client.client.connection.resume(undefined, () => this.#client.brokerConnected(headers));
   }
 
   message(frame: Frame): void {
@@ -187,7 +186,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
   }
 
   drained(): void {
-    this.#client.connection.resume(undefined, () => this.#client.brokerDrained());
+    this.#client.client.connection.resume(undefined, () => this.#client.brokerDrained());
   }
 
   error(error: StompError): void {

@@ -38,7 +38,9 @@ export interface TopicRoute {
 export type Route =
   | TopicRoute
   | { readonly kind: 'queue'; readonly name: string }
-  | { readonly kind: 'application'; readonly destination: string };
+  | { readonly kind: 'application'; readonly destination: string }
+  /** `handler`: the place of its handler among those of the server. */
+  | { readonly kind: 'relayed'; readonly handler: number };
 
 /** Topics of the bus that begin like this are the broker's own: no client reaches them by a topic or a wildcard. */
 export const isPrivateTopic = (topic: string): boolean => topic.startsWith('$');

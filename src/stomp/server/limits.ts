@@ -1,4 +1,4 @@
-import type { LimitTable } from '../../core/limits.ts';
+import type { LimitTable, LimitValues } from '../../core/limits.ts';
 
 /** Limits of one STOMP connection of a server, beside those of every connection ([STOMP-23]). */
 export const stompLimits = {
@@ -21,4 +21,9 @@ export const stompLimits = {
   maxTransactions: { default: 100, unit: 'count', fault: 'tooMany' },
   // Frames that wait for the COMMIT of one transaction.
   maxTransactionFrames: { default: 1_000, unit: 'count', fault: 'tooMany' },
+  // Frames whose outcome the bus, the application or the broker behind a relay owes; over it the client is not read.
+  maxPending: { default: 1_000, unit: 'count', fault: 'tooMany' },
 } as const satisfies LimitTable;
+
+/** The numbers of {@link stompLimits}. */
+export type StompLimits = LimitValues<typeof stompLimits>;

@@ -1,6 +1,7 @@
 import type { Encoding } from '../../bus/message.ts';
 import { encodeFrameTail } from '../protocol/encoder.ts';
 import { expressibleHeaders } from '../protocol/forward-frame.ts';
+import { deadLetterHeaders, ownHeaders } from '../protocol/headers.ts';
 import { type Version, versions } from '../protocol/versions.ts';
 
 /** The part of a MESSAGE that all its receivers share. */
@@ -19,21 +20,6 @@ export interface MessageForms {
   readonly tailWithoutId: Encoding<SharedTail>;
 }
 
-/** Headers that are the server's to set, or that end with the SEND ([STOMP-44]). All others pass through ([STOMP-40]). */
-const serverHeaders = new Set([
-  'destination',
-  'content-type',
-  'content-length',
-  'message-id',
-  'subscription',
-  'ack',
-  'redelivered',
-  'receipt',
-  'transaction',
-]);
-
-export const isServerHeader = (name: string): boolean => serverHeaders.has(name);
-
 /** `shown`: the destination of a topic. `epoch` makes message ids unique over restarts and servers. */
 export function createMessageForms(shown: (topic: string) => string, epoch: string): MessageForms {
   let count = 0;
@@ -44,7 +30,7 @@ export function createMessageForms(shown: (topic: string) => string, epoch: stri
       const headers: [string, string][] = withId ? [['message-id', message.encodedAs(id)]] : [];
       headers.push(['destination', shown(message.topic)]);
       if (message.contentType !== undefined) headers.push(['content-type', message.contentType]);
-      for (const [name, value] of message.headers) if (!isServerHeader(name)) headers.push([name, value]);
+      for (const [name, value] of message.headers) if (!ownHeaders.send.has(name)) headers.push([name, value]);
       return encodeFrameTail(version, expressibleHeaders(version, headers), message.body);
     },
   });
@@ -57,7 +43,7 @@ export function createMessageForms(shown: (topic: string) => string, epoch: stri
 export function userHeaders(headers: ReadonlyMap<string, string>): Map<string, string> | undefined {
   let kept: Map<string, string> | undefined;
   for (const [name, value] of headers) {
-    if (isServerHeader(name)) continue;
+    if (ownHeaders.send.has(name) || deadLetterHeaders.has(name)) continue;
     kept ??= new Map();
     kept.set(name, value);
   }

@@ -1,6 +1,5 @@
 import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
-import type { LimitValues } from '../../core/limits.ts';
 import { isPromise } from '../../core/promise-or.ts';
 import type { Connection, Session } from '../../core/subprotocol.ts';
 import { encodeUtf8 } from '../../core/wire.ts';
@@ -9,22 +8,17 @@ import { encodeFrame, endOfLine } from '../protocol/encoder.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { agreedVersion, isConnect, shorten } from '../protocol/frame-fields.ts';
 import type { HeaderInput } from '../protocol/headers.ts';
-import { agreedInterval, type HeartBeat, parseHeartBeat } from '../protocol/heart-beat.ts';
+import { agreedInterval, beatFactors, type HeartBeat, parseHeartBeat } from '../protocol/heart-beat.ts';
 import type { Version } from '../protocol/versions.ts';
 import { errorFrame } from './error-frame.ts';
-import type { stompLimits } from './limits.ts';
+import type { StompLimits } from './limits.ts';
 
 const noHeartBeat = parseHeartBeat();
-/** Beat after this part of the agreed time: "at least every n ms" leaves no room for a late timer ([STOMP-36]). */
-const early = 0.9;
-/** So many times the agreed time may pass without an octet ([STOMP-37]). */
-const tolerance = 2;
+const { early, tolerance } = beatFactors.server;
 /** The body of a frame before CONNECTED, where none has one: nobody makes us keep more before it said who it is. */
 const maxBodyBeforeConnected = 1_024;
 /** Messages that come as text, and are longer, are taken as octets. */
 const longText = 1_024;
-
-export type ServerSessionLimits = LimitValues<typeof stompLimits>;
 
 /**
  * The side of a STOMP server that faces its client, whoever is behind it: pulls frames, negotiates, admits, beats, and
@@ -38,7 +32,7 @@ export abstract class ServerSession implements Session {
   version: Version = '1.0';
   abstract readonly idle: boolean;
 
-  readonly #limits: ServerSessionLimits;
+  readonly #limits: StompLimits;
   readonly #heartBeat: HeartBeat;
   readonly #decoder: Decoder;
   readonly #decoderLimits: { -readonly [Name in keyof DecoderLimits]: number };
@@ -56,7 +50,7 @@ export abstract class ServerSession implements Session {
   #sendEvery: number;
   #expectWithin: number;
 
-  constructor(connection: Connection, limits: ServerSessionLimits, heartBeat: HeartBeat) {
+  constructor(connection: Connection, limits: StompLimits, heartBeat: HeartBeat) {
     this.connection = connection;
     this.#limits = limits;
     this.#heartBeat = heartBeat;
@@ -200,18 +194,18 @@ export abstract class ServerSession implements Session {
     this.#outcomeBy = never;
   }
 
-  protected hold(): void {
+  hold(): void {
     this.#holds++;
     this.connection.hold();
   }
 
-  protected release(): void {
+  release(): void {
     this.#holds--;
     this.connection.release();
   }
 
   /** Go on with an outcome; the frames that follow wait for it, and what fails is the fault of this frame. */
-  protected settle<T>(frame: Frame, outcome: T | Promise<T>, then: (value: T) => void): void {
+  settle<T>(frame: Frame, outcome: T | Promise<T>, then: (value: T) => void): void {
     if (!isPromise(outcome)) return then(outcome);
     this.hold();
     this.expectOutcome(frame);
@@ -229,14 +223,14 @@ export abstract class ServerSession implements Session {
   }
 
   /** This frame is at fault, though others were read meanwhile. */
-  protected failed(frame: Frame, error: unknown): never {
+  failed(frame: Frame, error: unknown): never {
     this.#frame = frame;
     throw error;
   }
 
   // ── out ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  protected send(command: string, headers: HeaderInput, body: string | Uint8Array = ''): void {
+  send(command: string, headers: HeaderInput, body: string | Uint8Array = ''): void {
     this.connection.send(encodeFrame(this.version, command, headers, body));
   }
 

@@ -143,27 +143,23 @@ describe('topics', () => {
   test.each(versions)(
     '[STOMP-79] %s: what the application publishes with a NUL in a header loses that header',
     async (version) => {
-      const { broker, bus, peer } = await connected(
-        { onSend: () => ({ body: 'c', headers: { 'x\0y': '1', kept: '2' } }) },
-        version,
-      );
+      const { bus, peer } = await connected({}, version);
       await peer.send('SUBSCRIBE', { id: '0', destination: '/topic/a' });
       const headers = new Map([
         ['x', 'a\0ERROR'],
         ['kept', '1'],
       ]);
       await bus.publish('a', encodeUtf8('a'), { headers, contentType: 'text/\0plain' });
-      await broker.send('/topic/a', 'b', { headers: Object.fromEntries(headers) });
-      await peer.send('SEND', { destination: '/app/x', 'reply-to': '/topic/a' });
+      await peer.raw('\n');
       const frames = peer.take();
-      expect(frames.map(({ body }) => body)).toEqual(['a', 'b', 'c']);
-      expect(frames.map((frame) => frame.headers['kept'])).toEqual(['1', '1', '2']);
+      expect(frames.map(({ body }) => body)).toEqual(['a']);
+      expect(frames.map((frame) => frame.headers['kept'])).toEqual(['1']);
       for (const frame of frames) expect(JSON.stringify(frame.headers)).not.toContain('\\u0000');
       expect(frames[0]?.headers).not.toHaveProperty('content-type');
     },
   );
 
-  test('wildcard subscribers get no topic that they could not read by its name', async () => {
+  test('[STOMP-82] wildcard subscribers get no topic that they could not read by its name', async () => {
     topic('secret.typed');
     const { bus, peer } = await connected();
     await peer.send('SUBSCRIBE', { id: '0', destination: '/topic/**' });

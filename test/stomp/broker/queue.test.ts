@@ -43,6 +43,12 @@ function createQueue({ maxQueueMessages = 100, maxQueueBytes = 1_000, maxDeliver
   return { queue, dead, unused: () => unused };
 }
 
+/** As a subscription does at its end. */
+function leave(queue: Queue, consumer: Consumer, unconsumed: readonly QueueItem[], failed: boolean): void {
+  queue.remove(consumer);
+  queue.putBack(unconsumed, failed);
+}
+
 test('consumers take turns, and those without room are passed over', () => {
   const { queue } = createQueue();
   const [first, second, third] = [new Taker(), new Taker(1), new Taker()];
@@ -58,8 +64,8 @@ test('the turn stays right when an earlier consumer leaves', () => {
   for (const taker of takers) queue.add(taker);
   queue.put(message('1'));
   queue.put(message('2'));
-  queue.remove(takers[0], [], false);
-  queue.remove(takers[0], [], false);
+  leave(queue, takers[0], [], false);
+  leave(queue, takers[0], [], false);
   queue.put(message('3'));
   expect(takers.map(({ texts }) => texts)).toEqual([['1'], ['2'], ['3']]);
 });
@@ -71,8 +77,8 @@ describe('what is put back', () => {
     queue.add(first);
     queue.add(second);
     for (const body of ['1', '2', '3', '4', '5']) queue.put(message(body));
-    queue.remove(second, second.items, false);
-    queue.remove(first, first.items, false);
+    leave(queue, second, second.items, false);
+    leave(queue, first, first.items, false);
     const heir = new Taker();
     queue.add(heir);
     expect(heir.texts).toEqual(['1', '2', '3', '4', '5']);
@@ -84,7 +90,7 @@ describe('what is put back', () => {
     for (let round = 0; round < 2; round++) {
       const taker = new Taker();
       queue.add(taker);
-      queue.remove(taker, taker.items, true);
+      leave(queue, taker, taker.items, true);
     }
     expect(dead).toEqual(['poison']);
     expect(queue.size).toBe(0);
@@ -97,7 +103,7 @@ describe('what is put back', () => {
     for (let round = 0; round < 5; round++) {
       const taker = new Taker();
       queue.add(taker);
-      queue.remove(taker, taker.items, false);
+      leave(queue, taker, taker.items, false);
     }
     expect(dead).toEqual([]);
     expect(queue.size).toBe(1);
@@ -123,7 +129,7 @@ test('is unused once nobody waits and nothing is kept', () => {
   queue.put(message('x'));
   queue.consumed(taker.items[0]!);
   expect(unused()).toBe(0);
-  queue.remove(taker, [], false);
+  leave(queue, taker, [], false);
   expect(unused()).toBe(1);
 });
 
@@ -133,7 +139,7 @@ test('a consumer that gives back while it is handed something out does not upset
   queue.add({
     ready: true,
     take(item) {
-      queue.remove(this, [item], false);
+      leave(queue, this, [item], false);
     },
   });
   queue.add(taker);

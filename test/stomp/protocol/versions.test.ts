@@ -24,7 +24,8 @@ test('[STOMP-27] the highest version that both speak is chosen, in whatever orde
 test('[STOMP-34] heart-beat is two non-negative integers, and 0,0 when it is missing', () => {
   expect(parseHeartBeat(undefined)).toEqual([0, 0]);
   expect(parseHeartBeat('0,30000')).toEqual([0, 30_000]);
-  for (const bad of ['', '10', '-1,0', '1.5,2', '1,2,3', 'a,b', '1, 2', '99999999999,0']) {
+  expect(parseHeartBeat(' 0, 30000\t')).toEqual([0, 30_000]);
+  for (const bad of ['', '10', '-1,0', '1.5,2', '1,2,3', 'a,b', '1 0,2', '99999999999,0']) {
     expect(() => parseHeartBeat(bad), bad).toThrow(expect.objectContaining({ fault: 'malformed' }));
   }
 });

@@ -79,7 +79,7 @@ test('[RELAY-9] what is restored waits in its old order, unless its subscription
   expect(ids(all.claim(subscription, '3'))).toEqual(['2', '3']);
   const fresh = add(all, 'fresh');
   fresh.restore([{ key: '7', messageId: '7', ack: undefined, order: 7 }]);
-  expect(fresh.has('7')).toBe(true);
+  expect(fresh.awaits('7')).toBe(true);
   all.remove(subscription);
   all.restore(subscription, claimed);
   expect(all.unacknowledged).toBe(0);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Bus } from '../../../src/bus/bus.ts';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
-import type { BrokerSession } from '../../../src/stomp/broker/broker-session.ts';
 import { type Version, versions } from '../../../src/stomp/protocol/versions.ts';
+import type { StompSession } from '../../../src/stomp/server/stomp-session.ts';
 import { createGate } from '../../support/gate.ts';
 import { createStompDesk, type StompDeskOptions, type StompPeer } from '../../support/stomp-desk.ts';
 
@@ -1112,7 +1112,7 @@ describe('reply queues', () => {
 test('who has no name is known by the session, in /user/ destinations', async () => {
   const { broker, peer } = await connected();
   await peer.send('SUBSCRIBE', { id: '0', destination: '/user/queue/a' });
-  const { session } = peer.connection.session as BrokerSession;
+  const { session } = peer.connection.session as StompSession;
   await broker.send(`/user/${session}/queue/a`, 'x');
   await peer.raw('\n');
   expect(peer.brief()).toEqual(['MESSAGE x']);

@@ -286,12 +286,12 @@ test('[RELAY-19] a broker that owes too many receipts holds the client back', ()
   const send = (receipt: string): string => `SEND\ndestination:/queue/a\nreceipt:${receipt}\n\n\0`;
   client.say(send('same') + send('same') + send('same'));
   expect(broker.heard()).toHaveLength(2);
-  broker.say('RECEIPT\nreceipt-id:2\n\n\0');
+  broker.say('RECEIPT\nreceipt-id:1\n\n\0');
   expect(client.heard()).toEqual(['RECEIPT\nreceipt-id:same\n\n\0']);
   expect(broker.heard()).toHaveLength(1);
 });
 
-test('[RELAY-13] DISCONNECT waits for the receipts that are owed, and is answered before the close', () => {
+test('[RELAY-13] [STOMP-61] DISCONNECT waits for the receipts that are owed, and is answered before the close', () => {
   const { client, broker } = scene();
   client.say('SEND\ndestination:/queue/a\nreceipt:a\n\n\0SEND\ndestination:/queue/a\nreceipt:b\n\n\0');
   client.say('DISCONNECT\nreceipt:bye\n\n\0SEND\ndestination:/queue/a\n\nafter\0', 'SEND\ndestination:/late\n\n\0');
@@ -301,7 +301,7 @@ test('[RELAY-13] DISCONNECT waits for the receipts that are owed, and is answere
   broker.say('RECEIPT\nreceipt-id:1\n\n\0');
   expect(broker.heard()).toEqual(['DISCONNECT\nreceipt:3\n\n\0']);
   broker.say('RECEIPT\nreceipt-id:3\n\n\0');
-  expect(client.heard()).toEqual(['b', 'a', 'bye'].map((id) => `RECEIPT\nreceipt-id:${id}\n\n\0`));
+  expect(client.heard()).toEqual(['a', 'b', 'bye'].map((id) => `RECEIPT\nreceipt-id:${id}\n\n\0`));
   expect(client.socket.closing).toEqual({ code: 1000, reason: '' });
   expect(broker.socket.closing?.code).toBe(1000);
 });

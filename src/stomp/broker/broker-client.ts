@@ -1,0 +1,230 @@
+import { never } from '../../core/clock.ts';
+import { ProtocolError } from '../../core/fault.ts';
+import { detached } from '../../core/wire.ts';
+import type { Frame, Headers } from '../protocol/frame.ts';
+import { required } from '../protocol/frame-fields.ts';
+import type {
+  ClientHandler,
+  DestinationHandler,
+  HandlerClient,
+  SubscriptionPlan,
+} from '../server/destination-handler.ts';
+import type { Route } from '../server/destinations.ts';
+import { userHeaders } from '../server/message-forms.ts';
+import type { Outgoing } from '../server/outgoing.ts';
+import type { Broker } from './broker.ts';
+import { textLength } from './quota.ts';
+import type { BrokerSubscription } from './subscription.ts';
+import { Subscriptions } from './subscriptions.ts';
+import { Transactions } from './transactions.ts';
+import { WildcardGuard } from './wildcard-guard.ts';
+
+const noHeaders: Headers = new Map();
+
+/** A broker as a handler of destinations. */
+export const brokerHandler = (broker: Broker): DestinationHandler => ({
+  open(client) {
+    const opened = new BrokerClient(client, broker);
+    client.ready([]);
+    return opened;
+  },
+  publish: (message) => broker.publish(message),
+});
+
+/** What the broker does for one client: its subscriptions, its transactions, and what it sends. */
+export class BrokerClient implements ClientHandler {
+  readonly deadline = never;
+  readonly #client: HandlerClient;
+  readonly #broker: Broker;
+  readonly #subscriptions: Subscriptions;
+  #transactions: Transactions | undefined;
+
+  constructor(client: HandlerClient, broker: Broker) {
+    this.#client = client;
+    this.#broker = broker;
+    this.#subscriptions = new Subscriptions(client, broker);
+  }
+
+  get idle(): boolean {
+    return true;
+  }
+
+  get subscriptions(): number {
+    return this.#subscriptions.size;
+  }
+
+  has(id: string): boolean {
+    return this.#subscriptions.has(id);
+  }
+
+  tick(): void {}
+
+  // ── SEND ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  submit(frame: Frame, destination: string, route: Route): void {
+    const message = this.#prepare(frame, destination, route);
+    const transaction = frame.headers.get('transaction');
+    if (transaction === undefined) return this.#client.carryOut(frame, this.send(message));
+    const transactions = this.#openTransactions(frame);
+    transactions.check(transaction, message);
+    transactions.add(transaction, { kind: 'send', message });
+    this.#client.processed(frame);
+  }
+
+  /** What a SEND is going to do. Throws a {@link ProtocolError} if nobody takes it. */
+  #prepare({ headers, headLength = 0, body }: Frame, to: string, meant: Route): Outgoing {
+    let route = meant;
+    if (route.kind === 'application' && !this.#client.application.answersSend) {
+      throw new ProtocolError('forbidden', `no destination "${to}" here: nobody answers a SEND to it`);
+    }
+    const replyTo = this.#replyAddress(headers.get('reply-to'));
+    let kept = userHeaders(headers);
+    if (replyTo !== undefined) kept?.set('reply-to', replyTo);
+    let contentType = headers.get('content-type');
+    let destination = to;
+    // V8 substrings keep their parent string alive: few small headers must not keep a large head.
+    if (headLength > 1_024 && headLength > 2 * textLength(kept ?? noHeaders) + 1_024) {
+      destination = detached(destination);
+      // A route holds a part of the destination.
+      route = this.#broker.destinations.toSend(destination);
+      contentType = contentType && detached(contentType);
+      kept = kept && detachedHeaders(kept);
+    }
+    return { destination, route, body: owned(body), contentType, headers: kept };
+  }
+
+  /** A temporary queue in `reply-to` comes to life with the first SEND that names it, subscription included. */
+  #replyAddress(replyTo: string | undefined): string | undefined {
+    if (replyTo === undefined) return undefined;
+    const temporary = this.#broker.destinations.temporaryQueue(replyTo, this.#client);
+    if (!temporary) return undefined;
+    const subscription = this.#subscriptions.addImplicit(replyTo);
+    const { connection } = this.#client;
+    if (subscription) connection.resume(this.#broker.listen(subscription, detached(temporary.topic)), () => {});
+    return temporary.address;
+  }
+
+  /** Carry out a SEND. Undefined: it is done; a promise: it is done when this resolves. */
+  send(message: Outgoing): Promise<unknown> | undefined {
+    if (message.route.kind === 'application') return this.#client.application.call(this.#client, message);
+    return this.#broker.publish(message);
+  }
+
+  // ── SUBSCRIBE, ACK, NACK ───────────────────────────────────────────────────────────────────────────────────────
+
+  subscribe(frame: Frame, plan: SubscriptionPlan, route: Route): void {
+    const { application } = this.#client;
+    if (route.kind === 'application' && !application.answersSubscribe) {
+      throw new ProtocolError(
+        'forbidden',
+        `no destination "${plan.destination}" here: nobody answers a SUBSCRIBE to it`,
+      );
+    }
+    const subscription = this.#subscriptions.add(plan);
+    this.#client.carryOut(frame, this.#connect(subscription, route, frame.headers));
+  }
+
+  /** Connect a subscription to its source. Resolves when messages are certain to come; rejects if they are not. */
+  async #connect(subscription: BrokerSubscription, route: Route, headers: Headers): Promise<void> {
+    const { application } = this.#client;
+    if (!application.answersSubscribe) return this.#listen(subscription, route, headers);
+    // It listens before the hook is called, and waits with what comes until the first message was sent ([STOMP-84]).
+    subscription.waitForStart();
+    const active = route.kind === 'topic' ? this.#listen(subscription, route, headers) : undefined;
+    const asked = application.firstMessage(this.#client, subscription.destination, headers);
+    // It may reject before the bus delivers, when nobody waits for it yet.
+    asked.catch(() => {});
+    await active;
+    const first = await asked;
+    subscription.start(first && this.#broker.firstMessage(first));
+    // What is sent to a queue meanwhile waits in it.
+    if (route.kind === 'queue') await this.#listen(subscription, route, headers);
+  }
+
+  #listen(subscription: BrokerSubscription, route: Route, headers: Headers): Promise<void> | undefined {
+    if (route.kind === 'queue') subscription.attachQueue(this.#broker.queues.of(route.name));
+    if (route.kind !== 'topic') return undefined;
+    const listener = route.pattern
+      ? new WildcardGuard(this.#client, this.#broker, subscription, headers)
+      : subscription;
+    return this.#broker.listen(subscription, route.topic, listener);
+  }
+
+  unsubscribe(frame: Frame): boolean {
+    if (!this.#subscriptions.unsubscribe(frame.headers)) return false;
+    this.#client.processed(frame);
+    return true;
+  }
+
+  awaits(frame: Frame): boolean {
+    return this.#subscriptions.awaits(frame);
+  }
+
+  acknowledge(frame: Frame): void {
+    const consumed = frame.command === 'ACK';
+    const transaction = frame.headers.get('transaction');
+    if (transaction !== undefined) this.#openTransactions(frame).check(transaction);
+    const { subscription, key } = this.#subscriptions.acknowledged(frame);
+    const { full } = this.#subscriptions;
+    const deliveries = subscription.claim(key);
+    if (transaction === undefined) this.#subscriptions.settle([{ subscription, deliveries, consumed }], full);
+    else this.#openTransactions(frame).add(transaction, { kind: 'settle', subscription, deliveries, consumed });
+    this.#client.processed(frame);
+  }
+
+  // ── transactions ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  begin(frame: Frame): void {
+    this.#transactions ??= new Transactions(this, this.#broker, this.#subscriptions);
+    this.#transactions.begin(detached(required(frame, 'transaction')));
+    this.#client.processed(frame);
+  }
+
+  /** The frames that follow wait, so that they come after all of it. */
+  commit(frame: Frame): void {
+    const outcome = this.#openTransactions(frame).commit(required(frame, 'transaction'));
+    this.#client.settle(frame, outcome, () => {
+      this.#client.processed(frame);
+      // Its ACKs made room for all.
+      this.#subscriptions.pump();
+    });
+  }
+
+  abort(frame: Frame): void {
+    this.#openTransactions(frame).abort(required(frame, 'transaction'));
+    this.#client.processed(frame);
+  }
+
+  #openTransactions(frame: Frame): Transactions {
+    required(frame, 'transaction');
+    return this.#transactions ?? new Transactions(this, this.#broker, this.#subscriptions);
+  }
+
+  // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  drained(): void {
+    this.#subscriptions.pump();
+  }
+
+  leave(failed: boolean, done: () => void): void {
+    this.#release(failed);
+    done();
+  }
+
+  stop(): void {
+    this.#release(true);
+  }
+
+  /** Open transactions are aborted ([STOMP-59]); what was not acknowledged goes back to its queue ([STOMP-53]). */
+  #release(failed: boolean): void {
+    this.#subscriptions.stopAll(failed, this.#transactions?.abortAll() ?? []);
+  }
+}
+
+/** A small body must not keep a large chunk of the network alive. Not `slice`: that of a Buffer copies nothing. */
+const owned = (body: Uint8Array): Uint8Array =>
+  body.buffer.byteLength > 2 * body.length + 1_024 ? new Uint8Array(body) : body;
+
+/** See {@link detached}. */
+const detachedHeaders = (headers: Headers): Map<string, string> =>
+  new Map(Array.from(headers, ([name, value]) => [detached(name), detached(value)]));

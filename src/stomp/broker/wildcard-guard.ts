@@ -1,0 +1,102 @@
+import type { Message } from '../../bus/message.ts';
+import { isPromise } from '../../core/promise-or.ts';
+import { detached } from '../../core/wire.ts';
+import type { Headers } from '../protocol/frame.ts';
+import type { HandlerClient } from '../server/destination-handler.ts';
+import { isPrivateTopic, type Route } from '../server/destinations.ts';
+import type { Broker } from './broker.ts';
+import type { BrokerSubscription } from './subscription.ts';
+
+/**
+ * Stands between the bus and a wildcard subscription, which sees no topic that its client could not have subscribed to
+ * by name ([STOMP-82]). What the application answers is remembered for each topic, up to `maxBacklog` topics.
+ */
+export class WildcardGuard {
+  readonly #client: HandlerClient;
+  readonly #broker: Broker;
+  readonly #subscription: BrokerSubscription;
+  readonly #headers: Headers;
+  // By topic: what the application said, or the messages that wait while it thinks.
+  readonly #verdicts = new Map<string, boolean | Message[]>();
+  #undecided = 0;
+
+  /** `headers`: of the SUBSCRIBE, for the hook. They are copied: the subscription must not keep its frame alive. */
+  constructor(client: HandlerClient, broker: Broker, subscription: BrokerSubscription, headers: Headers) {
+    this.#client = client;
+    this.#broker = broker;
+    this.#subscription = subscription;
+    this.#headers = client.application.authorizes
+      ? new Map(Array.from(headers, ([name, value]) => [detached(name), detached(value)]))
+      : headers;
+  }
+
+  /** A message of a topic that matches. */
+  receive(message: Message): void {
+    const { topic } = message;
+    if (isPrivateTopic(topic)) return;
+    // Without a hook the topic itself is asked each time, which is cheaper than to remember.
+    if (!this.#client.application.authorizes) {
+      if (this.#ask(topic) === true) this.#subscription.receive(message);
+      return;
+    }
+    const known = this.#verdicts.get(topic);
+    if (known === true) this.#subscription.receive(message);
+    else if (known === undefined) this.#decide(message);
+    else if (known !== false) this.#wait(known, message);
+  }
+
+  #decide(message: Message): void {
+    const { topic } = message;
+    const verdict = this.#ask(topic);
+    if (!isPromise(verdict)) {
+      this.#remember(topic, verdict);
+      if (verdict) this.#subscription.receive(message);
+      return;
+    }
+    const waiting: Message[] = [];
+    this.#verdicts.set(topic, waiting);
+    this.#wait(waiting, message);
+    const { connection } = this.#client;
+    connection.resume(
+      verdict,
+      (permitted) => {
+        this.#undecided -= waiting.length;
+        this.#remember(topic, permitted);
+        if (permitted) for (const each of waiting) this.#subscription.receive(each);
+      },
+      (error) => {
+        if (!this.#subscription.stopped) throw error;
+        connection.report(error);
+      },
+    );
+  }
+
+  #ask(topic: string): boolean | Promise<boolean> {
+    const route: Route = { kind: 'topic', topic, pattern: false, open: true };
+    const destination = this.#broker.destinations.shown(topic);
+    try {
+      return this.#client.application.permits(this.#client, 'SUBSCRIBE', destination, route, this.#headers);
+    } catch (error) {
+      // A hook that throws at once is treated as one that rejects: the publisher has nothing to do with it.
+      return Promise.reject(error);
+    }
+  }
+
+  #wait(waiting: Message[], message: Message): void {
+    waiting.push(message);
+    if (++this.#undecided > this.#broker.limits.maxBacklog) {
+      this.#client.connection.close('tooSlow', `authorize has not decided on ${message.topic}`);
+    }
+  }
+
+  /** Publishers choose the names of topics: what is remembered of them has an end ([STOMP-83]). */
+  #remember(topic: string, permitted: boolean): void {
+    if (this.#verdicts.size >= this.#broker.limits.maxBacklog && !this.#verdicts.has(topic)) this.#forget();
+    this.#verdicts.set(topic, permitted);
+  }
+
+  /** Forget what was decided. Topics that wait stay: their answer is on its way. */
+  #forget(): void {
+    for (const [topic, verdict] of this.#verdicts) if (typeof verdict === 'boolean') this.#verdicts.delete(topic);
+  }
+}

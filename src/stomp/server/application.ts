@@ -1,0 +1,135 @@
+import { ProtocolError } from '../../core/fault.ts';
+import { isPromise } from '../../core/promise-or.ts';
+import type { Connection } from '../../core/subprotocol.ts';
+import { decodeUtf8 } from '../../core/wire.ts';
+import type { Headers } from '../protocol/frame.ts';
+import { shorten } from '../protocol/frame-fields.ts';
+import { checkedMessage } from './checked-message.ts';
+import { isReplyTo, type Owner, type Route } from './destinations.ts';
+import type { AuthorizeRequest, BrokerHooks, StompRequest } from './hooks.ts';
+import type { Outgoing } from './outgoing.ts';
+
+/** A client, as the application is told of it. */
+export interface ApplicationClient extends Owner {
+  readonly connection: Connection;
+}
+
+/** Does a destination allow this without the application's word? */
+export type DefaultPermission = (
+  client: ApplicationClient,
+  command: AuthorizeRequest['command'],
+  route: Route,
+) => boolean;
+
+const noHeaders: Headers = new Map();
+
+interface ApplicationParts extends BrokerHooks {
+  readonly permitted: DefaultPermission;
+  /** Where an answer goes. */
+  readonly route: (destination: string) => Route;
+  readonly publish: (message: Outgoing) => Promise<unknown> | undefined;
+}
+
+/** The application's hooks, as all connections of a server call them. What they answer is checked here, nowhere else. */
+export class Application {
+  readonly #parts: ApplicationParts;
+
+  constructor(parts: ApplicationParts) {
+    this.#parts = parts;
+  }
+
+  /** There is somebody to ask whether a client may do something. */
+  get authorizes(): boolean {
+    return this.#parts.authorize !== undefined;
+  }
+
+  /** Somebody answers a SEND to an application destination. */
+  get answersSend(): boolean {
+    return this.#parts.onSend !== undefined;
+  }
+
+  /** Somebody answers a SUBSCRIBE. */
+  get answersSubscribe(): boolean {
+    return this.#parts.onSubscribe !== undefined;
+  }
+
+  /** May this client do that? Asks the application first, then the destination itself. */
+  permits(
+    client: ApplicationClient,
+    command: AuthorizeRequest['command'],
+    destination: string,
+    route: Route,
+    headers: Headers,
+  ): boolean | Promise<boolean> {
+    const { authorize, permitted } = this.#parts;
+    if (!authorize) return permitted(client, command, route);
+    const verdict = authorize({ ...requestOf(client, destination, headers), command });
+    // Only `true` lets in: `{ allowed: false }` does not ([STOMP-80]).
+    const decide = (given: unknown): boolean =>
+      given === undefined ? permitted(client, command, route) : given === true;
+    return isPromise(verdict) ? Promise.resolve(verdict).then(decide) : decide(verdict);
+  }
+
+  /** Let the application answer a SEND. What it answers is sent on; the promise resolves when that is done. */
+  call(client: ApplicationClient, message: Outgoing): Promise<unknown> {
+    const { onSend } = this.#parts;
+    const { destination, body, contentType, headers = noHeaders } = message;
+    const text = (): string => decodeUtf8(body);
+    const request = {
+      ...requestOf(client, destination, headers),
+      body,
+      contentType,
+      text,
+      json: () => JSON.parse(text()),
+    };
+    // In a promise, so that a hook that throws at once is treated as one that rejects.
+    return new Promise((resolve) => resolve(onSend?.(request))).then((answer) =>
+      answer === undefined || answer === null ? undefined : this.#answer(client, message, answer),
+    );
+  }
+
+  async #answer(
+    client: ApplicationClient,
+    { destination, headers = noHeaders }: Outgoing,
+    answer: unknown,
+  ): Promise<void> {
+    const where = `the answer of onSend to ${shorten(destination)}`;
+    const { body, contentType, headers: own } = checkedMessage(where, answer);
+    const correlation = headers.get('correlation-id');
+    const answered = correlation === undefined ? own : new Map([['correlation-id', correlation], ...own]);
+    const { destination: named } = answer as { readonly destination?: unknown };
+    const to = named ?? headers.get('reply-to');
+    if (to === undefined) {
+      throw new Error(`onSend answered ${destination}, but the SEND has no reply-to and the answer no destination`);
+    }
+    if (typeof to !== 'string') throw new TypeError(`${where}: destination must be text; got a ${typeof to}`);
+    const route = this.#parts.route(to);
+    // Where the client chose, nothing is sent that it could not have sent itself.
+    const chosen = named === undefined && !isReplyTo(client, route);
+    if (chosen && !(await this.permits(client, 'SEND', to, route, headers))) {
+      throw new ProtocolError('forbidden', `reply-to ${shorten(to)} is not allowed`);
+    }
+    await this.#parts.publish({ destination: to, route, body, contentType, headers: answered });
+  }
+
+  /** Ask for the first message of a subscription. A hook that throws at once rejects. */
+  async firstMessage(client: ApplicationClient, destination: string, headers: Headers): Promise<Outgoing | undefined> {
+    const answer: unknown = await this.#parts.onSubscribe?.(requestOf(client, destination, headers));
+    if (answer === undefined || answer === null) return undefined;
+    const message = checkedMessage(`the answer of onSubscribe to ${shorten(destination)}`, answer);
+    return { destination, route: { kind: 'application', destination }, ...message };
+  }
+}
+
+/** Hooks get a copy of the headers: what they do with it changes no frame. */
+const requestOf = (
+  { connection, session }: ApplicationClient,
+  destination: string,
+  headers: Headers,
+): StompRequest => ({
+  destination,
+  headers: new Map(headers),
+  principal: connection.principal,
+  handshake: connection.handshake,
+  session,
+});

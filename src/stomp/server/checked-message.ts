@@ -1,0 +1,78 @@
+import { bytesOf } from '../../core/wire.ts';
+
+/** A message of the application that was checked. */
+export interface CheckedMessage {
+  readonly body: Uint8Array;
+  readonly contentType: string | undefined;
+  readonly headers: Map<string, string>;
+}
+
+/** A header value of the application. Numbers and booleans are sent as text; `undefined` leaves the header out. */
+export type HeaderValue = string | number | bigint | boolean | undefined;
+
+/**
+ * A message that the application hands over, in whatever form plain JavaScript lets it take. Text without a content type
+ * is `text/plain`. `where` names the caller in errors, such as `send("/topic/a")`.
+ *
+ * Throws a `TypeError` that names the part which is wrong: nothing was stored, counted or written by then ([STOMP-81]).
+ *
+ * @example
+ * checkedMessage('send("/topic/a")', { body: 'hello', headers: { attempts: 1 } });
+ */
+export function checkedMessage(where: string, given: unknown): CheckedMessage {
+  if (typeof given !== 'object' || given === null || Array.isArray(given) || given instanceof Error) {
+    throw new TypeError(`${where} must be an object such as { body: 'text' }; got ${nameOf(given)}`);
+  }
+  const { body, contentType, headers } = given as Record<string, unknown>;
+  if (typeof body !== 'string' && !isBytes(body)) {
+    throw new TypeError(`${where}: body must be text or a Uint8Array; got ${nameOf(body)}${adviceFor(body)}`);
+  }
+  if (contentType !== undefined && (typeof contentType !== 'string' || contentType.includes('\0'))) {
+    throw new TypeError(`${where}: contentType must be text without NUL; got ${nameOf(contentType)}`);
+  }
+  return {
+    body: bytesOf(body),
+    contentType: contentType ?? (typeof body === 'string' ? 'text/plain;charset=utf-8' : undefined),
+    headers: checkedHeaders(where, headers),
+  };
+}
+
+/**
+ * Headers of the application as a map of text. Throws a `TypeError` that names the header if a value is no text, number
+ * or boolean, or if no version of STOMP can carry it ([STOMP-79] [STOMP-81]).
+ */
+export function checkedHeaders(where: string, given: unknown): Map<string, string> {
+  const headers = new Map<string, string>();
+  if (given === undefined) return headers;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TypeError(`${where}: headers must be an object such as { priority: 'high' }; got ${nameOf(given)}`);
+  }
+  for (const [name, value] of given instanceof Map ? given : Object.entries(given)) {
+    if (value === undefined) continue;
+    const isValue = ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
+    if (!isValue) throw new TypeError(`${where}: header "${String(name)}" must be text; got ${nameOf(value)}`);
+    if (typeof name !== 'string' || name === '' || name.includes('\0') || String(value).includes('\0')) {
+      throw new TypeError(`${where}: header ${JSON.stringify(String(name))} needs a name and must not contain NUL`);
+    }
+    headers.set(name, String(value));
+  }
+  return headers;
+}
+
+/** What a value is, in words. */
+export function nameOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value !== 'object') return `a ${typeof value}`;
+  if (Array.isArray(value)) return 'an array';
+  const name = typeof value.constructor === 'function' ? value.constructor.name : '';
+  return name === '' || name === 'Object' ? 'an object' : `a value of class ${name}`;
+}
+
+function adviceFor(body: unknown): string {
+  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return ': wrap it, as in new Uint8Array(buffer)';
+  return typeof body === 'object' && body !== null ? ': JSON.stringify it' : '';
+}
+
+/** Also of another realm, whose `Uint8Array` is a class of its own. */
+const isBytes = (value: unknown): value is Uint8Array =>
+  ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]';

@@ -1,0 +1,97 @@
+import type { Connection } from '../../core/subprotocol.ts';
+import type { Entries } from '../protocol/forward-frame.ts';
+import type { Frame, Headers } from '../protocol/frame.ts';
+import type { AckMode } from '../protocol/frame-fields.ts';
+import type { Version } from '../protocol/versions.ts';
+import type { Application, ApplicationClient } from './application.ts';
+import type { Route } from './destinations.ts';
+import type { Outgoing } from './outgoing.ts';
+import type { PendingReceipt } from './receipts.ts';
+
+/** What a SUBSCRIBE says of itself. */
+export interface SubscriptionPlan {
+  /** The client's own id; undefined: it gave none, which 1.0 allows ([STOMP-42]). */
+  readonly id: string | undefined;
+  readonly destination: string;
+  readonly mode: AckMode;
+  /** The prefetch-count that the client asks for; undefined: as the limit says. */
+  readonly prefetch?: number | undefined;
+}
+
+/** A client of a STOMP server, as the handlers of its destinations see it. */
+export interface HandlerClient extends ApplicationClient {
+  readonly version: Version;
+  /** The application's hooks. */
+  readonly application: Application;
+  /** Nothing more is delivered: the connection has ended, or it is about to. */
+  readonly leaving: boolean;
+  /** Send a frame in the version of this client. */
+  send(command: string, headers: Entries, body?: string | Uint8Array): void;
+  /** The handler is ready for this client, which hears CONNECTED once all are; `headers` may stand in it. */
+  ready(headers: Entries): void;
+  /** This frame was processed at once: its RECEIPT leaves, after those of the frames before it. */
+  processed(frame: Frame): void;
+  /** This frame is processed when its outcome is there; the frames that follow are read meanwhile. */
+  carryOut(frame: Frame, outcome: Promise<unknown> | undefined): void;
+  /** The frames that follow are not read before this outcome is there. A rejection is the fault of this frame. */
+  settle<T>(frame: Frame, outcome: T | Promise<T>, then: (value: T) => void): void;
+  /** The RECEIPT of a frame is for the handler to give; `receipted` gives it. */
+  expectReceipt(receipt: string | undefined): PendingReceipt;
+  receipted(entry: PendingReceipt): void;
+  /** Do not read what this client sends, and go on. Counted: each `hold` needs its `release`. */
+  hold(): void;
+  release(): void;
+  /** Hooks hear that a subscription is active, and that it has ended. */
+  subscribed(destination: string): void;
+  unsubscribed(destination: string): void;
+  /** Send the ERROR of a broker behind this server in place of our own, and close. */
+  forwardError(headers: Entries, body: string, fault: Parameters<Connection['close']>[0], detail?: string): void;
+}
+
+/**
+ * What a handler does for one client. The session reads the frames, asks the application, and then hands each frame to
+ * one handler, which answers by `processed`, `carryOut` or `receipted`. What a call throws is the fault of its frame.
+ */
+export interface ClientHandler {
+  /** Open subscriptions. */
+  readonly subscriptions: number;
+  /** Nothing runs that a server which leaves should wait for. */
+  readonly idle: boolean;
+  /** When `tick` is wanted while this client leaves, in ms; Infinity: never. */
+  readonly deadline: number;
+  tick(now: number): void;
+  /** Is this id in use here? */
+  has(id: string): boolean;
+  submit(frame: Frame, destination: string, route: Route): void;
+  subscribe(frame: Frame, plan: SubscriptionPlan, route: Route): void;
+  /** False: it has no such subscription. */
+  unsubscribe(frame: Frame): boolean;
+  /** Does a delivery of this client wait for this ACK or NACK? */
+  awaits(frame: Frame): boolean;
+  /** ACK or NACK. Throws a `ProtocolError` if nothing waits for it. */
+  acknowledge(frame: Frame): void;
+  begin(frame: Frame): void;
+  commit(frame: Frame): void;
+  abort(frame: Frame): void;
+  /** The connection takes more: go on. */
+  drained(): void;
+  /** DISCONNECT came, or the client closed its half (`failed`): finish what it sent, then call `done`. */
+  leave(failed: boolean, done: () => void): void;
+  /** The end, whatever it was: let go of everything. May be called more than once. */
+  stop(): void;
+}
+
+/** Something that brings a handler of destinations along, such as a relay. */
+export interface HandlesDestinations {
+  readonly handler: DestinationHandler;
+}
+
+/** Where messages of some destinations live: in this process, or in a broker behind it. */
+export interface DestinationHandler {
+  /** A client was let in. The handler calls `client.ready` now or later. */
+  open(client: HandlerClient, headers: Headers): ClientHandler;
+  /** Send for the application itself. Undefined: it is done; a promise: it is done when this resolves. */
+  publish(message: Outgoing): Promise<unknown> | undefined;
+  /** Let go of what outlives connections. */
+  dispose?(): void;
+}

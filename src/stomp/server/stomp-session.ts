@@ -1,0 +1,346 @@
+import { type Fault, ProtocolError } from '../../core/fault.ts';
+import type { Connection } from '../../core/subprotocol.ts';
+import { detached } from '../../core/wire.ts';
+import { type Entries, expressibleHeaders } from '../protocol/forward-frame.ts';
+import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
+import { ackModeOf, echoed, prefetchOf, required, shorten } from '../protocol/frame-fields.ts';
+import type { HeartBeat } from '../protocol/heart-beat.ts';
+import type { Application } from './application.ts';
+import type { ClientHandler, DestinationHandler, HandlerClient } from './destination-handler.ts';
+import type { Route } from './destinations.ts';
+import type { StompLimits } from './limits.ts';
+import { type PendingReceipt, Receipts } from './receipts.ts';
+import { ServerSession } from './server-session.ts';
+import { TransactionRoutes } from './transaction-routes.ts';
+
+const nothingTold: readonly (readonly [string, string])[] = [];
+
+/** What all sessions of a server have in common. */
+export interface StompSessionOptions {
+  readonly limits: StompLimits;
+  readonly heartbeat: HeartBeat;
+  readonly application: Application;
+  /** Where destinations live; the last one has all that no other has. */
+  readonly handlers: readonly DestinationHandler[];
+  /** What a destination means. Throws a `ProtocolError` where it is no good. */
+  readonly route: (command: 'SEND' | 'SUBSCRIBE', destination: string, client: HandlerClient) => Route;
+  /** The `server` header of CONNECTED; undefined: CONNECTED says what the broker behind this server says. */
+  readonly server: string | undefined;
+  /** Is a client that names this virtual host let in ([STOMP-29])? */
+  readonly knowsHost: (host: string) => boolean | Promise<boolean>;
+}
+
+/**
+ * A client of a STOMP server: its frames are checked against the agreed version, the application is asked, and each
+ * frame goes to the one handler that has its destination, in order. Everything that fails leaves by one path: ERROR, then
+ * the close.
+ */
+export class StompSession extends ServerSession implements HandlerClient {
+  /** The `session` header of CONNECTED. */
+  session: string;
+  leaving = false;
+
+  readonly #options: StompSessionOptions;
+  readonly #receipts: Receipts;
+  #handlers: readonly ClientHandler[] = [];
+  // What a broker behind this server has said in its CONNECTED.
+  #told: readonly (readonly [string, string])[] = nothingTold;
+  // Handlers that have not said yet that they are ready.
+  #unready = 0;
+  #transactions: TransactionRoutes | undefined;
+  // Outcomes that are awaited by `carryOut`.
+  #outcomes = 0;
+  #crowded = false;
+  #forwardsError = false;
+
+  constructor(connection: Connection, session: string, options: StompSessionOptions) {
+    super(connection, options.limits, options.heartbeat);
+    this.session = session;
+    this.#options = options;
+    this.#receipts = new Receipts((receipt) => this.#sendReceipt(receipt));
+  }
+
+  get application(): Application {
+    return this.#options.application;
+  }
+
+  /** The name for `/user/…`: nobody in particular is known by the session alone. */
+  get user(): string {
+    return this.connection.principal?.name ?? this.session;
+  }
+
+  get idle(): boolean {
+    return this.#receipts.pending === 0 && !this.awaiting && this.#handlers.every(({ idle }) => idle);
+  }
+
+  // ── the beginning ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  protected admitted(headers: Headers): void {
+    const { knowsHost, handlers } = this.#options;
+    const host = headers.get('host');
+    this.expectOutcome();
+    const open = (known: boolean): void => {
+      this.outcomeCame();
+      // [STOMP-80]
+      if (known !== true) throw new ProtocolError('unauthorized', `no virtual host "${shorten(String(host))}" here`);
+      const opened: ClientHandler[] = [];
+      this.#handlers = opened;
+      // One more than there are: no frame is read before all of them are there.
+      this.#unready = handlers.length + 1;
+      for (const handler of handlers) opened.push(handler.open(this, headers));
+      this.ready([]);
+    };
+    this.connection.resume(host === undefined || knowsHost(host), open);
+  }
+
+  ready(headers: Entries): void {
+    const { server } = this.#options;
+    if (server === undefined) this.#told = [...this.#told, ...headers];
+    if (--this.#unready > 0) return;
+    const said = server === undefined ? this.#told : Object.entries({ session: this.session, server });
+    this.#told = nothingTold;
+    this.session = new Map(said).get('session') ?? '';
+    this.connected(expressibleHeaders('raw', said));
+  }
+
+  // ── frames ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  protected process(frame: Frame): void {
+    echoed(frame, 'receipt', this.version);
+    switch (frame.command) {
+      case 'SEND':
+        return this.#submit(frame);
+      case 'SUBSCRIBE':
+        return this.#subscribe(frame);
+      case 'UNSUBSCRIBE':
+        return this.#unsubscribe(frame);
+      case 'ACK':
+      case 'NACK':
+        return this.#acknowledge(frame);
+      case 'BEGIN':
+      case 'COMMIT':
+      case 'ABORT':
+        return this.#transaction(frame);
+      case 'DISCONNECT':
+        return this.#part(false, frame.headers.get('receipt'));
+      default:
+        throw malformed(`the command ${shorten(frame.command)} is none of STOMP ${this.version}`);
+    }
+  }
+
+  #submit(frame: Frame): void {
+    const destination = required(frame, 'destination');
+    const route = this.#options.route('SEND', destination, this);
+    const handler = this.#handlerOf(route);
+    this.#join(frame, handler);
+    this.#permitted(frame, 'SEND', destination, route, () => handler.submit(frame, destination, route));
+  }
+
+  #subscribe(frame: Frame): void {
+    const { version } = this;
+    const destination = detached(required(frame, 'destination'));
+    const given = version === '1.0' ? echoed(frame, 'id', version) : required(frame, 'id');
+    const id = given === undefined ? undefined : detached(given);
+    const plan = { id, destination, mode: ackModeOf(frame, version), prefetch: prefetchOf(frame) };
+    const route = this.#options.route('SUBSCRIBE', destination, this);
+    const handler = this.#handlerOf(route);
+    let open = 0;
+    for (const each of this.#handlers) {
+      open += each.subscriptions;
+      if (each !== handler && id !== undefined && each.has(id)) {
+        throw new ProtocolError('duplicate', 'SUBSCRIBE with an id that is in use');
+      }
+    }
+    const { maxSubscriptions } = this.#options.limits;
+    if (open >= maxSubscriptions) throw new ProtocolError('tooMany', `more than ${maxSubscriptions} subscriptions`);
+    this.#permitted(frame, 'SUBSCRIBE', destination, route, () => handler.subscribe(frame, plan, route));
+  }
+
+  #unsubscribe(frame: Frame): void {
+    if (this.version !== '1.0') required(frame, 'id');
+    if (this.#handlers.some((handler) => handler.unsubscribe(frame))) return;
+    throw malformed('UNSUBSCRIBE of a subscription that does not exist');
+  }
+
+  #acknowledge(frame: Frame): void {
+    const { command } = frame;
+    if (command === 'NACK' && this.version === '1.0') throw malformed('the command NACK is none of STOMP 1.0');
+    required(frame, this.version === '1.2' ? 'id' : 'message-id');
+    if (this.version === '1.1') required(frame, 'subscription');
+    const handler = this.#handlers.length === 1 ? this.#handlers[0] : this.#handlers.find((each) => each.awaits(frame));
+    if (!handler) throw malformed(`${command} of a message that does not wait for one`);
+    this.#join(frame, handler);
+    handler.acknowledge(frame);
+  }
+
+  /** The handler of a destination: those that are known by a prefix come first, the last one has the rest. */
+  #handlerOf(route: Route): ClientHandler {
+    const index = route.kind === 'relayed' ? route.handler : this.#handlers.length - 1;
+    return this.#handlers[index] as ClientHandler;
+  }
+
+  // ── transactions ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A transaction belongs to one handler: where there are several, the first frame that names it decides which. */
+  #transaction(frame: Frame): void {
+    const id = required(frame, 'transaction');
+    const [only] = this.#handlers as [ClientHandler];
+    if (this.#handlers.length > 1) {
+      this.#transactions ??= new TransactionRoutes(this.#options.limits.maxTransactions);
+      if (frame.command === 'BEGIN') {
+        this.#transactions.begin(frame, detached(id));
+        return this.processed(frame);
+      }
+      const handler = this.#transactions.end(id);
+      return handler ? this.#endTransaction(frame, handler) : this.processed(frame);
+    }
+    if (frame.command === 'BEGIN') only.begin(frame);
+    else this.#endTransaction(frame, only);
+  }
+
+  #endTransaction(frame: Frame, handler: ClientHandler): void {
+    if (frame.command === 'COMMIT') handler.commit(frame);
+    else handler.abort(frame);
+  }
+
+  /** This frame may name a transaction, which then is this handler's. */
+  #join(frame: Frame, handler: ClientHandler): void {
+    if (this.#handlers.length > 1 && frame.headers.has('transaction')) {
+      if (!this.#transactions) throw malformed('a transaction that is not open');
+      this.#transactions.join(frame, handler);
+    }
+  }
+
+  // ── outcomes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The frames that follow wait for the answer: what is allowed happens in their order. */
+  #permitted(frame: Frame, command: 'SEND' | 'SUBSCRIBE', destination: string, route: Route, then: () => void): void {
+    const verdict = this.application.permits(this, command, destination, route, frame.headers);
+    this.settle(frame, verdict, (permitted) => {
+      if (!permitted) throw new ProtocolError('forbidden', `${command} to ${shorten(destination)} is not allowed`);
+      then();
+    });
+  }
+
+  carryOut(frame: Frame, outcome: Promise<unknown> | undefined): void {
+    if (outcome === undefined) return this.processed(frame);
+    const entry = this.#receipts.expect(frame.headers.get('receipt'));
+    this.#outcomes++;
+    this.#pace();
+    this.connection.resume(
+      outcome,
+      () => {
+        this.#outcomes--;
+        this.receipted(entry);
+      },
+      (error) => this.failed(frame, error),
+    );
+  }
+
+  processed(frame: Frame): void {
+    this.#receipts.processed(frame.headers.get('receipt'));
+    this.#pace();
+  }
+
+  expectReceipt(receipt: string | undefined): PendingReceipt {
+    return this.#receipts.expect(receipt);
+  }
+
+  receipted(entry: PendingReceipt): void {
+    this.#receipts.settle(entry);
+    if (this.disconnected) this.#finishIfDone();
+    else this.#pace();
+  }
+
+  #sendReceipt(receipt: string): void {
+    this.send('RECEIPT', expressibleHeaders(this.version, [['receipt-id', receipt]]));
+  }
+
+  /** Outcomes of the bus and of the application are awaited up to a limit: over it the client is not read. */
+  #pace(): void {
+    const { maxPending } = this.#options.limits;
+    const { pending } = this.#receipts;
+    if (!this.#crowded && this.#outcomes > 0 && pending >= maxPending) {
+      this.#crowded = true;
+      this.hold();
+      this.expectOutcome();
+    } else if (this.#crowded && pending <= maxPending / 2) {
+      this.#crowded = false;
+      this.outcomeCame();
+      this.release();
+    }
+  }
+
+  subscribed(_destination: string): void {}
+
+  unsubscribed(_destination: string): void {}
+
+  // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  protected peerLeft(): void {
+    this.#part(true, undefined);
+  }
+
+  /** What came before DISCONNECT is processed, and its RECEIPT flushed, before the close ([STOMP-62] [STOMP-68]). */
+  #part(failed: boolean, receipt: string | undefined): void {
+    this.leave();
+    this.leaving = true;
+    this.expectOutcome();
+    const entry = this.#receipts.expect(receipt);
+    let waiting = this.#handlers.length;
+    for (const handler of this.#handlers) {
+      handler.leave(failed, () => {
+        if (--waiting > 0) return;
+        this.#receipts.settle(entry);
+        this.#finishIfDone();
+      });
+    }
+  }
+
+  #finishIfDone(): void {
+    if (this.#receipts.pending === 0) this.connection.finish();
+  }
+
+  override get deadline(): number {
+    let first = super.deadline;
+    // Only a handler that leaves has a deadline of its own: nobody else is asked for one.
+    if (this.disconnected) for (const { deadline } of this.#handlers) first = Math.min(first, deadline);
+    return first;
+  }
+
+  override tick(now: number): void {
+    if (this.disconnected) for (const handler of this.#handlers) handler.tick(now);
+    if (!this.connection.closing) super.tick(now);
+  }
+
+  forwardError(headers: Entries, body: string, fault: Fault, detail?: string): void {
+    this.#forwardsError = true;
+    this.send('ERROR', expressibleHeaders(this.version, headers), body);
+    this.connection.close(fault, detail);
+  }
+
+  override fail(error: ProtocolError): void {
+    if (!this.#forwardsError) super.fail(error);
+    // Others need not wait for the close handshake to get what this one did not acknowledge.
+    this.#stop();
+  }
+
+  end(): void {
+    this.#stop();
+  }
+
+  #stop(): void {
+    this.leaving = true;
+    for (const handler of this.#handlers) handler.stop();
+  }
+
+  // ── the connection ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  drained(): void {
+    for (const handler of this.#handlers) handler.drained();
+  }
+
+  override drain(): void {
+    this.leaving = true;
+  }
+}
