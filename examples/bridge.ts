@@ -53,7 +53,7 @@ await once(http, 'listening');
 const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/ws`;
 
 const web = createClient({ url });
-const sensor = createStompClient({ brokerURL: url });
+const sensor = createStompClient({ url });
 await sensor.connect();
 
 const toStomp = new Promise<void>((resolve) => {

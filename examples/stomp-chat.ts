@@ -16,10 +16,10 @@ const endpoint = attach(http, {
 });
 http.listen(0, '127.0.0.1');
 await once(http, 'listening');
-const brokerURL = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/ws`;
+const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/ws`;
 
 const [ada, bob] = ['ada', 'bob'].map((login) =>
-  createStompClient({ brokerURL, connectHeaders: { login, passcode: 'secret' } }),
+  createStompClient({ url, connectHeaders: { login, passcode: 'secret' } }),
 ) as [ReturnType<typeof createStompClient>, ReturnType<typeof createStompClient>];
 await Promise.all([ada.connect(), bob.connect()]);
 

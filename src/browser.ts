@@ -18,7 +18,8 @@ export { type NegotiateOptions, negotiate } from './connect/negotiate.ts';
 export type { BackoffOptions } from './core/backoff.ts';
 export type { ClientLimitOptions } from './core/client-limits.ts';
 export type { Timed, Timers } from './core/clock.ts';
-export type { Address, Connector, ConnectorEnd, ConnectorState } from './core/dial.ts';
+export { ConnectionLost } from './core/connection-lost.ts';
+export type { Address, Connector, ConnectorState } from './core/dial.ts';
 export { CloseCode, type Fault, type FaultCodes, type FaultTable, ProtocolError } from './core/fault.ts';
 export type { Attempt, Socket, SocketReceiver, Transport } from './core/socket.ts';
 export type {

@@ -79,7 +79,7 @@ describe('observe', () => {
 test('a GraphQL operation as an observable', async () => {
   const clock = createFakeClock();
   const server = new FakeTransport();
-  await using client = createClient({ url: 'ws://server', connect: server.transport, clock, generateID: () => '1' });
+  await using client = createClient({ url: 'ws://server', transport: server.transport, clock, generateID: () => '1' });
   const sink = recorder<number | undefined>();
   const subscription = observeOperation<{ price: number }>(client, { query: 'subscription { price }' })
     .pipe(map(({ data }) => data?.price))

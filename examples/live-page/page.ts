@@ -81,7 +81,7 @@ function parseNote(body: string): Note {
 }
 
 // The STOMP side: subscribes to the destination and sends to it.
-const stomp = createStompClient({ brokerURL: url, backoff: { base: 500, cap: 4_000 } });
+const stomp = createStompClient({ url, backoff: { base: 500, cap: 4_000 } });
 const stompSide = side('stomp', {
   async send(text) {
     // Nobody else would say it: the server passes on what is no note, and GraphQL does not get to see it.

@@ -57,6 +57,7 @@ function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transpo
       if (told) return socket.close();
       receiver = attempt.opened({
         protocol: socket.protocol,
+        raw: socket,
         get bufferedAmount() {
           return socket.bufferedAmount;
         },

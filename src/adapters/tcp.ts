@@ -28,7 +28,7 @@ export interface TcpOptions {
  * Throws a `TypeError` if `port` is none.
  *
  * @example
- * const stomp = createStompClient({ connect: tcp({ host: 'rabbit', port: 61613 }) });
+ * const stomp = createStompClient({ transport: tcp({ host: 'rabbit', port: 61613 }) });
  */
 export function tcp({ host = '127.0.0.1', port, tls = false }: TcpOptions): Transport {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {

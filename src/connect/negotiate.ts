@@ -1,30 +1,39 @@
 import { clock, webSocket } from '#socket';
 import { never } from '../core/clock.ts';
+import { ConnectionLost } from '../core/connection-lost.ts';
 import { ignoringReceiver } from '../core/dial.ts';
-import { assertOption, numberOptions } from '../core/options.ts';
+import { CloseCode } from '../core/fault.ts';
+import { assertOption, checkNames, numberOptions } from '../core/options.ts';
 import type { Attempt, Socket, SocketReceiver, Transport } from '../core/socket.ts';
 
+/** Options of {@link negotiate}. */
 export interface NegotiateOptions {
-  /** How to reach the server. Default: a WebSocket. */
-  readonly connect?: Transport | undefined;
-  /** How long it may take until the socket is open, in ms. Default 10,000. */
+  /**
+   * How to reach the server.
+   * @defaultValue a WebSocket
+   */
+  readonly transport?: Transport | undefined;
+  /**
+   * How long it may take until the socket is open, in ms.
+   * @defaultValue 10,000
+   */
   readonly openTimeout?: number | undefined;
 }
 
 /** From the token of a subprotocol to what makes a client of it. */
-export type ClientFactories = Readonly<Record<string, (connect: Transport) => unknown>>;
+export type ClientFactories = Readonly<Record<string, (transport: Transport) => unknown>>;
 
 /**
  * Offer several subprotocols in one connection attempt, by preference, and make the client of the one that the server
  * chose. The client takes over the open socket; when it reconnects later, it offers its own tokens.
  *
- * Rejects with an `Error` if the server cannot be reached in time, or chose none of what was offered; what a factory
- * throws rejects as well. Throws a `TypeError` that names the argument when one is wrong.
+ * Rejects with a {@link ConnectionLost} if the server cannot be reached in time (1006), or chose none of what was offered
+ * (4406); what a factory throws rejects as well. Throws a `TypeError` that names the argument when one is wrong.
  *
  * @example
  * const client = await negotiate(url, {
- *   'graphql-transport-ws': (connect) => createClient({ url, connect }),
- *   'v12.stomp': (connect) => createStompClient({ brokerURL: url, connect }),
+ *   'graphql-transport-ws': (transport) => createClient({ url, transport }),
+ *   'v12.stomp': (transport) => createStompClient({ url, transport }),
  * });
  */
 export function negotiate<Clients extends ClientFactories>(
@@ -32,7 +41,8 @@ export function negotiate<Clients extends ClientFactories>(
   clients: Clients,
   options: NegotiateOptions = {},
 ): Promise<ReturnType<Clients[keyof Clients]>> {
-  const { connect = webSocket() } = options;
+  checkNames(options, { transport: true, openTimeout: true }, 'negotiate()');
+  const { transport = webSocket() } = options;
   const { openTimeout } = numberOptions(options, { openTimeout: 10_000 }, 1);
   const offered = Object.keys(clients);
   assertOption(offered.length > 0, 'clients', 'an object from tokens to functions that make clients', clients);
@@ -44,32 +54,35 @@ export function negotiate<Clients extends ClientFactories>(
       deadline: clock.now() + openTimeout,
       tick() {
         abandon();
-        fail(`nothing came within ${openTimeout} ms`);
+        fail(CloseCode.abnormal, `the socket did not open within ${openTimeout} ms`);
       },
     };
     function settle(): void {
       timeout.deadline = never;
       clock.forget(timeout);
     }
-    function fail(problem: string, cause?: unknown): void {
+    function fail(code: number, problem: string, cause?: unknown): void {
       settle();
-      reject(new Error(`No connection to ${url}: ${problem}`, { cause }));
+      reject(new ConnectionLost(code, `No connection to ${url}: ${problem}`, { cause }));
     }
     clock.watch(timeout);
     const attempt: Attempt = {
-      failed: (_code, reason, error) => fail(reason, error),
+      failed: fail,
       opened(socket) {
         settle();
         const { protocol } = socket;
         const create = Object.hasOwn(clients, protocol) ? clients[protocol] : undefined;
         if (!create) {
-          socket.close(4406, 'Subprotocol not acceptable');
-          fail(`the server chose ${protocol ? `"${protocol}"` : 'none'} of ${offered.join(', ')}`);
+          socket.close(CloseCode.subprotocolNotAcceptable, 'Subprotocol not acceptable');
+          fail(
+            CloseCode.subprotocolNotAcceptable,
+            `the server chose ${protocol ? `"${protocol}"` : 'none'} of ${offered.join(', ')}`,
+          );
           return ignoringReceiver;
         }
-        const { transport, receiver } = handOver(socket, connect);
+        const { transport: taken, receiver } = handOver(socket, transport);
         try {
-          resolve(create(transport) as ReturnType<Clients[keyof Clients]>);
+          resolve(create(taken) as ReturnType<Clients[keyof Clients]>);
         } catch (error) {
           socket.terminate();
           reject(error);
@@ -78,7 +91,7 @@ export function negotiate<Clients extends ClientFactories>(
       },
     };
     try {
-      abandon = connect(url, offered, attempt);
+      abandon = transport(url, offered, attempt);
     } catch (error) {
       settle();
       reject(error);

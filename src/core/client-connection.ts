@@ -91,6 +91,7 @@ export function openConnection(
   const connection: ClientConnection & Timed & { sentAt: number; receivedAt: number } = {
     limits,
     name: socket.protocol,
+    raw: socket.raw,
     sentAt: openedAt,
     receivedAt: openedAt,
     get now() {

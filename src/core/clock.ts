@@ -15,6 +15,8 @@ export interface Timed {
 export interface Timers {
   /** Milliseconds from an arbitrary start; never goes backwards. */
   now(): number;
+  /** Milliseconds since 1970 UTC; follows the wall clock, for what has a date. */
+  wall(): number;
   /** Call `timed.tick` at its deadline. Call again after the deadline moved: a later one costs nothing. */
   watch(timed: Timed): void;
   forget(timed: Timed): void;
@@ -22,8 +24,6 @@ export interface Timers {
 
 /** The only source of time. Sessions never see it: they get `now` as a number. */
 export interface Clock extends Timers {
-  /** Milliseconds since 1970 UTC; follows the wall clock, for credentials that expire at a date. */
-  wall(): number;
   /** Call this once at the end of this turn of the event loop. */
   afterTurn(waiting: EndOfTurn | (() => void)): void;
 }

@@ -5,10 +5,10 @@ type Named<Events> = { readonly [Event in keyof Events]: Listener };
 export interface Listeners<Events extends Named<Events>> {
   /** Returns how to stop. The same function may listen several times. */
   on<Event extends keyof Events>(event: Event, listener: Events[Event]): () => void;
-  /** Call them in order; one that throws harms only itself. False: nobody listens. */
+  /** Call them in order; one that throws, or is async and rejects, harms only itself. False: nobody listens. */
   emit<Event extends keyof Events>(event: Event, ...details: Parameters<Events[Event]>): boolean;
-  /** Call what belongs to the application: what it throws is reported and goes no further. */
-  guard(run: () => void): void;
+  /** Call what belongs to the application: what it throws, or rejects with, is reported and goes no further. */
+  guard(run: () => unknown): void;
   /** Hand an error to the application. Never throws: a logger that does must not cost the connection. */
   report(error: unknown): void;
 }
@@ -32,9 +32,11 @@ export function createListeners<Events extends Named<Events>>(
     } catch {}
   }
 
-  function guard(run: () => void): void {
+  function guard(run: () => unknown): void {
     try {
-      run();
+      // A function that returns nothing may be asynchronous all the same.
+      const outcome = run() as Partial<PromiseLike<unknown>> | undefined;
+      if (typeof outcome?.then === 'function') outcome.then(undefined, report);
     } catch (error) {
       report(error);
     }

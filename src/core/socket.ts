@@ -10,6 +10,8 @@ export interface Socket {
   readonly bytesReceived?: number | undefined;
   /** Should messages wait for the end of the turn, to leave together? Absent where writes are merged anyway. */
   readonly batches?: boolean | undefined;
+  /** What the transport works on, such as a WebSocket; absent where it has nothing to hand out. */
+  readonly raw?: unknown;
   /** Put messages out, in order, in as few writes as the transport can. Not called after `close`. */
   write(wires: readonly Wire[]): void;
   /** Stop and go on reading; absent where the transport cannot. */

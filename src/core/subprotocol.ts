@@ -103,6 +103,8 @@ export interface BaseConnection {
   readonly limits: ClientLimits;
   /** The negotiated token; '' where there was none. */
   readonly name: string;
+  /** What the transport works on, such as a WebSocket; absent where it has nothing to hand out. */
+  readonly raw?: unknown;
   /** No more input is processed and nothing but last words is sent. */
   readonly closing: boolean;
   /** More than half of the high-water mark is unsent: sources that can wait should. */

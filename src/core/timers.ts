@@ -33,6 +33,7 @@ export function createTimers<Timer>(
 
   const timers: Timers = {
     now: () => performance.now(),
+    wall: () => Date.now(),
     watch(timed) {
       if (timed.deadline < (waiting.get(timed)?.at ?? never)) arm(timed, timed.deadline);
     },

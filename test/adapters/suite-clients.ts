@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { webSocket } from '../../src/adapters/node-client.ts';
 import { tcp } from '../../src/adapters/tcp.ts';
 import { connect } from '../../src/connect/connect.ts';
-import type { ConnectorEnd } from '../../src/core/dial.ts';
+import type { ConnectionLost } from '../../src/core/connection-lost.ts';
 import type { Transport } from '../../src/core/socket.ts';
 import { openRaw } from '../support/raw-websocket.ts';
 import { scriptedClient } from '../support/scripted-session.ts';
@@ -80,9 +80,9 @@ export function ownClient(
     const dial = await new Promise<ReturnType<typeof connect>>((resolve, reject) => {
       const made = connect(url(served), {
         protocols: [protocol],
-        connect: transportOf(served),
-        retry: (end: ConnectorEnd) => {
-          if (protocol.sessions.length === 0) reject(end.error);
+        transport: transportOf(served),
+        retry: (end: ConnectionLost) => {
+          if (protocol.sessions.length === 0) reject(end.cause);
           finished({ code: end.code, reason: end.reason });
           return false;
         },

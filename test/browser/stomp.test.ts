@@ -119,7 +119,7 @@ browserTest(
       const client = window.peers.createStompClient({ brokerURL: url, retry: () => wait });
       const events = new window.peers.Mailbox<string>();
       client.on('connected', () => events.put('connected'));
-      client.on('disconnected', () => events.put('disconnected'));
+      client.on('closed', () => events.put('disconnected'));
       client.subscribe('/topic/a', ({ body }) => events.put(body));
       Object.assign(window, {
         publish: (body: string) => client.publish({ destination: '/topic/a', body, receipt: true }),

@@ -8,9 +8,9 @@ import { echo, scriptedClient } from '../support/scripted-session.ts';
 const nowhere: Transport = () => () => {};
 
 test.each([
-  ['', {}, /^url must be a URL/],
-  [[], {}, /^url must be a URL/],
-  [5, {}, /^url must be a URL/],
+  ['', {}, /^url must be an address/],
+  [[], {}, /^url must be an address/],
+  [5, {}, /^url must be an address/],
   ['ws://x', { protocols: [] }, /^protocols must be a list/],
   ['ws://x', { protocols: undefined }, /^protocols must be a list/],
   ['ws://x', { openTimeout: 0 }, /^openTimeout must be a number from 1 up/],
@@ -73,7 +73,7 @@ test('nobody there is a failed attempt, with the error; then it comes back by it
       backoff: { base: 1 },
       changed(state, end) {
         if (state === 'connecting') attempts++;
-        if (end) ends.push(end.error instanceof Error);
+        if (end) ends.push(end.cause instanceof Error);
         if (attempts < 3) return;
         dial.stop();
         resolve();
@@ -92,7 +92,7 @@ test('[CONN-37] wake-ups are heard only while something is wanted', () => {
   const states: string[] = [];
   const dial = connect('ws://x', {
     protocols: [scriptedClient()],
-    connect: (_, __, attempt) => {
+    transport: (_, __, attempt) => {
       if (states.length < 2) attempt.failed(1006, '');
       return () => {};
     },
@@ -117,13 +117,13 @@ test('[CONN-25] errors of hooks go to onError, or to console.error; one that thr
   const changed = (): never => {
     throw bug;
   };
-  connect('ws://x', { protocols: [scriptedClient()], connect: nowhere, clock: createFakeClock(), changed }).start();
+  connect('ws://x', { protocols: [scriptedClient()], transport: nowhere, clock: createFakeClock(), changed }).start();
   expect(heard).toHaveBeenCalledWith('subwire:', bug);
   heard.mockRestore();
   const onError = vi.fn(changed);
   connect('ws://x', {
     protocols: [scriptedClient()],
-    connect: nowhere,
+    transport: nowhere,
     clock: createFakeClock(),
     changed,
     onError,
@@ -138,7 +138,7 @@ test.each([Number.NaN, -1, undefined, 'soon'])(
     const states: string[] = [];
     connect('ws://x', {
       protocols: [scriptedClient()],
-      connect: (_, __, attempt) => {
+      transport: (_, __, attempt) => {
         attempt.failed(1006, '');
         return () => {};
       },

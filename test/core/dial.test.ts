@@ -1,11 +1,6 @@
-import { expect, test } from 'vitest';
-import {
-  type Connector,
-  type ConnectorEnd,
-  type ConnectorOptions,
-  type ConnectorState,
-  createDial,
-} from '../../src/core/dial.ts';
+import { expect, test, vi } from 'vitest';
+import type { ConnectionLost } from '../../src/core/connection-lost.ts';
+import { type Connector, type ConnectorOptions, type ConnectorState, createDial } from '../../src/core/dial.ts';
 import { connectionLimits, resolveLimits } from '../../src/core/limits.ts';
 import { offeredTokens, selectOffered } from '../../src/core/negotiate.ts';
 import type { Attempt } from '../../src/core/socket.ts';
@@ -25,7 +20,7 @@ function client(options: Partial<ConnectorOptions> = {}) {
   const clock = createFakeClock();
   const dialled: Dialled[] = [];
   const states: string[] = [];
-  const ends: (ConnectorEnd | undefined)[] = [];
+  const ends: (ConnectionLost | undefined)[] = [];
   const errors: unknown[] = [];
   const listeners: ((state: ConnectorState) => void)[] = [];
   const plain = scriptedClient(['plain', 'plain2']);
@@ -79,30 +74,40 @@ test('dial, negotiate, be ready, be lost, wait, dial again', () => {
   dial.connected();
   socket.hangUp(1006);
   expect([dial.state, dial.connection, dial.attempt]).toEqual(['waiting', undefined, 1]);
-  expect(ends.at(-1)).toEqual({ code: 1006, reason: '', fault: undefined, wasConnected: true });
-  clock.advance(1_990);
+  expect(ends.at(-1)).toMatchObject({ code: 1006, reason: '', fault: undefined, wasConnected: true });
+  clock.advance(490);
   expect(dialled).toHaveLength(1);
   clock.advance(10);
   expect(dialled).toHaveLength(2);
   expect(states).toEqual(['connecting', 'connected', 'waiting', 'connecting']);
 });
 
-test('[CONN-33] waits grow from loss to loss, until the protocol was ready again', () => {
-  const { clock, dial, dialled, last } = client();
-  dial.start();
-  const waits: number[] = [];
-  for (let round = 0; round < 5; round++) {
-    if (round === 3) {
-      last().open();
-      dial.connected();
-      dial.lose(1006, '');
-    } else last().attempt.failed(1006, 'refused');
-    const lostAt = clock.now();
-    const count = dialled.length;
-    while (dialled.length === count) clock.advance(10);
-    waits.push(clock.now() - lostAt);
+/** Fail, or be let in and cut after so many ms; returns how long it then waits. */
+function waitAfter({ clock, dial, dialled, last }: ReturnType<typeof client>, ready?: number): number {
+  if (ready === undefined) last().attempt.failed(1006, 'refused');
+  else {
+    const socket = last().open();
+    dial.connected();
+    clock.advance(ready);
+    socket.hangUp(1006);
   }
-  expect(waits).toEqual([2_000, 4_000, 8_000, 2_000, 4_000]);
+  const lostAt = clock.now();
+  const count = dialled.length;
+  while (dialled.length === count) clock.advance(10);
+  return clock.now() - lostAt;
+}
+
+test('[CONN-33] waits grow from loss to loss, until a connection was in good order for 10 s', () => {
+  const all = client();
+  all.dial.start();
+  const waits = [undefined, undefined, undefined, 10_000, undefined].map((ready) => waitAfter(all, ready));
+  expect(waits).toEqual([500, 1_000, 2_000, 500, 1_000]);
+});
+
+test('[CONN-33] a server that lets in and cuts at once meets growing waits as well', () => {
+  const all = client();
+  all.dial.start();
+  expect([0, 100, 9_990, 0].map((ready) => waitAfter(all, ready))).toEqual([500, 1_000, 2_000, 4_000]);
 });
 
 test('[CONN-34] the hint of a server that leaves bounds the first wait', () => {
@@ -167,7 +172,7 @@ test.each([
   await clock.settle();
   expect([dial.state, dialled.length]).toEqual(['waiting', 0]);
   expect(ends.at(-1)).toMatchObject({ code: 4005, reason: 'no address', wasConnected: false });
-  expect(ends.at(-1)?.error).toBeDefined();
+  expect(ends.at(-1)?.cause).toBeDefined();
 });
 
 test('[CONN-35] a function that answers after stop() dials nothing', async () => {
@@ -201,10 +206,8 @@ test('a transport that throws, for an address that is none, is a failed attempt'
     retry: () => false,
   });
   dial.start();
-  expect([dial.state, ends.at(-1)]).toEqual([
-    'idle',
-    { code: 4005, reason: 'not a URL', error: bad, wasConnected: false },
-  ]);
+  expect(dial.state).toBe('idle');
+  expect(ends.at(-1)).toMatchObject({ code: 4005, reason: 'not a URL', cause: bad, wasConnected: false });
 });
 
 test('[CONN-36] an attempt that does not open in time is abandoned and counts as lost', () => {
@@ -213,7 +216,11 @@ test('[CONN-36] an attempt that does not open in time is abandoned and counts as
   const first = last();
   clock.advance(10_000);
   expect([dial.state, first.abandoned]).toEqual(['waiting', 1]);
-  expect(ends.at(-1)).toEqual({ code: 1006, reason: 'Connection timeout', wasConnected: false });
+  expect(ends.at(-1)).toMatchObject({
+    code: 1006,
+    reason: 'the socket did not open within 10000 ms',
+    wasConnected: false,
+  });
   first.attempt.failed(1006, 'late');
   expect(dial.state).toBe('waiting');
 });
@@ -245,7 +252,7 @@ test('[CONN-6] a server that chose none of the offered subprotocols is left with
     const { dial, ends, last, plain } = client({ retry: () => false });
     dial.start();
     const socket = last().open(name, false);
-    const reason = `Subprotocol "${name}" was not offered`;
+    const reason = `The server chose ${name ? '"mqtt"' : 'none'} of plain, plain2`;
     expect(socket.closing).toEqual({ code: 4406, reason });
     socket.hangUp(4406, reason);
     expect([dial.state, plain.sessions.length]).toEqual(['idle', 0]);
@@ -284,8 +291,8 @@ test('stop() while dialling abandons, while waiting cancels; a later start begin
   expect(dialled).toHaveLength(3);
 });
 
-test('lose() drops what there is at once, and only what there is', () => {
-  const { dial, ends, last, plain } = client();
+test('lose() drops what there is, and only what there is; what it wants anew is no failure and waits for nothing', () => {
+  const { clock, dial, dialled, ends, last, plain } = client();
   dial.lose(4499, 'nothing');
   expect(dial.state).toBe('idle');
   dial.start();
@@ -293,13 +300,14 @@ test('lose() drops what there is at once, and only what there is', () => {
   dial.connected();
   dial.lose(4499, 'Terminated');
   expect([socket.terminated, dial.state]).toEqual([true, 'waiting']);
-  expect(ends.at(-1)).toEqual({ code: 4499, reason: 'Terminated', wasConnected: true });
+  expect(ends.at(-1)).toMatchObject({ code: 4499, reason: 'Terminated', wasConnected: true });
   expect(plain.sessions[0]?.log).toEqual(['end 4499 Terminated']);
   dial.lose(4499, 'again');
-  expect(dial.attempt).toBe(1);
-  dial.start();
+  expect([dial.state, dialled.length]).toEqual(['connecting', 2]);
   dial.lose(4499, 'while dialling');
   expect([dial.state, last().abandoned]).toEqual(['waiting', 1]);
+  clock.advance(10);
+  expect([dial.state, dialled.length, dial.attempt]).toEqual(['connecting', 3, 0]);
 });
 
 test('[CONN-37] a wake-up cuts the wait short, and asks a live peer whether it is there', () => {
@@ -448,4 +456,76 @@ test('a transport may be open, or have failed, before it returns', () => {
   opening.dial.connected();
   opening.dial.stop();
   expect([abandoned, socket.closing]).toEqual([0, { code: 1000, reason: '' }]);
+});
+
+test('the end of a wait begins an attempt, and is no loss', () => {
+  const { clock, dial, dialled, ends } = client({ retry: () => 100 });
+  dial.start();
+  dialled[0]?.attempt.failed(1006, 'refused');
+  clock.advance(100);
+  expect([dial.state, dialled.length, ends.filter(Boolean).length]).toEqual(['connecting', 2, 1]);
+});
+
+test('[CONN-43] how the last attempt ended, and when the next begins, is there until the protocol is ready', () => {
+  const { clock, dial, dialled, last } = client({ retry: () => 5_000 });
+  expect([dial.error, dial.retryAt, dial.wasLost]).toEqual([undefined, undefined, false]);
+  dial.start();
+  const cause = new Error('Unexpected server response: 404');
+  last().attempt.failed(0, 'The WebSocket could not be opened', cause);
+  expect(dial.error).toMatchObject({
+    code: 1006,
+    cause,
+    message: 'The connection ended: 1006 The WebSocket could not be opened (Unexpected server response: 404)',
+  });
+  expect([dial.retryAt, dial.wasLost]).toEqual([clock.wall() + 5_000, true]);
+  clock.advance(5_000);
+  expect([dialled.length, dial.error?.code, dial.retryAt]).toEqual([2, 1006, undefined]);
+  last().open();
+  dial.connected();
+  expect(dial.error).toBeUndefined();
+});
+
+test('[CONN-44] after three failures in a row the developer is told once what is being tried', () => {
+  const texts: string[] = [];
+  const all = client({ url: 'ws://host/graphql?token=secret', warn: (text) => texts.push(text) });
+  all.dial.start();
+  for (const count of [0, 0, 1, 1]) {
+    waitAfter(all);
+    expect(texts).toHaveLength(count);
+  }
+  expect(texts).toEqual([
+    'subwire: ws://host/graphql: The connection ended: 1006 refused. Still trying; listen to "closed", or set warn: false',
+  ]);
+});
+
+test('[CONN-44] a device that says that it is offline needs no words', () => {
+  vi.stubGlobal('navigator', { onLine: false });
+  const warn = vi.fn();
+  const all = client({ warn });
+  all.dial.start();
+  for (let round = 0; round < 4; round++) waitAfter(all);
+  expect(warn).not.toHaveBeenCalled();
+  vi.stubGlobal('navigator', { onLine: true });
+  waitAfter(all);
+  expect(warn).toHaveBeenCalledOnce();
+  vi.unstubAllGlobals();
+});
+
+test('[CONN-35] what has to be known before an attempt is awaited, as long as the opening of a socket may take', async () => {
+  let give = (): void => {};
+  const prepare = (): Promise<void> => new Promise((resolve) => (give = resolve));
+  const { clock, dial, dialled, ends } = client({ prepare });
+  dial.start();
+  clock.advance(9_000);
+  expect(dialled).toHaveLength(0);
+  give();
+  await clock.settle();
+  expect(dialled).toHaveLength(1);
+  clock.advance(9_000);
+  expect(dial.state).toBe('connecting');
+  clock.advance(1_000);
+  expect(ends.at(-1)?.reason).toBe('the socket did not open within 10000 ms');
+  dial.start();
+  clock.advance(10_000);
+  expect(ends.at(-1)?.reason).toBe('url or connectionParams did not come within 10000 ms');
 });

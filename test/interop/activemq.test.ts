@@ -7,6 +7,6 @@ stompBrokerSuite('ActiveMQ', {
   server: /ActiveMQ/,
   start: startActiveMq,
   restart: ({ port }) => startActiveMq({ port }),
-  ways: { 'over TCP': ({ port }) => ({ connect: tcp({ port }) }) },
+  ways: { 'over TCP': ({ port }) => ({ transport: tcp({ port }) }) },
   refusedTo: () => '/queue/ActiveMQ.DLQ',
 });

@@ -5,7 +5,7 @@ import { type RabbitMq, startRabbitMq } from '../support/programs/rabbitmq.ts';
 import { type BrokerUnderTest, stompBrokerSuite } from './stomp-broker-suite.ts';
 
 const guest = { host: '/', connectHeaders: { login: 'guest', passcode: 'guest' } };
-const overWebSocket = ({ url }: RabbitMq): StompClientOptions => ({ brokerURL: url, connect: webSocket(), ...guest });
+const overWebSocket = ({ url }: RabbitMq): StompClientOptions => ({ brokerURL: url, transport: webSocket(), ...guest });
 
 const rabbit: Omit<BrokerUnderTest<RabbitMq>, 'start' | 'ways'> = {
   program: 'rabbitmq',
@@ -19,7 +19,10 @@ stompBrokerSuite('RabbitMQ', {
   ...rabbit,
   start: startRabbitMq,
   restart: ({ port, webPort }) => startRabbitMq({ port, webPort }),
-  ways: { 'over TCP': ({ port }) => ({ connect: tcp({ port }), ...guest }), 'over WebSocket, in text': overWebSocket },
+  ways: {
+    'over TCP': ({ port }) => ({ transport: tcp({ port }), ...guest }),
+    'over WebSocket, in text': overWebSocket,
+  },
   textOnly: ['over WebSocket, in text'],
 });
 

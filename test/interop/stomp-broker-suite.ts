@@ -185,19 +185,19 @@ function suite<Running extends RunningBroker>(peer: BrokerUnderTest<Running>): v
 
       brokerTest('[STOMP-34] heart-beats keep both directions alive', async () => {
         const beats = new Mailbox<true>();
-        const { connect: transport, ...rest } = optionsOf(broker);
+        const { transport, ...rest } = optionsOf(broker);
         let lost = 0;
         const client = createStompClient({
           ...rest,
           ...only,
           heartbeatIncoming: 1_500,
           heartbeatOutgoing: 1_500,
-          connect: overheard(transport as Transport, (data) => {
+          transport: overheard(transport as Transport, (data) => {
             if (Buffer.from(data as string).every((octet) => octet === 10)) beats.put(true);
           }),
         });
         clients.push(client);
-        client.on('disconnected', () => lost++);
+        client.on('closed', () => lost++);
         await client.connect();
         // Longer than a server waits for ours.
         for (let count = 0; count < 2; count++) await beats.next();
@@ -243,7 +243,7 @@ function suite<Running extends RunningBroker>(peer: BrokerUnderTest<Running>): v
         client.subscribe(destination, ({ body }) => mailbox.put(body));
         return mailbox;
       });
-      const losses = all.map((client) => new Promise((resolve) => client.on('disconnected', resolve)));
+      const losses = all.map((client) => new Promise((resolve) => client.on('closed', resolve)));
       for (const client of all) {
         await client.connect();
         await client.publish({ destination: fresh('topic'), receipt: true });

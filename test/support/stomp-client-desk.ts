@@ -40,7 +40,7 @@ export class Peer {
   }
 }
 
-/** The middle of what the first back-off may be, and the grain of the clock. */
+/** The middle of what a back-off may be, and the grain of the clock. */
 export const firstWait = 2_010;
 
 /**
@@ -70,10 +70,10 @@ export function setup(
   };
   const client = createStompClient({
     brokerURL: 'ws://broker.example:1234/ws',
-    connect: transport,
+    transport,
     heartbeatIncoming: 0,
     heartbeatOutgoing: 0,
-    backoff: { random: () => 0.5 },
+    backoff: { base: 4_000, cap: 4_000, random: () => 0.5 },
     onError: (error) => problems.push(error),
     clock,
     ...more,

@@ -1,18 +1,21 @@
 import { clock as hostClock, textWebSocket } from '#socket';
 import { asyncDispose, createSubscription } from '../../bus/subscription.ts';
 import { dialServer } from '../../connect/connect.ts';
+import { checkRetry } from '../../core/backoff.ts';
 import { never } from '../../core/clock.ts';
+import type { ConnectionLost } from '../../core/connection-lost.ts';
 import type { Connector } from '../../core/dial.ts';
+import { CloseCode } from '../../core/fault.ts';
 import { createListeners } from '../../core/listeners.ts';
-import { numberOptions } from '../../core/options.ts';
 import { randomId } from '../../core/random.ts';
 import type { BaseConnection } from '../../core/subprotocol.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, type SubscribePayload } from '../protocol/messages.ts';
-import { type ClientOperation, type ClientSession, openClientSession } from './client-session.ts';
+import { type ClientOperation, type ClientSession, openClientSession, type Payload } from './client-session.ts';
 import type { Client, ClientEvents, ClientOptions, ClientState, OperationSink } from './client-types.ts';
-import { graphqlClientFaults } from './close-codes.ts';
-import { ConnectionClosed, isFatalCode } from './connection-closed.ts';
+import { graphqlClientFaults, isFatalCode, isRefusal } from './close-codes.ts';
+import { resolveNumbers } from './options.ts';
 
+export { ConnectionLost } from '../../core/connection-lost.ts';
 export type {
   FormattedError,
   FormattedExecutionResult,
@@ -20,66 +23,117 @@ export type {
   SubscribePayload,
 } from '../protocol/messages.ts';
 export type * from './client-types.ts';
-export { ConnectionClosed } from './connection-closed.ts';
 
-const defaults = { keepAlive: 0, connectionAckWaitTimeout: 0, lazyCloseTimeout: 0, retryAttempts: never };
+/** The same credentials are shown so many times in a row to a server that refuses them ([GQL-88]). */
+const maxRefusals = 5;
 
 /**
  * A client of graphql-transport-ws, in the shape of graphql-ws's: Apollo's `GraphQLWsLink`, urql and Relay take it.
  * It reconnects with full-jitter back-off until a close code is final, and sends again what runs.
  *
- * Throws a `TypeError` that names the option when one is wrong.
+ * Throws a `TypeError` that names the option when one is wrong, or is none.
  *
  * @example
  * const client = createClient({ url: 'wss://host/graphql', connectionParams: async () => ({ token: await token() }) });
  */
 export function createClient(options: ClientOptions): Client {
-  const { lazy = true, retryWait } = options;
-  const { shouldRetry = (problem: unknown) => problem instanceof ConnectionClosed, clock = hostClock } = options;
+  const numbers = resolveNumbers(options);
+  const { lazyCloseTimeout, retryAttempts, openTimeout } = numbers;
+  const { connectionParams, lazy = true, retry, retryWait, shouldRetry, signal, clock = hostClock } = options;
   const { onNonLazyError = console.error, onError = console.error, generateID = randomId } = options;
-  const { lazyCloseTimeout, retryAttempts } = numberOptions(options, defaults, 0);
 
   const operations = new Map<string, ClientOperation>();
   let session: ClientSession | undefined;
-  let disposed = false;
+  let disposal: Promise<void> | undefined;
+  let gone: (() => void) | undefined;
   // How the last connection ended: the event, and what those get whose operation fails.
-  let closed: ConnectionClosed;
+  let closed: ConnectionLost | undefined;
   let problem: unknown;
+  // A connection that was acknowledged was lost: what ran on it may have missed something.
+  let missed: ConnectionLost | undefined;
+  let wasAcknowledged = false;
+  // Attempts that failed since the last acknowledgement.
+  let failures = 0;
+  // What the server refused last, and how often in a row.
+  let shown = '';
+  let refused = '';
+  let refusals = 0;
+  let params: Payload;
+  // What a server found too large.
+  let oversized: ClientOperation | undefined;
   let snapshot: ClientState;
 
-  const { guard, report, on, emit } = createListeners<ClientEvents & { state: () => void }>(onError, options.on);
+  const { guard, report, on, emit } = createListeners<ClientEvents>(onError, options.on);
 
   function update(latency?: number): void {
-    const { state: status, attempt } = dial;
-    const subprotocol = status === 'connected' ? GRAPHQL_TRANSPORT_WS_PROTOCOL : undefined;
-    snapshot = { status, attempt, subprotocol, latency };
-    emit('state');
+    const { state: status, attempt, error, retryAt } = dial;
+    const connected = status === 'connected';
+    snapshot = {
+      status,
+      attempt: connected ? 0 : attempt,
+      subprotocol: connected ? GRAPHQL_TRANSPORT_WS_PROTOCOL : undefined,
+      latency,
+      error,
+      retryAt,
+    };
+    emit('state', snapshot);
+  }
+
+  /** [GQL-88] The server refused the same credentials so often that it will go on to. */
+  function isHopeless({ code, fault, wasConnected }: ConnectionLost): boolean {
+    if (wasConnected || fault || !isRefusal(code)) return false;
+    refusals = shown === refused ? refusals + 1 : 1;
+    refused = shown;
+    return refusals >= maxRefusals;
+  }
+
+  /** [GQL-89] The server closed since a message was too large: the largest one that it has not answered ends. */
+  function takeLargest(): ClientOperation | undefined {
+    let largest: ClientOperation | undefined;
+    for (const each of session?.unanswered ?? []) {
+      if (each.message.length > (largest?.message.length ?? 0)) largest = each;
+    }
+    if (largest) operations.delete(largest.id);
+    return largest;
   }
 
   const dial: Connector = dialServer({
     ...options,
     clock,
-    transport: options.connect ?? textWebSocket(options.webSocketImpl),
-    openTimeout: 10_000,
+    transport: options.transport ?? textWebSocket(options.webSocketImpl),
+    openTimeout,
     report,
     offered: [GRAPHQL_TRANSPORT_WS_PROTOCOL],
     choose: (name) => (name === GRAPHQL_TRANSPORT_WS_PROTOCOL ? { faults: graphqlClientFaults, open } : undefined),
+    prepare:
+      typeof connectionParams === 'function'
+        ? async () => {
+            params = await connectionParams();
+          }
+        : undefined,
 
     retry(end, attempt) {
-      const { code, reason, error, wasConnected } = end;
-      closed = new ConnectionClosed(code, reason, error);
+      const { code, fault, cause, wasConnected } = end;
+      closed = end;
+      if (wasConnected) missed = end;
       // What our own hook threw says more than that we closed because of it; and `shouldRetry` may know better.
-      problem = code === 4005 && error ? error : closed;
+      const thrown = code === CloseCode.clientError && cause !== undefined;
+      problem = thrown ? cause : end;
+      if (code === CloseCode.tooLarge && !fault) oversized = takeLargest();
       if (lazy && operations.size === 0) return false;
-      // [GQL-73] The server was done, we are not.
-      if (code === 1000 && wasConnected) {
-        dial.attempt = 0;
-        return 0;
-      }
-      if ((problem === closed && isFatalCode(code)) || attempt >= retryAttempts || !shouldRetry(problem)) return false;
+      // [GQL-73] The server was done, we are not. One that is done at once, again and again, meets the back-off.
+      if (code === CloseCode.normal && wasConnected) return attempt > 0 || 0;
+      const hopeless = isHopeless(end);
+      if (failures++ >= retryAttempts) return false;
+      if (code === CloseCode.terminated && !end.wasClean) return true;
+      const asks = code === CloseCode.unauthorized && (retry ?? shouldRetry);
+      if (hopeless || (!thrown && !oversized && !asks && isFatalCode(code))) return false;
+      // [GQL-74] Before the first connection what a hook throws is a mistake, later it may be the network's.
+      if (!retry && !shouldRetry && thrown && !wasAcknowledged) return false;
+      if (retry) return checkRetry(retry(end, attempt));
+      if (shouldRetry && !shouldRetry(problem)) return false;
       if (!retryWait) return true;
-      const loss = closed;
-      const waits = (): boolean => closed === loss && dial.state === 'waiting';
+      const waits = (): boolean => closed === end && dial.state === 'waiting';
       (async () => retryWait(attempt))().then(
         () => waits() && dial.start(),
         (error) => {
@@ -91,19 +145,22 @@ export function createClient(options: ClientOptions): Client {
       return never;
     },
 
-    left({ code, reason }) {
-      emit('closed', new ConnectionClosed(code, reason));
+    left(end) {
+      emit('closed', end, false);
+      gone?.();
     },
 
     changed(state, end) {
       if (state !== 'connected') session = undefined;
       update();
-      if (state === 'connecting') emit('connecting', dial.attempt > 0);
+      if (state === 'connecting') emit('connecting', dial.wasLost);
       if (!end) return;
       const running = state === 'idle' ? takeAll() : undefined;
       // What was a fault has been told.
-      if (!end.fault && end.error !== undefined) emit('error', end.error);
-      emit('closed', closed);
+      if (!end.fault && end.cause !== undefined) emit('error', end.cause);
+      emit('closed', end, state === 'waiting');
+      oversized?.error(end);
+      oversized = undefined;
       if (running) fail(problem, running);
     },
   });
@@ -112,13 +169,24 @@ export function createClient(options: ClientOptions): Client {
   function open(connection: BaseConnection): ClientSession {
     session = openClientSession(connection, {
       ...options,
+      ...numbers,
       operations,
       emit,
       latency: update,
-      connected() {
-        const wasRetry = dial.attempt > 0;
+      init() {
+        const payload = (typeof connectionParams === 'function' ? params : connectionParams) || undefined;
+        shown = JSON.stringify({ type: 'connection_init', payload }, options.jsonMessageReplacer);
+        return shown;
+      },
+      connected(socket, payload) {
+        const { wasLost } = dial;
+        wasAcknowledged = true;
+        failures = refusals = 0;
         dial.connected();
-        return wasRetry;
+        emit('connected', socket, payload, wasLost);
+        const event = missed;
+        missed = undefined;
+        if (event && operations.size > 0) emit('gap', event);
       },
     });
     return session;
@@ -136,7 +204,10 @@ export function createClient(options: ClientOptions): Client {
     if (!lazy) guard(() => onNonLazyError(error));
   }
 
-  const stop = (): void => dial.stop(1000, 'Normal Closure');
+  function stop(): void {
+    missed = undefined;
+    dial.stop(CloseCode.normal, 'Normal Closure');
+  }
 
   const lazyClose = {
     deadline: never,
@@ -155,7 +226,7 @@ export function createClient(options: ClientOptions): Client {
 
   function subscribe<Result>(payload: SubscribePayload, sink: OperationSink<Result>): () => void {
     const id = generateID(payload);
-    function end(tell: () => void): void {
+    function end(tell: () => unknown): void {
       if (operations.get(id) === operation) operations.delete(id);
       guard(tell);
       // Whoever goes on to the next operation in this turn finds the connection open.
@@ -170,8 +241,8 @@ export function createClient(options: ClientOptions): Client {
       live: () => guard(() => sink.onLive?.()),
     };
     try {
-      if (disposed) throw new Error('The client is disposed');
-      if (!id || typeof payload.query !== 'string') throw new TypeError('An operation needs an id and a query');
+      if (disposal) throw new Error('The client is disposed');
+      checkOperation(id, payload);
       if (operations.has(id)) throw new Error(`Operation "${id}" is running already`);
       const wanted = sink.onLive ? confirmed(payload) : payload;
       operation.message = JSON.stringify({ id, type: 'subscribe', payload: wanted }, options.jsonMessageReplacer);
@@ -190,39 +261,54 @@ export function createClient(options: ClientOptions): Client {
     };
   }
 
+  function dispose(): Promise<void> {
+    disposal ??= new Promise((resolve) => {
+      signal?.removeEventListener('abort', dispose);
+      gone = resolve;
+      if (!dial.connection) resolve();
+      for (const operation of takeAll()) operation.complete();
+      stop();
+    });
+    return disposal;
+  }
+
   const client: Client = {
-    state: { getSnapshot: () => snapshot, subscribe: (listener) => on('state', listener) },
+    state: { getSnapshot: () => snapshot, subscribe: (listener) => on('state', () => listener()) },
     on,
     subscribe,
     iterate(payload, { signal, buffer } = {}) {
       return createSubscription((sink) => {
         const abort = (): void => sink.error(signal?.reason);
         signal?.addEventListener('abort', abort);
-        const cancel = signal?.aborted ? abort() : subscribe(payload, sink);
+        const cancel = signal?.aborted ? abort() : subscribe(payload as SubscribePayload, sink);
         return () => {
           signal?.removeEventListener('abort', abort);
           cancel?.();
         };
       }, buffer);
     },
-    refresh(credentials) {
-      if (dial.state !== 'connected') return false;
-      session?.ping({ subwire: { credentials } }, clock.now());
-      return true;
-    },
-    dispose() {
-      disposed = true;
-      for (const operation of takeAll()) operation.complete();
-      stop();
-    },
-    terminate() {
-      dial.lose(4499, 'Terminated');
-    },
-    [asyncDispose]: async () => client.dispose(),
-  };
+    refresh: (credentials) =>
+      new Promise((resolve) => {
+        if (dial.state === 'connected' && session) session.refresh(credentials, resolve);
+        else resolve(false);
+      }),
+    dispose,
+    terminate: () => dial.lose(CloseCode.terminated, 'Terminated'),
+    [asyncDispose]: dispose,
+  } as Client;
 
-  if (!lazy) dial.start();
+  signal?.addEventListener('abort', dispose);
+  if (signal?.aborted) void dispose();
+  else if (!lazy) dial.start();
   return client;
+}
+
+/** Throws a `TypeError` that says what an operation needs. */
+function checkOperation(id: unknown, { query }: SubscribePayload): void {
+  if (!id || typeof id !== 'string') throw new TypeError(`generateID must return a text; got ${String(id)}`);
+  if (typeof query === 'string') return;
+  const hint = Object(query) === query ? ' (a document object: print(document))' : '';
+  throw new TypeError(`An operation needs { query }, the text of a document; got ${typeof query}${hint}`);
 }
 
 /** The payload with the wish for a confirmation. */

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { ConnectionLost } from '../../core/connection-lost.ts';
+import { CloseCode as Code, messageOf } from '../../core/fault.ts';
 import { createClient as createOwnClient } from '../client/client.ts';
-import type { Client, ClientEvents, ClientOptions as OwnClientOptions } from '../client/client-types.ts';
-import { ConnectionClosed } from '../client/connection-closed.ts';
+import type { Client, ClientEvents, ClientSocket, ClientOptions as OwnClientOptions } from '../client/client-types.ts';
+import { clientOptionNames } from '../client/options.ts';
 import {
   type JSONMessageReplacer,
   type JSONMessageReviver,
@@ -46,33 +48,102 @@ export {
   type WsExtra as Extra,
 } from './make-server.ts';
 
+/** The events of a client. */
 export type Event = keyof ClientEvents;
 
 /** A listener of a client, for code that makes of events what it knows them to be: `(event as CloseEvent).code`. */
 export type EventListener<Name extends Event> = (...details: LooseDetails<Parameters<ClientEvents[Name]>>) => void;
 /** Over a type parameter, so that a tuple stays one. */
 type LooseDetails<Details extends readonly unknown[]> = { [Index in keyof Details]: Loose<Details[Index]> };
-type Loose<Detail> = Detail extends ConnectionClosed | { readonly readyState: number } ? unknown : Detail;
+type Loose<Detail> = Detail extends ConnectionLost | { readonly readyState: number } ? unknown : Detail;
 
+/** The options of {@link createClient}: those of graphql-ws, and our own beside them. */
 export type ClientOptions<Params extends Record<string, unknown> | undefined = Record<string, unknown> | undefined> =
   Omit<OwnClientOptions, 'on' | 'connectionParams'> & {
+    /** The payload of `connection_init`; a function is asked for each connection. */
     readonly connectionParams?: Params | (() => Promise<Params> | Params) | undefined;
+    /** Listeners that are called before all others. */
     readonly on?: { readonly [Name in Event]?: EventListener<Name> | undefined } | undefined;
   };
 
-/** The client of `subwire/graphql/client`. */
-export const createClient: <Params extends Record<string, unknown> | undefined = Record<string, unknown> | undefined>(
+/** Doubled from 1 s, and up to 3.3 s more, so that clients that were dropped together do not come back together. */
+const waitBefore = (attempt: number): number => 1_000 * 2 ** attempt + 300 + Math.random() * 3_000;
+
+/** What a listener of these events throws closes the socket with that code. */
+const fatalListeners: Readonly<Record<string, number>> = {
+  opened: Code.clientError,
+  connected: Code.badResponse,
+  message: Code.badResponse,
+  ping: Code.badResponse,
+  pong: Code.badResponse,
+};
+
+/**
+ * The client of `subwire/graphql/client` with the habits of graphql-ws: five attempts in a row and its waits between them,
+ * no pings of its own (`keepAlive: 0`), 4401 is final, and a listener of the socket's events that throws closes it.
+ *
+ * Throws a `TypeError` that names the option when one is wrong.
+ *
+ * @example
+ * const client = createClient({ url: 'wss://host/graphql', shouldRetry: () => true });
+ */
+export function createClient<Params extends Record<string, unknown> | undefined = Record<string, unknown> | undefined>(
   options: ClientOptions<Params>,
-) => Client = createOwnClient;
+): Client {
+  const { on = {}, shouldRetry = (problem: unknown) => problem instanceof ConnectionLost } = options;
+  // 4401 is final there, and nobody is asked.
+  const asks = (problem: unknown): boolean =>
+    !(problem instanceof ConnectionLost && problem.code === Code.unauthorized) && shouldRetry(problem);
+  const retry = (end: ConnectionLost, attempt: number): number | false =>
+    asks(end.code === Code.clientError && end.cause !== undefined ? end.cause : end) && waitBefore(attempt);
+  let socket: ClientSocket | undefined;
+
+  function strict(
+    event: string,
+    listener: ((...details: never[]) => unknown) | undefined,
+  ): (...details: never[]) => void {
+    const code = fatalListeners[event];
+    if (!listener || code === undefined) return listener as (...details: never[]) => void;
+    return (...details) => {
+      try {
+        return listener(...details);
+      } catch (error) {
+        socket?.close(code, messageOf(error).slice(0, 100));
+        throw error;
+      }
+    };
+  }
+
+  const client = createOwnClient({
+    keepAlive: 0,
+    retryAttempts: 5,
+    warn: false,
+    // That package passes over what it does not know.
+    ...Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(clientOptionNames, name))),
+    shouldRetry: asks,
+    retry: options.retry ?? (options.retryWait ? undefined : retry),
+    on: {
+      ...Object.fromEntries(Object.entries(on).map(([event, listener]) => [event, strict(event, listener)])),
+      opened(opened: ClientSocket) {
+        socket = opened;
+        (strict('opened', on.opened) as typeof on.opened)?.(opened);
+      },
+    },
+  } as OwnClientOptions);
+  return {
+    ...client,
+    on: (event: Event, listener: (...details: never[]) => void) => client.on(event, strict(event, listener)),
+  } as Client;
+}
 
 /** What `closed` listeners get after `terminate()`, to be told from others by `instanceof`. */
-export class TerminatedCloseEvent extends ConnectionClosed {
+export class TerminatedCloseEvent extends ConnectionLost {
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return value instanceof ConnectionClosed && value.code === 4499;
+    return value instanceof ConnectionLost && value.code === Code.terminated;
   }
 
   constructor() {
-    super(4499, 'Terminated');
+    super(Code.terminated, 'Terminated');
   }
 }
 

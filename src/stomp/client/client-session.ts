@@ -1,5 +1,6 @@
 import { never } from '../../core/clock.ts';
-import { ProtocolError } from '../../core/fault.ts';
+import { ConnectionLost } from '../../core/connection-lost.ts';
+import { CloseCode, ProtocolError } from '../../core/fault.ts';
 import type { BaseConnection, BaseSession } from '../../core/subprotocol.ts';
 import { Decoder } from '../protocol/decoder.ts';
 import { encodeFrame, endOfLine } from '../protocol/encoder.ts';
@@ -9,8 +10,7 @@ import { joined } from '../protocol/headers.ts';
 import { agreedInterval, beatFactors, parseHeartBeat } from '../protocol/heart-beat.ts';
 import { splitFrame } from '../protocol/split-frame.ts';
 import type { Version } from '../protocol/versions.ts';
-import { ConnectionLost, StompError } from './errors.ts';
-import type { ResolvedOptions } from './options.ts';
+import { StompError } from './errors.ts';
 
 const { early, tolerance } = beatFactors.client;
 /** A server is trusted with more than a client is, but not with all of our memory ([STOMP-23]). */
@@ -19,17 +19,23 @@ const decoderLimits = { maxHeaders: 1_000, maxHeaderLine: 262_144, maxHeaderByte
 /** Told once of what came of something: an error, or nothing. */
 export type Done = (error?: unknown) => void;
 
-/** As much of the options of a client as its sessions need. */
-export type ClientSessionOptions = Pick<
-  ResolvedOptions,
-  | 'versions'
-  | 'heartbeatOutgoing'
-  | 'heartbeatIncoming'
-  | 'connectionTimeout'
-  | 'receiptTimeout'
-  | 'contentLength'
-  | 'maxFrameBytes'
->;
+/** As much of the options of a client as its sessions need; times in ms. */
+export interface ClientSessionOptions {
+  /** Versions to offer. */
+  readonly versions: readonly Version[];
+  /** How often we can send; 0: not at all. */
+  readonly heartbeatOutgoing: number;
+  /** How often the server shall send; 0: no matter. */
+  readonly heartbeatIncoming: number;
+  /** How long CONNECTED may take. */
+  readonly connectionTimeout: number;
+  /** How long the RECEIPT of a frame may take. */
+  readonly receiptTimeout: number;
+  /** Give text its length? */
+  readonly contentLength?: boolean | undefined;
+  /** Split larger frames into WebSocket messages of so many bytes. */
+  readonly maxFrameBytes: number;
+}
 
 /** What a client hears from each of its sessions. */
 export interface ClientSessionHandler {
@@ -168,7 +174,7 @@ export function openClientSession(
 
     send(command: string, headers: HeaderInput, body?: string | Uint8Array, done?: Done, receipt?: boolean) {
       if (!session.connected) {
-        done?.(new Error('The connection is gone'));
+        done?.(new ConnectionLost(CloseCode.abnormal, 'The connection is gone', { wasConnected: true }));
         return false;
       }
       const id = receipt && `receipt-${count++}`;

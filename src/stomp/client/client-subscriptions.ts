@@ -5,8 +5,8 @@ import type { Frame } from '../protocol/frame.ts';
 import type { HeaderInput } from '../protocol/headers.ts';
 import { joined } from '../protocol/headers.ts';
 import type { ClientSession } from './client-session.ts';
-import type { StompClientEvents, StompSubscription } from './client-types.ts';
-import { ask, type PerConnection } from './options.ts';
+import type { PerConnection, StompClientEvents, StompSubscription } from './client-types.ts';
+import { ask } from './options.ts';
 import { ReceivedMessage } from './received-message.ts';
 
 interface Subscriber {
@@ -21,6 +21,8 @@ interface Subscriber {
 export interface ClientSubscriptions {
   /** Is every subscription known to the server? */
   readonly restored: boolean;
+  /** How many there are. */
+  readonly count: number;
   /** Throws a `TypeError` if the destination is none, or if the id in `headers` is in use. */
   open(
     destination: string,
@@ -53,7 +55,7 @@ export function createClientSubscriptions(
   let session: ClientSession | undefined;
   // Whose SUBSCRIBE was not sent on this connection yet: nothing that is published leaves before the last of them.
   const pending = new Set<Subscriber>();
-  let count = 0;
+  let named = 0;
 
   /** Rejects if they do not come in time: nobody who publishes has to wait for ever. */
   const inTime = (headers: Promise<HeaderInput>, on: ClientSession): Promise<HeaderInput> =>
@@ -66,12 +68,15 @@ export function createClientSubscriptions(
     get restored() {
       return pending.size === 0;
     },
+    get count() {
+      return subscribers.size;
+    },
 
     open(destination, callback, headers = []) {
       checkDestination(destination);
       // A function has no entries.
       const given = new Map(joined(headers as HeaderInput)).get('id');
-      const id = given ?? `subscription-${count++}`;
+      const id = given ?? `subscription-${named++}`;
       assertOption(!subscribers.has(id), 'id', 'unused', `"${id}"`);
       const own = { id, destination };
       // More headers of UNSUBSCRIBE.

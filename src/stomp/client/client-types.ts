@@ -1,11 +1,121 @@
 import type { Subscription } from '../../bus/subscription.ts';
-import type { ConnectorState } from '../../core/dial.ts';
+import type { BackoffOptions } from '../../core/backoff.ts';
+import type { ClientLimitOptions } from '../../core/client-limits.ts';
+import type { Timers } from '../../core/clock.ts';
+import type { ConnectionLost } from '../../core/connection-lost.ts';
+import type { Address, ConnectorState } from '../../core/dial.ts';
+import type { Transport } from '../../core/socket.ts';
 import type { Headers } from '../protocol/frame.ts';
 import type { HeaderInput } from '../protocol/headers.ts';
 import type { Version } from '../protocol/versions.ts';
-import type { ConnectionLost, StompError } from './errors.ts';
-import type { PerConnection } from './options.ts';
+import type { StompError } from './errors.ts';
 import type { ReceivedMessage } from './received-message.ts';
+
+type Awaitable<T> = T | Promise<T>;
+
+/** A value, or a (perhaps async) function that is asked for it at each connection. */
+export type PerConnection<T> = T | (() => Awaitable<T>);
+
+/** Options of `createStompClient()`. */
+export interface StompClientOptions {
+  /** Such as `wss://host/ws`; several are tried in turn; a function is asked before each attempt. Not needed for TCP. */
+  readonly url?: Address | undefined;
+  /** The same as `url`, as stompjs calls it. */
+  readonly brokerURL?: Address | undefined;
+  /**
+   * Another way to reach the server than a WebSocket. Without a `url` it is a byte stream, such as `tcp({ host, port })`.
+   * @defaultValue a WebSocket
+   */
+  readonly transport?: Transport | undefined;
+  /**
+   * A `WebSocket` class.
+   * @defaultValue the browser's; in Node that of the installed `ws`
+   */
+  readonly webSocketImpl?: unknown;
+  /** Headers of CONNECT such as `login` and `passcode`. If the function throws, the attempt has failed. */
+  readonly connectHeaders?: PerConnection<HeaderInput> | undefined;
+  /**
+   * The virtual host.
+   * @defaultValue the host name of the URL, over a byte stream `/`
+   */
+  readonly host?: string | undefined;
+  /**
+   * Versions to offer.
+   * @defaultValue 1.2, 1.1 and 1.0
+   */
+  readonly versions?: readonly Version[] | undefined;
+  /**
+   * How often we can send, in ms; 0: not at all.
+   * @defaultValue 10,000
+   */
+  readonly heartbeatOutgoing?: number | undefined;
+  /**
+   * How often the server shall send, in ms; 0: no matter. The link counts as dead after 2.1 times that.
+   * @defaultValue 10,000
+   */
+  readonly heartbeatIncoming?: number | undefined;
+  /**
+   * How long an attempt may take until the socket is open, in ms; then it counts as lost (1006).
+   * @defaultValue 10,000
+   */
+  readonly openTimeout?: number | undefined;
+  /**
+   * How long CONNECTED may take once the socket is open (4408), and the headers of a subscription, in ms.
+   * @defaultValue 10,000
+   */
+  readonly connectionTimeout?: number | undefined;
+  /**
+   * How long the RECEIPT of a frame may take, in ms.
+   * @defaultValue 30,000
+   */
+  readonly receiptTimeout?: number | undefined;
+  /** Full-jitter back-off, in ms: base 1,000, cap 30,000; it starts anew once a connection was ready for 10 s. */
+  readonly backoff?: BackoffOptions | undefined;
+  /**
+   * Come back after this end? `attempt` counts the failures since a connection was last in good order, from 0. A number
+   * waits so many ms instead of the back-off; `false` gives up. Not asked after final ends: an ERROR or 1008 in answer to
+   * CONNECT, versions or subprotocols that do not match.
+   * @defaultValue always
+   */
+  readonly retry?: ((end: ConnectionLost, attempt: number) => boolean | number) | undefined;
+  /**
+   * Publishes that may wait for a connection, or for the server to read. One more is dropped.
+   * @defaultValue 1,000
+   */
+  readonly maxQueued?: number | undefined;
+  /**
+   * Give text its length (`content-length`)? ActiveMQ takes messages with a length for bytes, so say false to send it
+   * text. Bytes, and text with a NUL in it, have their length always ([STOMP-12]).
+   * @defaultValue true
+   */
+  readonly contentLength?: boolean | undefined;
+  /**
+   * Split larger frames into WebSocket messages of so many bytes (at least 4): text between characters, bytes anywhere.
+   * @defaultValue Infinity
+   */
+  readonly maxFrameBytes?: number | undefined;
+  /** Listeners that are called before all others. */
+  readonly on?: { readonly [Event in keyof StompClientEvents]?: StompClientEvents[Event] | undefined } | undefined;
+  /** Ends the client as `dispose()` does. */
+  readonly signal?: AbortSignal | undefined;
+  /** Limits of the connection; see {@link ClientLimitOptions}. */
+  readonly limits?: ClientLimitOptions | undefined;
+  /**
+   * Hears what callbacks and listeners throw or reject with, and errors that no listener of `error` hears.
+   * @defaultValue `console.error`
+   */
+  readonly onError?: ((error: unknown) => void) | undefined;
+  /**
+   * Say once on the console, after three failures in a row, what is being tried and why it fails.
+   * @defaultValue true
+   */
+  readonly warn?: boolean | undefined;
+  /**
+   * Where time comes from, such as `workerTimers()` for hidden tabs.
+   * @defaultValue the timers of the page
+   */
+  readonly clock?: Timers | undefined;
+}
 
 /** What is to be sent by {@link StompClient.publish}. */
 export interface PublishParameters {
@@ -21,18 +131,32 @@ export interface PublishParameters {
 
 /** What listeners of {@link StompClient.on} are called with. */
 export interface StompClientEvents {
-  /** CONNECTED came, with these headers; subscriptions are back. */
+  /** An attempt begins. `isRetry`: a connection was lost, or could not be made, before. */
+  connecting: (isRetry: boolean) => void;
+  /** CONNECTED came, with these headers; subscriptions come back by themselves. */
   connected: (headers: Headers) => void;
-  /** A connection, or an attempt, ended. `willRetry`: the next attempt comes after a back-off. */
-  disconnected: (error: Error, willRetry: boolean) => void;
-  /** The server sent an ERROR, or `connectHeaders` or a subscription's headers threw. */
+  /**
+   * A connection, or an attempt, ended; its `cause` is the ERROR of the server, if there was one, or what went wrong
+   * underneath. `willRetry`: the next attempt comes after a back-off.
+   */
+  closed: (event: ConnectionLost, willRetry: boolean) => void;
+  /**
+   * The server sent an ERROR, or `connectHeaders` or a subscription's headers threw. Where nobody listens it goes to
+   * `onError`.
+   */
   error: (error: unknown) => void;
+  /**
+   * The connection is back after it was lost with `event`: what was sent to its subscriptions meanwhile may be missing.
+   * Whoever must not miss anything asks for it anew.
+   */
+  gap: (event: ConnectionLost) => void;
   /** Nothing was heard of the server for too long; the connection is dropped. */
   heartbeatLost: () => void;
   /** A message of no subscription: RabbitMQ sends replies to `/temp-queue/…` so. */
   unhandled: (message: ReceivedMessage) => void;
   /** A publish that was not sent, or whose receipt never came. */
   dropped: (parameters: PublishParameters, error: unknown) => void;
+  /** How things stand has changed. */
   state: (state: StompClientState) => void;
 }
 
@@ -40,19 +164,25 @@ export interface StompClientEvents {
 export interface StompClientState {
   /** `waiting`: lost, the next attempt comes after a back-off. */
   readonly status: ConnectorState;
-  /** Attempts that failed since the client was last connected. */
+  /** How often the connection was lost, or could not be made, since it was last in good order; 0 while connected. */
   readonly attempt: number;
   /** The token that the server chose; '' over a byte stream; undefined while not connected. */
   readonly subprotocol: string | undefined;
   /** The version that is spoken, while connected. */
   readonly version: Version | undefined;
-  /** Round trip of the last receipt, in ms. */
+  /** Round trip of the last receipt, in ms; undefined before the first one of a connection. */
   readonly latency: number | undefined;
+  /** How the last attempt or connection ended: code, reason, and cause such as an ERROR, or a 404 of the handshake. */
+  readonly error: ConnectionLost | undefined;
+  /** When the next attempt begins, in ms since 1970, while `waiting`. */
+  readonly retryAt: number | undefined;
 }
 
 /** A store in the shape that React's `useSyncExternalStore` takes: the snapshot is the same object until it changes. */
 export interface StompClientStore {
+  /** How things stand. */
   getSnapshot(): StompClientState;
+  /** Hear that it changed; returns how to stop. */
   subscribe(listener: () => void): () => void;
 }
 
@@ -88,9 +218,12 @@ export interface StompClient extends AsyncDisposable {
    * complete, publishes that wait are dropped; the client can be used again. Never rejects.
    */
   disconnect(options?: { readonly timeout?: number | undefined }): Promise<void>;
-  /** Drop a connection that is stuck, at once (4499), and reconnect; while waiting for an attempt: begin it. */
+  /** Drop a connection that is stuck (4499), or a wait, and connect at once: it counts as no failure. */
   terminate(): void;
-  /** The same as `disconnect()`. */
+  /**
+   * Disconnect, for good: nothing is sent and nobody connects any more. Resolves as `disconnect()` does; again: the same
+   * promise.
+   */
   dispose(): Promise<void>;
   /**
    * Send a message. Resolves when it was written, with `receipt` when the server has processed it; until then it waits

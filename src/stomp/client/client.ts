@@ -2,34 +2,32 @@ import { webSocket } from '#socket';
 import { asyncDispose } from '../../bus/subscription.ts';
 import { dialServer } from '../../connect/connect.ts';
 import { checkRetry } from '../../core/backoff.ts';
+import { ConnectionLost } from '../../core/connection-lost.ts';
 import type { Connector } from '../../core/dial.ts';
-import type { Fault } from '../../core/fault.ts';
+import { CloseCode, type Fault } from '../../core/fault.ts';
 import { createListeners } from '../../core/listeners.ts';
 import type { BaseConnection } from '../../core/subprotocol.ts';
 import { joined } from '../protocol/headers.ts';
 import { subprotocolOf } from '../protocol/versions.ts';
 import { type ClientSession, type Done, openClientSession } from './client-session.ts';
 import { checkDestination, createClientSubscriptions } from './client-subscriptions.ts';
-import type { PublishParameters, StompClient, StompClientEvents, StompClientState } from './client-types.ts';
-import { stompClientFaults } from './close-codes.ts';
-import { ConnectionLost } from './errors.ts';
-import { ask, resolveOptions, type StompClientOptions } from './options.ts';
-import type { AckHeaders } from './received-message.ts';
-
-export type { Headers } from '../protocol/frame.ts';
-export type { HeaderInput } from '../protocol/headers.ts';
-export type { Version } from '../protocol/versions.ts';
-export type {
+import type {
   PublishParameters,
   StompClient,
   StompClientEvents,
+  StompClientOptions,
   StompClientState,
-  StompClientStore,
-  StompSubscription,
-  Transaction,
 } from './client-types.ts';
-export { ConnectionLost, StompError } from './errors.ts';
-export type { PerConnection, StompClientOptions } from './options.ts';
+import { stompClientFaults } from './close-codes.ts';
+import { ask, resolveOptions } from './options.ts';
+import type { AckHeaders } from './received-message.ts';
+
+export { ConnectionLost } from '../../core/connection-lost.ts';
+export type { Headers } from '../protocol/frame.ts';
+export type { HeaderInput } from '../protocol/headers.ts';
+export type { Version } from '../protocol/versions.ts';
+export type * from './client-types.ts';
+export { StompError } from './errors.ts';
 export { type AckHeaders, ReceivedMessage } from './received-message.ts';
 
 /** What passes, by our own server's codes and ours (1013): such an end is not final even in answer to CONNECT. */
@@ -42,13 +40,13 @@ const transientCodes: readonly number[] = [1001, 1012, 1013, 4403, 4408];
  * Throws a `TypeError` that names the option when one is wrong.
  *
  * @example
- * const client = createStompClient({ brokerURL: 'wss://host/ws', connectHeaders: { login, passcode } });
+ * const client = createStompClient({ url: 'wss://host/ws', connectHeaders: { login, passcode } });
  * client.subscribe('/topic/prices', (message) => show(message.json()));
  * await client.publish({ destination: '/topic/prices', body: '{}', receipt: true });
  */
 export function createStompClient(options: StompClientOptions): StompClient {
   const settings = resolveOptions(options);
-  const { brokerURL, connectHeaders = [], connectionTimeout, maxQueued, onError = console.error, signal } = settings;
+  const { url, connectHeaders = [], connectionTimeout, maxQueued, onError = console.error, signal } = settings;
 
   const waiters: Done[] = [];
   // Publishes that wait: how to send one, and whom to tell.
@@ -56,18 +54,22 @@ export function createStompClient(options: StompClientOptions): StompClient {
   let session: ClientSession | undefined;
   let transactions = 0;
   let leaving: Promise<void> | undefined;
+  let disposal: Promise<void> | undefined;
+  // A connection that was ready was lost: what was sent to its subscriptions meanwhile is missing.
+  let missed: ConnectionLost | undefined;
   // What the server, or the application, said about the end that follows.
   let complaint: Error | undefined;
   let latency: number | undefined;
   let snapshot: StompClientState;
 
-  const listeners = createListeners<StompClientEvents>(onError);
+  const listeners = createListeners<StompClientEvents>(onError, settings.on);
   const { on, emit, report } = listeners;
 
   function update(): void {
-    const { state: status, attempt, connection } = dial;
+    const { state: status, connection, error, retryAt } = dial;
+    const attempt = status === 'connected' ? 0 : dial.attempt;
     const version = session?.version;
-    snapshot = { status, attempt, subprotocol: version && connection?.name, version, latency };
+    snapshot = { status, attempt, subprotocol: version && connection?.name, version, latency, error, retryAt };
     emit('state', snapshot);
   }
 
@@ -99,7 +101,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
       aborted?.addEventListener('abort', abort);
       // In a transaction it does not go behind what waits: COMMIT would overtake it.
       if (within) write(within);
-      else if (signal?.aborted) done(signal.reason);
+      else if (disposal) done(endOfAll());
       else if (leaving) done(new Error('The client is disconnecting'));
       else if (queue.size >= maxQueued) done(new Error(`More than maxQueued (${maxQueued}) messages wait`));
       else {
@@ -112,7 +114,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   /** Something needs a connection. It does not cut a back-off short: only `connect()` does. False: there will be none. */
   function want(): boolean {
-    const may = !leaving && !signal?.aborted;
+    const may = !leaving && !disposal;
     if (may && dial.state === 'idle') dial.start();
     return may;
   }
@@ -129,14 +131,22 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   const subscriptions = createClientSubscriptions(listeners, { timeout: connectionTimeout, flush, want });
 
-  function complain(error: unknown): void {
-    complaint = error instanceof Error ? error : new Error(String(error));
-    emit('error', error);
+  /** What is told of what was asked of a client that is no more. */
+  const endOfAll = (): unknown => (signal?.aborted ? signal.reason : new Error('The client is disposed'));
+
+  /** [STOMP-76] An error that nobody listens to has a last resort. */
+  function tell(error: unknown): void {
+    if (!emit('error', error)) report(error);
   }
 
-  const offered = brokerURL ? [...settings.versions.map(subprotocolOf), 'stomp'] : [];
+  function complain(error: unknown): void {
+    complaint = error instanceof Error ? error : new Error(String(error));
+    tell(error);
+  }
 
-  function open(connection: BaseConnection, _: string, url: string): ClientSession {
+  const offered = url ? [...settings.versions.map(subprotocolOf), 'stomp'] : [];
+
+  function open(connection: BaseConnection, _: string, address: string): ClientSession {
     const own = openClientSession(connection, settings, {
       connected(headers) {
         // Before anybody hears of it and publishes.
@@ -144,6 +154,9 @@ export function createStompClient(options: StompClientOptions): StompClient {
         dial.connected();
         emit('connected', headers);
         for (const done of waiters.splice(0)) done();
+        const event = missed;
+        missed = undefined;
+        if (event && subscriptions.count > 0) emit('gap', event);
       },
       message: subscriptions.deliver,
       error: complain,
@@ -159,7 +172,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
       ask(connectHeaders).then((headers) => {
         // Headers that cannot be carried will not be next time either.
         fault = 'internal';
-        own.start(settings.host ?? (new URL(url).hostname || '/'), headers);
+        own.start(settings.host ?? (new URL(address).hostname || '/'), headers);
       }),
       () => {},
       (error) => {
@@ -172,16 +185,16 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   const dial: Connector = dialServer({
     ...settings,
-    url: brokerURL ?? 'stomp:',
-    transport: settings.connect ?? webSocket(settings.webSocketImpl),
-    openTimeout: connectionTimeout,
+    url: url ?? 'stomp:',
+    transport: settings.transport ?? webSocket(settings.webSocketImpl),
     report,
     offered,
     // A byte stream has no names.
-    choose: (name) => ((brokerURL ? offered.includes(name) : !name) ? { faults: stompClientFaults, open } : undefined),
+    choose: (name) => ((url ? offered.includes(name) : !name) ? { faults: stompClientFaults, open } : undefined),
 
     retry(end, attempt) {
       const { code, fault, wasConnected } = end;
+      if (wasConnected) missed = end;
       if (fault === 'heartbeat') emit('heartbeatLost');
       // [STOMP-73] A complaint in answer to CONNECT, or headers that it cannot carry: another attempt would end alike.
       const refused = complaint && !wasConnected && !transientCodes.includes(code);
@@ -190,13 +203,16 @@ export function createStompClient(options: StompClientOptions): StompClient {
     },
 
     changed(state, end) {
-      if (state !== 'connected') session = undefined;
+      if (state !== 'connected') {
+        session = undefined;
+        latency = undefined;
+      }
       if (state === 'connecting') complaint = undefined;
       update();
+      if (state === 'connecting') emit('connecting', dial.wasLost);
       if (!end) return;
-      const error = complaint ?? new ConnectionLost(end.code, end.reason, { cause: end.error });
-      emit('disconnected', error, state === 'waiting');
-      if (state === 'idle') giveUp(error);
+      emit('closed', end, state === 'waiting');
+      if (state === 'idle') giveUp(complaint ?? end);
     },
   });
 
@@ -221,21 +237,29 @@ export function createStompClient(options: StompClientOptions): StompClient {
     await undefined;
     if (own?.connected) await new Promise((resolve) => own.leave(timeout, resolve));
     const wasConnected = dial.state === 'connected';
+    missed = undefined;
     dial.stop();
-    if (wasConnected) emit('disconnected', new ConnectionLost(1000, ''), false);
-    giveUp(signal?.aborted ? signal.reason : new Error('The client was disconnected'));
+    if (wasConnected) emit('closed', new ConnectionLost(CloseCode.normal, '', { wasConnected }), false);
+    giveUp(disposal ? endOfAll() : new Error('The client was disconnected'));
   }
 
-  signal?.addEventListener('abort', () => disconnect());
+  function dispose(): Promise<void> {
+    signal?.removeEventListener('abort', dispose);
+    disposal ??= disconnect();
+    return disposal;
+  }
+
+  signal?.addEventListener('abort', dispose);
   update();
+  if (signal?.aborted) void dispose();
 
   return {
-    state: { getSnapshot: () => snapshot, subscribe: (listener) => on('state', listener) },
+    state: { getSnapshot: () => snapshot, subscribe: (listener) => on('state', () => listener()) },
     on,
     connect: () =>
       promise(async (done) => {
         await leaving;
-        if (signal?.aborted) done(signal.reason);
+        if (disposal) done(endOfAll());
         else if (dial.state === 'connected') done();
         else {
           waiters.push(done);
@@ -243,8 +267,8 @@ export function createStompClient(options: StompClientOptions): StompClient {
         }
       }),
     disconnect,
-    dispose: disconnect,
-    terminate: () => dial.lose(4499, 'Terminated'),
+    dispose,
+    terminate: () => dial.lose(CloseCode.terminated, 'Terminated'),
     publish: (parameters) => publish(parameters),
     subscribe: subscriptions.open,
     begin() {
@@ -265,7 +289,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
         },
       };
     },
-    [asyncDispose]: disconnect,
+    [asyncDispose]: dispose,
   } as StompClient;
 }
 

@@ -13,18 +13,3 @@ export class StompError extends Error {
     this.body = text;
   }
 }
-
-/** The connection ended; what was under way may or may not have happened. */
-export class ConnectionLost extends Error {
-  override readonly name = 'ConnectionLost';
-  /** The close code, 1006 if there was none. */
-  readonly code: number;
-  /** The close reason. */
-  readonly reason: string;
-
-  constructor(code: number, reason: string, options?: ErrorOptions) {
-    super(`The connection ended: ${code} ${reason}`.trim(), options);
-    this.code = code;
-    this.reason = reason;
-  }
-}

@@ -50,7 +50,9 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
     for (const each of [...waiting.values()]) each.reject(error);
   };
   const subscription = subscribe ? client.subscribe(replyTo, receive) : undefined;
-  const stops = [client.on('disconnected', rejectAll), client.on('unhandled', receive)];
+  const stops = [client.on('closed', rejectAll), client.on('unhandled', receive)];
+  // Every rpc of a client hears the messages of no subscription: ids of two must not meet.
+  const own = randomId();
   let count = 0;
 
   return {
@@ -60,7 +62,7 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
       const signals = given ? [given, limit] : [limit];
       // What was rejected must not be sent later.
       const unwanted = new AbortController();
-      const id = `request-${count++}`;
+      const id = `${own}-${count++}`;
       return new Promise<ReceivedMessage>((resolve, reject) => {
         const end = (): void => {
           waiting.delete(id);

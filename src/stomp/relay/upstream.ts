@@ -1,5 +1,6 @@
 import { never } from '../../core/clock.ts';
-import { type Connector, type ConnectorEnd, createDial } from '../../core/dial.ts';
+import type { ConnectionLost } from '../../core/connection-lost.ts';
+import { type Connector, createDial } from '../../core/dial.ts';
 import { CloseCode, type Fault, ProtocolError } from '../../core/fault.ts';
 import type { ServerConnection } from '../../core/server-connection.ts';
 import type { Transport } from '../../core/socket.ts';
@@ -214,7 +215,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
     this.#client.brokerLost(this.#options.unavailable());
   }
 
-  #lost({ code }: ConnectorEnd): void {
+  #lost({ code }: ConnectionLost): void {
     const disconnected = this.#disconnected;
     this.#disconnected = undefined;
     // It read everything up to DISCONNECT and closed, as it should, though it did not say so.

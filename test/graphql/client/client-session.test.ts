@@ -25,7 +25,8 @@ function open(options: ClientSessionOptions = {}, host: Partial<ClientSessionHan
     ...options,
     operations,
     emit: (event, ...details) => told.push([event, ...details]),
-    connected: () => false,
+    init: () => JSON.stringify({ type: 'connection_init', payload: options.connectionParams || undefined }),
+    connected: (socket, payload) => told.push(['connected', socket, payload, false]),
     latency: (ms) => told.push(['latency', ms]),
     ...host,
   });
@@ -77,14 +78,6 @@ describe('handshake', () => {
     expect(connection.take()).toEqual(['{"type":"connection_init","payload":{"token":"x"}}']);
   });
 
-  test('connection_init passes the replacer', async () => {
-    await start({
-      connectionParams: async () => ({ number: 1 }),
-      jsonMessageReplacer: (_key, value) => (value === 1 ? 'one' : value),
-    });
-    expect(connection.take()).toEqual(['{"type":"connection_init","payload":{"number":"one"}}']);
-  });
-
   test('[GQL-62] operations wait for the acknowledgement and leave in their order', async () => {
     const session = await start();
     connection.take();
@@ -99,7 +92,7 @@ describe('handshake', () => {
   });
 
   test('a listener of message that closes hears of nothing else', () => {
-    const session = open({}, { emit: () => connection.finish(), connected: () => told.push(['connected']) > 0 });
+    const session = open({}, { emit: () => connection.finish(), connected: () => told.push(['connected']) });
     acknowledge(session);
     expect(told).toEqual([]);
   });
@@ -115,10 +108,7 @@ describe('handshake', () => {
   });
 
   test('[GQL-77] a listener of connected that subscribes makes nothing leave twice', () => {
-    const emit: ClientSessionHandler['emit'] = (event, ..._details) => {
-      if (event === 'connected') session.subscribe(add('2'));
-    };
-    const session: ClientSession = open({}, { emit });
+    const session: ClientSession = open({}, { connected: () => session.subscribe(add('2')) });
     add('1');
     acknowledge(session);
     expect(connection.take()).toEqual(['subscribe 1', 'subscribe 2']);
@@ -325,8 +315,9 @@ describe('liveness', () => {
   test('[GQL-85] a ping with a payload does not put off the answer that is due', () => {
     const session = open();
     session.probe?.(100);
-    session.ping({ subwire: { credentials: 'new' } }, 5_000);
-    expect(connection.take()[1]).toBe('{"type":"ping","payload":{"subwire":{"credentials":"new"}}}');
+    connection.now = 5_000;
+    session.refresh({ token: 'new' }, () => {});
+    expect(connection.take()[1]).toBe('{"type":"ping","payload":{"subwire":{"credentials":{"token":"new"}}}}');
     expect(session.deadline).toBe(10_100);
     say(session, { type: 'pong' }, 5_100);
     expect(news()).toContainEqual(['latency', 5_000]);
@@ -334,9 +325,17 @@ describe('liveness', () => {
 });
 
 describe('what listeners are told', () => {
-  test('[GQL-74] of a socket before it is said who we are; params that fail end the connection', async () => {
+  test('[GQL-74] of a socket before it is said who we are; params that cannot be JSON end the connection', async () => {
     const cause = new Error('No token');
-    await start({ connectionParams: () => Promise.reject(cause) });
+    open(
+      {},
+      {
+        init() {
+          throw cause;
+        },
+      },
+    );
+    await setImmediate();
     expect(told).toEqual([
       ['opened', expect.objectContaining({ protocol: 'graphql-transport-ws' })],
       ['error', cause],

@@ -4,7 +4,7 @@ import {
   type Client,
   type ClientEvents,
   type ClientOptions,
-  ConnectionClosed,
+  ConnectionLost,
   createClient,
   type FormattedExecutionResult,
   type QueryOf,
@@ -37,9 +37,9 @@ const eventNames = ['connecting', 'opened', 'connected', 'ping', 'pong', 'messag
 function create(options: Partial<ClientOptions> = {}): Client {
   client = createClient({
     url: 'ws://server',
-    connect: server.transport,
+    transport: server.transport,
     clock,
-    backoff: { random: () => 0.5 },
+    backoff: { base: 4_000, random: () => 0.5 },
     onError: (error) => reported.push(error),
     generateID: ({ operationName }) => operationName ?? '1',
     ...options,
@@ -53,6 +53,7 @@ function create(options: Partial<ClientOptions> = {}): Client {
 
 /** Let the attempt under way succeed, up to the acknowledgement. */
 async function accept(payload?: unknown, answersClose = true): Promise<FakeSocket> {
+  await clock.settle();
   const socket = server.last.open(undefined, answersClose);
   await clock.settle();
   socket.receiver?.received(JSON.stringify({ type: 'connection_ack', payload }));
@@ -63,6 +64,11 @@ const say = (socket: FakeSocket, message: unknown): void => socket.receiver?.rec
 const sent = (socket: FakeSocket): unknown[] => socket.take().map((message) => JSON.parse(String(message)));
 const named = (name: string): unknown[][] => events.filter(([event]) => event === name);
 const closedEvent = (code: number, reason: string): unknown => expect.objectContaining({ code, reason });
+const closed = (code: number, reason: string, willRetry: boolean): unknown[] => [
+  'closed',
+  closedEvent(code, reason),
+  willRetry,
+];
 
 /** A sink that writes down what it is told. */
 function recorder(): { told: unknown[][]; next(value: unknown): void; error(error: unknown): void; complete(): void } {
@@ -93,7 +99,7 @@ describe('options', () => {
     const sink = recorder();
     client.subscribe({ query }, sink);
     server.last.open('', false).hangUp(1006);
-    expect(sink.told).toEqual([['error', closedEvent(4406, 'Subprotocol "" was not offered')]]);
+    expect(sink.told).toEqual([['error', closedEvent(4406, 'The server chose none of graphql-transport-ws')]]);
   });
 
   test('[GQL-60] the subprotocol is offered; another choice is final', () => {
@@ -102,7 +108,7 @@ describe('options', () => {
     client.subscribe({ query }, sink);
     expect(server.last.protocols).toEqual(['graphql-transport-ws']);
     server.last.open('graphql-ws');
-    expect(sink.told).toEqual([['error', closedEvent(4406, 'Subprotocol "graphql-ws" was not offered')]]);
+    expect(sink.told).toEqual([['error', closedEvent(4406, 'The server chose "graphql-ws" of graphql-transport-ws')]]);
     expect(client.state.getSnapshot().status).toBe('idle');
     expect(server.dials).toHaveLength(1);
   });
@@ -125,7 +131,7 @@ describe('a lazy client', () => {
     expect(sink.told).toEqual([['next', { data: { price: 1 } }], ['complete']]);
     expect(sent(socket)).toEqual([]);
     expect(socket.closing).toEqual({ code: 1000, reason: 'Normal Closure' });
-    expect(named('closed')).toEqual([['closed', closedEvent(1000, 'Normal Closure')]]);
+    expect(named('closed')).toEqual([closed(1000, 'Normal Closure', false)]);
     expect(clock.armed).toBe(0);
   });
 
@@ -240,14 +246,16 @@ describe('connection params', () => {
     create({ connectionParams });
     const sink = recorder();
     client.subscribe({ query }, sink);
-    const socket = server.last.open();
     await clock.settle();
-    expect(socket.closing).toEqual({ code: 4005, reason: 'No token' });
+    if (server.dials.length > 0) server.last.open();
+    await clock.settle();
     expect(sink.told).toEqual([['error', new Error('No token')]]);
     expect(named('error')).toEqual([['error', new Error('No token')]]);
-    expect(named('closed')).toEqual([['closed', closedEvent(4005, 'No token')]]);
+    expect(named('closed')).toEqual([closed(4005, 'No token', false)]);
+    const { length } = server.dials;
     clock.advance(60_000);
-    expect(server.dials).toHaveLength(1);
+    await clock.settle();
+    expect(server.dials).toHaveLength(length);
   });
 
   test.each([undefined, null, '', false])('[GQL-61] that are %j are none', async (params) => {
@@ -260,12 +268,12 @@ describe('connection params', () => {
     const shouldRetry = vi.fn(() => true);
     create({ connectionParams: () => Promise.reject('offline'), shouldRetry });
     client.subscribe({ query }, recorder());
-    const socket = server.last.open();
     await clock.settle();
-    expect(socket.closing).toEqual({ code: 4005, reason: 'offline' });
     expect(shouldRetry.mock.calls).toEqual([['offline']]);
     clock.advance(2_000);
-    expect(server.dials).toHaveLength(2);
+    await clock.settle();
+    expect(shouldRetry.mock.calls).toEqual([['offline'], ['offline']]);
+    expect(server.dials).toHaveLength(0);
   });
 });
 
@@ -307,7 +315,7 @@ describe('coming back', () => {
       expect(server.dials).toHaveLength(length + 1);
     }
     expect(named('error')).toHaveLength(5);
-    expect(named('closed')[0]).toEqual(['closed', closedEvent(1006, 'connect ECONNREFUSED')]);
+    expect(named('closed')[0]).toEqual(closed(1006, 'connect ECONNREFUSED', true));
   });
 
   test('[GQL-76] the hint of the server spreads the first wait', async () => {
@@ -343,7 +351,7 @@ describe('coming back', () => {
     expect(sink.told).toEqual([['error', closedEvent(1006, '')]]);
   });
 
-  test.each([4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1015])(
+  test.each([4004, 4005, 4400, 4406, 4409, 4429, 4500, 1002, 1003, 1007, 1008, 1010, 1011, 1015])(
     '[GQL-75] %i is final',
     async (code) => {
       create({ shouldRetry: () => true });
@@ -371,11 +379,26 @@ describe('coming back', () => {
     create({ retryAttempts: 0 });
     client.subscribe({ query }, recorder());
     for (let round = 2; round < 5; round++) {
-      (await accept()).hangUp(1000, 'Normal Closure');
+      const socket = await accept();
+      clock.advance(10_000);
+      socket.hangUp(1000, 'Normal Closure');
       clock.advance(10);
       expect(server.dials).toHaveLength(round);
     }
-    expect(named('connecting').at(-1)).toEqual(['connecting', false]);
+    expect(named('connecting').at(-1)).toEqual(['connecting', true]);
+  });
+
+  test('[GQL-73] a server that is done at once, again and again, meets the back-off', async () => {
+    create();
+    client.subscribe({ query }, recorder());
+    for (const wait of [0, 4_000, 8_000]) {
+      const { length } = server.dials;
+      (await accept()).hangUp(1000, 'Normal Closure');
+      clock.advance(wait - 20);
+      expect(server.dials).toHaveLength(length);
+      clock.advance(40);
+      expect(server.dials).toHaveLength(length + 1);
+    }
   });
 
   test('1000 before the acknowledgement counts, so that nothing spins', async () => {
@@ -480,7 +503,7 @@ describe('coming back', () => {
     const socket = await accept(undefined, false);
     clock.advance(7_000);
     expect(socket.terminated).toBe(true);
-    expect(named('closed')).toEqual([['closed', closedEvent(4000, 'Heartbeat timeout')]]);
+    expect(named('closed')).toEqual([closed(4000, 'Heartbeat timeout', true)]);
     clock.advance(2_000);
     expect(server.dials).toHaveLength(2);
   });
@@ -572,15 +595,17 @@ describe('dispose and terminate', () => {
     expect(sent(socket)).toEqual([{ type: 'connection_init' }]);
   });
 
-  test('[GQL-80] terminate drops the socket and comes back', async () => {
+  test('[GQL-80] terminate drops the socket and comes back at once', async () => {
     create();
     client.subscribe({ query }, recorder());
     const socket = await accept();
     client.terminate();
     expect(socket.terminated).toBe(true);
-    expect(named('closed')).toEqual([['closed', closedEvent(4499, 'Terminated')]]);
-    clock.advance(2_000);
+    expect(named('closed')).toEqual([closed(4499, 'Terminated', true)]);
+    clock.advance(10);
     expect(server.dials).toHaveLength(2);
+    expect(named('connecting').at(-1)).toEqual(['connecting', true]);
+    expect(client.state.getSnapshot().attempt).toBe(0);
   });
 
   test('[GQL-80] terminate of an idle client does nothing', () => {
@@ -641,18 +666,26 @@ describe('operations', () => {
   });
 
   test.each([
-    ['no query', { operationName: 'A' }],
-    ['no id', { query, operationName: '' }],
-  ])('[GQL-81] an operation with %s fails alone, before the server closes on all of them', async (_, payload) => {
-    create();
-    client.subscribe({ query }, recorder());
-    const socket = await accept();
-    sent(socket);
-    const sink = recorder();
-    client.subscribe(payload as { query: string }, sink);
-    expect(sink.told).toEqual([['error', new TypeError('An operation needs an id and a query')]]);
-    expect(sent(socket)).toEqual([]);
-  });
+    ['no query', { operationName: 'A' }, 'An operation needs { query }, the text of a document; got undefined'],
+    [
+      'a document object as its query',
+      { query: { kind: 'Document' }, operationName: 'A' },
+      'An operation needs { query }, the text of a document; got object (a document object: print(document))',
+    ],
+    ['no id', { query, operationName: '' }, 'generateID must return a text; got '],
+  ])(
+    '[GQL-81] an operation with %s fails alone, before the server closes on all of them',
+    async (_, payload, words) => {
+      create();
+      client.subscribe({ query }, recorder());
+      const socket = await accept();
+      sent(socket);
+      const sink = recorder();
+      client.subscribe(payload as { query: string }, sink);
+      expect(sink.told).toEqual([['error', new TypeError(words)]]);
+      expect(sent(socket)).toEqual([]);
+    },
+  );
 
   test('the replacer and the reviver see payloads', async () => {
     create({
@@ -734,12 +767,31 @@ describe('operations', () => {
 
   test('[GQL-85] refresh shows credentials on the live connection', async () => {
     create();
-    expect(client.refresh({ token: 'new' })).toBe(false);
+    expect(await client.refresh({ token: 'new' })).toBe(false);
     client.subscribe({ query }, recorder());
     const socket = await accept();
     sent(socket);
-    expect(client.refresh({ token: 'new' })).toBe(true);
-    expect(sent(socket)).toEqual([{ type: 'ping', payload: { subwire: { credentials: { token: 'new' } } } }]);
+    const taken = client.refresh({ token: 'new' });
+    const payload = { subwire: { credentials: { token: 'new' } } };
+    expect(sent(socket)).toEqual([{ type: 'ping', payload }]);
+    say(socket, { type: 'pong' });
+    say(socket, { type: 'pong', payload: { subwire: { refreshed: true } } });
+    expect(await taken).toBe(true);
+  });
+
+  test('[GQL-85] a server that knows nothing of it, says nothing, or closes, did not take them', async () => {
+    create({ keepAlive: 0 });
+    client.subscribe({ query }, recorder());
+    const socket = await accept();
+    const echoed = client.refresh({ token: 'new' });
+    say(socket, { type: 'pong', payload: { subwire: { credentials: { token: 'new' } } } });
+    expect(await echoed).toBe(false);
+    const late = client.refresh({ token: 'new' });
+    clock.advance(30_000);
+    expect(await late).toBe(false);
+    const refused = client.refresh({ token: 'bad' });
+    socket.hangUp(4403, 'Forbidden');
+    expect(await refused).toBe(false);
   });
 });
 
@@ -912,13 +964,211 @@ describe('events and state', () => {
   });
 
   test('a closed connection prints as something that can be read', () => {
-    const closed = new ConnectionClosed(4403, 'Forbidden');
-    expect(String(closed)).toBe('ConnectionClosed: Socket closed: 4403 Forbidden');
+    const closed = new ConnectionLost(4403, 'Forbidden');
+    expect(String(closed)).toBe('ConnectionLost: The connection ended: 4403 Forbidden');
     expect(closed).toMatchObject({ type: 'close', wasClean: true });
-    expect(new ConnectionClosed(1006, '', new Error('x'))).toMatchObject({
-      message: 'Socket closed: 1006',
+    expect(new ConnectionLost(1006, '', { cause: new Error('x') })).toMatchObject({
+      message: 'The connection ended: 1006 (x)',
       wasClean: false,
       cause: new Error('x'),
     });
+  });
+});
+
+describe('what cannot change, and what can', () => {
+  /** Let the attempt under way be refused before the acknowledgement. */
+  async function refuse(code = 4403): Promise<void> {
+    await clock.settle();
+    const socket = server.last.open();
+    await clock.settle();
+    socket.hangUp(code, 'Forbidden');
+    await comeBack();
+  }
+  /** Wait until the client dials again, or gives up. */
+  async function comeBack(): Promise<void> {
+    const { length } = server.dials;
+    while (server.dials.length === length && client.state.getSnapshot().status !== 'idle') {
+      clock.advance(500);
+      await clock.settle();
+    }
+  }
+
+  test.each([
+    ['constant params', { connectionParams: { token: 'bad' } }, 4403],
+    ['no params', {}, 4403],
+    ['1000 before the acknowledgement', {}, 1000],
+    ['a function that always gives the same', { connectionParams: async () => ({ token: 'bad' }) }, 4403],
+  ] as [string, Partial<ClientOptions>, number][])(
+    '[GQL-88] %s, refused five times in a row, is the end',
+    async (_, options, code) => {
+      create(options);
+      const sink = recorder();
+      client.subscribe({ query }, sink);
+      for (let round = 0; round < 4; round++) await refuse(code);
+      expect(sink.told).toEqual([]);
+      await refuse(code);
+      expect(sink.told).toEqual([['error', closedEvent(code, 'Forbidden')]]);
+      expect([server.dials.length, client.state.getSnapshot().status]).toEqual([5, 'idle']);
+    },
+  );
+
+  test('[GQL-88] [GQL-79] params that change, and refusals between which one was let in, go on', async () => {
+    let token = 0;
+    create({ connectionParams: () => ({ token: ++token }) });
+    client.subscribe({ query }, recorder());
+    for (let round = 0; round < 7; round++) await refuse();
+    expect(server.dials).toHaveLength(8);
+    await client.dispose();
+    create({ connectionParams: { token: 'sometimes' } });
+    client.subscribe({ query }, recorder());
+    for (let round = 0; round < 4; round++) await refuse();
+    (await accept()).hangUp(1006);
+    await comeBack();
+    for (let round = 0; round < 4; round++) await refuse();
+    expect(client.state.getSnapshot().status).toBe('connecting');
+  });
+
+  test('[GQL-75] 4401 is final, unless the application says that it is not', async () => {
+    create();
+    const sink = recorder();
+    client.subscribe({ query }, sink);
+    (await accept()).hangUp(4401, 'Expired');
+    expect(sink.told).toEqual([['error', closedEvent(4401, 'Expired')]]);
+    for (const options of [{ shouldRetry: vi.fn(() => true) }, { retry: vi.fn(() => 100) }]) {
+      const { length } = server.dials;
+      create(options);
+      client.subscribe({ query }, recorder());
+      (await accept()).hangUp(4401, 'Expired');
+      expect(options.shouldRetry ?? options.retry).toHaveBeenCalledOnce();
+      clock.advance(2_010);
+      expect(server.dials).toHaveLength(length + 2);
+    }
+  });
+
+  test('[GQL-74] params that fail once after a good connection are asked again', async () => {
+    let fails = false;
+    const connectionParams = async (): Promise<Record<string, unknown>> => {
+      if (fails) throw new TypeError('fetch failed');
+      return { token: 'x' };
+    };
+    create({ connectionParams });
+    const sink = recorder();
+    client.subscribe({ query }, sink);
+    fails = true;
+    (await accept()).hangUp(1006);
+    clock.advance(2_010);
+    await clock.settle();
+    expect(client.state.getSnapshot()).toMatchObject({
+      status: 'waiting',
+      error: { code: 4005, reason: 'fetch failed' },
+    });
+    fails = false;
+    clock.advance(4_010);
+    await accept();
+    expect([sink.told, client.state.getSnapshot().status]).toEqual([[], 'connected']);
+  });
+
+  test('[GQL-89] 1009 ends the largest operation that was not answered, and the others go on', async () => {
+    create();
+    const [subscription, small, large] = [recorder(), recorder(), recorder()];
+    client.subscribe({ query: query + ' '.repeat(900), operationName: 'old' }, subscription);
+    const socket = await accept();
+    say(socket, { id: 'old', type: 'next', payload: { data: { price: 1 } } });
+    client.subscribe({ query, operationName: 'small' }, small);
+    client.subscribe({ query: query + ' '.repeat(500), operationName: 'large' }, large);
+    say(socket, { id: 'old', type: 'next', payload: { data: { price: 2 } } });
+    socket.hangUp(1009, 'Message too large');
+    expect(large.told).toEqual([['error', closedEvent(1009, 'Message too large')]]);
+    clock.advance(2_010);
+    const next = await accept();
+    expect(sent(next).map((message) => (message as { id?: string }).id)).toEqual([undefined, 'old', 'small']);
+    expect(subscription.told.at(-1)).toEqual(['next', { data: { price: 2 } }]);
+  });
+
+  test('[GQL-89] without anything that was sent 1009 is final', async () => {
+    create();
+    const sink = recorder();
+    client.subscribe({ query }, sink);
+    await clock.settle();
+    server.last.open().hangUp(1009, 'Message too large');
+    expect(sink.told).toEqual([['error', closedEvent(1009, 'Message too large')]]);
+    expect(server.dials).toHaveLength(1);
+  });
+
+  test('[GQL-70] a dead link is noticed with default options', async () => {
+    create();
+    client.subscribe({ query }, recorder());
+    await accept();
+    clock.advance(25_000 + 10_000);
+    expect(client.state.getSnapshot()).toMatchObject({ status: 'waiting', error: { code: 4000 } });
+  });
+
+  test('what may be missing after a reconnect is said', async () => {
+    create();
+    const gaps: unknown[] = [];
+    client.on('gap', ({ code }) => gaps.push(code));
+    client.subscribe({ query }, recorder());
+    (await accept()).hangUp(1006);
+    clock.advance(2_010);
+    expect(gaps).toEqual([]);
+    await accept();
+    expect(gaps).toEqual([1006]);
+  });
+
+  test('`retry` is asked in place of the three names of graphql-ws', async () => {
+    const retry = vi.fn((_end: unknown, attempt: number) => (attempt < 2 ? 50 : false));
+    create({ retry });
+    const sink = recorder();
+    client.subscribe({ query }, sink);
+    for (let round = 0; round < 3; round++) {
+      server.last.refuse();
+      clock.advance(60);
+    }
+    expect(retry.mock.calls.map(([, attempt]) => attempt)).toEqual([0, 1, 2]);
+    expect(sink.told).toEqual([['error', closedEvent(1006, 'connect ECONNREFUSED')]]);
+  });
+
+  test('dispose() is final, resolves when the connection is closed, and can be called again', async () => {
+    create();
+    client.subscribe({ query }, recorder());
+    const socket = await accept(undefined, false);
+    const first = client.dispose();
+    let resolved = false;
+    void first.then(() => (resolved = true));
+    await clock.settle();
+    expect([resolved, client.dispose() === first]).toEqual([false, true]);
+    socket.hangUp(1000);
+    await first;
+    const sink = recorder();
+    client.subscribe({ query }, sink);
+    expect(sink.told).toEqual([['error', new Error('The client is disposed')]]);
+  });
+
+  test('a signal ends the client, and is left alone by one that has ended', async () => {
+    const controller = new AbortController();
+    const removed = vi.spyOn(controller.signal, 'removeEventListener');
+    create({ signal: controller.signal });
+    const sink = recorder();
+    client.subscribe({ query }, sink);
+    controller.abort();
+    expect(sink.told).toEqual([['complete']]);
+    expect(removed).toHaveBeenCalledOnce();
+  });
+});
+
+describe('[CONN-10] words for wrong options', () => {
+  test.each([
+    [undefined, "createClient() needs { url: 'wss://host/graphql' }; got undefined"],
+    ['ws://host', 'createClient() needs { url: \'wss://host/graphql\' }; got "ws://host"'],
+    [{}, "createClient() needs { url: 'wss://host/graphql' }; got {  }"],
+    [{ uri: 'ws://host' }, 'createClient() has no option "uri": write "url"'],
+    [
+      { url: 'ws://a', conectionParams: {} },
+      'createClient() has no option "conectionParams": did you mean "connectionParams"?',
+    ],
+    [{ url: 'ws://a', connect: () => {} }, 'createClient() has no option "connect": write "transport"'],
+    [{ url: 'ws://a', reconnection: true }, 'createClient() has no option "reconnection": it reconnects by itself'],
+  ])('%j', (options, words) => {
+    expect(() => createClient(options as ClientOptions)).toThrow(words);
   });
 });

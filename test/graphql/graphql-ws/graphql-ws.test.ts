@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import * as reference from 'graphql-ws';
 import { expect, test, vi } from 'vitest';
 import WebSocketClient, { WebSocketServer } from 'ws';
-import { ConnectionClosed } from '../../../src/graphql/client/connection-closed.ts';
+import { ConnectionLost } from '../../../src/core/connection-lost.ts';
 import * as names from '../../../src/graphql/graphql-ws/index.ts';
 import { createTestSchema } from '../../support/graphql-schema.ts';
 
@@ -60,8 +60,8 @@ test('parseMessage and stringifyMessage check what they get', () => {
 
 test('a TerminatedCloseEvent is any close with 4499', () => {
   expect(new names.TerminatedCloseEvent()).toMatchObject({ code: 4499, reason: 'Terminated', wasClean: false });
-  expect(new ConnectionClosed(4499, 'Terminated')).toBeInstanceOf(names.TerminatedCloseEvent);
-  expect(new ConnectionClosed(1000, '')).not.toBeInstanceOf(names.TerminatedCloseEvent);
+  expect(new ConnectionLost(4499, 'Terminated')).toBeInstanceOf(names.TerminatedCloseEvent);
+  expect(new ConnectionLost(1000, '')).not.toBeInstanceOf(names.TerminatedCloseEvent);
   expect({ code: 4499 }).not.toBeInstanceOf(names.TerminatedCloseEvent);
 });
 

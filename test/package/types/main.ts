@@ -24,7 +24,7 @@ export const published: Promise<unknown> = bus.publish(prices, { symbol: 'EUR', 
 export const server = makeServer({ schema });
 
 const client = createClient({ url: 'ws://localhost/ws' });
-const stomp = createStompClient({ brokerURL: 'ws://localhost/ws', connect: tcp({ port: 61_613 }) });
+const stomp = createStompClient({ brokerURL: 'ws://localhost/ws', transport: tcp({ port: 61_613 }) });
 
 export async function show(): Promise<number> {
   for await (const { symbol } of bus.subscribe(prices)) console.log(symbol.toUpperCase());

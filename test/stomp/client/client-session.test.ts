@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openConnection } from '../../../src/core/client-connection.ts';
+import { ConnectionLost } from '../../../src/core/connection-lost.ts';
 import { connectionLimits, resolveLimits } from '../../../src/core/limits.ts';
 import {
   type ClientSession,
@@ -9,7 +10,7 @@ import {
   openClientSession,
 } from '../../../src/stomp/client/client-session.ts';
 import { stompClientFaults } from '../../../src/stomp/client/close-codes.ts';
-import { ConnectionLost, StompError } from '../../../src/stomp/client/errors.ts';
+import { StompError } from '../../../src/stomp/client/errors.ts';
 import { resolveOptions } from '../../../src/stomp/client/options.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { FakeSocket } from '../../support/fake-socket.ts';

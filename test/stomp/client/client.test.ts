@@ -30,9 +30,9 @@ const bodyOf = ({ body }: Frame): string => decodeUtf8Lossy(body);
 describe('options', () => {
   test('a wrong option throws at once and is named', () => {
     const wrong: [RegExp, object][] = [
-      [/brokerURL must be an address/, {}],
-      [/brokerURL/, { brokerURL: 'broker' }],
-      [/brokerURL/, { brokerURL: ['wss://a', '/ws'] }],
+      [/^url must be an address/, {}],
+      [/^url/, { brokerURL: 'broker' }],
+      [/^url/, { brokerURL: ['wss://a', '/ws'] }],
       [/url/, { brokerURL: [] }],
       [/versions/, { versions: [] }],
       [/versions/, { versions: ['1.3'] }],
@@ -215,21 +215,21 @@ describe('connecting', () => {
     expect(peers).toHaveLength(1);
   });
 
-  test('back-off starts again after CONNECTED', async () => {
-    const { online, clock, peers, last } = setup();
-    (await online()).socket.hangUp();
-    clock.advance(1_990);
-    expect(peers).toHaveLength(1);
-    clock.advance(20);
-    last().socket.hangUp();
-    clock.advance(3_900);
-    expect(peers).toHaveLength(2);
-    clock.advance(110);
-    await clock.settle();
-    last().say('CONNECTED', { version: '1.2' });
-    last().socket.hangUp();
-    clock.advance(firstWait);
-    expect(peers).toHaveLength(4);
+  test('[CONN-33] back-off starts again after a connection in good order, and not after CONNECTED', async () => {
+    const { online, accept, clock, peers, last } = setup({ backoff: { random: () => 0.5 } });
+    let count = 1;
+    async function waits(ms: number): Promise<void> {
+      last().socket.hangUp();
+      clock.advance(ms - 10);
+      expect(peers).toHaveLength(count);
+      clock.advance(20);
+      expect(peers).toHaveLength(++count);
+      await accept();
+    }
+    await online();
+    for (const ms of [500, 1_000, 2_000]) await waits(ms);
+    clock.advance(10_000);
+    await waits(500);
   });
 
   test('the state is a store whose snapshot is the same until it changes', async () => {
@@ -264,7 +264,7 @@ describe('connecting', () => {
     client.on('connected', listener);
     const off = client.on('connected', listener);
     off();
-    client.on('disconnected', (error, willRetry) => heard.push([(error as ConnectionLost).code, willRetry]));
+    client.on('closed', (event, willRetry) => heard.push([event.code, willRetry]));
     (await online()).socket.hangUp(1001, 'Going away');
     expect(heard).toEqual(['1.2', 'again', [1001, true]]);
     expect(problems).toEqual([expect.objectContaining({ message: 'mine' })]);
@@ -761,7 +761,7 @@ describe('disconnecting', () => {
     const { client, online, clock, problems } = setup();
     const peer = await online();
     const ends: unknown[] = [];
-    client.on('disconnected', (error, willRetry) => ends.push([(error as ConnectionLost).code, willRetry]));
+    client.on('closed', (event, willRetry) => ends.push([event.code, willRetry]));
     const read = client.subscribe('/a').next();
     peer.take();
     const gone = client.disconnect();
@@ -819,7 +819,7 @@ describe('disconnecting', () => {
     const { client, online, clock, peers } = setup();
     const peer = await online();
     const ends: unknown[] = [];
-    client.on('disconnected', (error, willRetry) => ends.push([error.message, willRetry]));
+    client.on('closed', (event, willRetry) => ends.push([event.message, willRetry]));
     client.terminate();
     expect(peer.socket.terminated).toBe(true);
     expect(ends).toEqual([['The connection ended: 4499 Terminated', true]]);

@@ -22,9 +22,9 @@ const messageOf = (error: unknown): string =>
 function stompVerbs(options: Options, transport: FakeTransport, clock: FakeClock, see: See): Verbs {
   const client = createStompClient({
     brokerURL: 'ws://broker.example/ws',
-    connect: transport.transport,
+    transport: transport.transport,
     clock,
-    backoff: { random: () => 1 },
+    backoff: { base: 4_000, random: () => 1 },
     onError: (error) => see(`error ${messageOf(error)}`),
     ...options.options,
   });
@@ -37,8 +37,9 @@ function stompVerbs(options: Options, transport: FakeTransport, clock: FakeClock
       (error) => see(`rejected ${messageOf(error)}`),
     );
   };
+  client.on('error', () => {});
   client.on('heartbeatLost', () => see('heartbeat lost'));
-  client.on('disconnected', (_, willRetry) => see(willRetry ? 'lost, will retry' : 'lost'));
+  client.on('closed', (_, willRetry) => see(willRetry ? 'lost, will retry' : 'lost'));
   return {
     connect: () => tell(client.connect(), 'connected'),
     disconnect: () => tell(client.disconnect(), 'disconnected'),
@@ -69,9 +70,9 @@ function graphqlVerbs(options: Options, transport: FakeTransport, clock: FakeClo
   let count = 0;
   const client: Client = createClient({
     url: 'ws://server.example/graphql',
-    connect: transport.transport,
+    transport: transport.transport,
     clock,
-    backoff: { random: () => 1 },
+    backoff: { base: 4_000, random: () => 1 },
     generateID: () => String(++count),
     onError: (error) => see(`error ${messageOf(error)}`),
     ...options.options,
