@@ -1,0 +1,70 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket as RawSocket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { AcceptingEndpoint } from '../core/endpoint.ts';
+import { noProtocol } from '../core/negotiate.ts';
+import type { Handshake } from '../core/subprotocol.ts';
+import { type Complaints, quoted } from './complaints.ts';
+import { loadWs } from './load-ws.ts';
+import type { DeflateOptions } from './server-types.ts';
+import { serverWebSocketOver } from './server-websocket.ts';
+
+/** Completes a handshake and hands the socket to the endpoint. */
+export type Acceptor = (request: IncomingMessage, raw: Duplex, head: Buffer, handshake: Handshake) => void;
+
+/**
+ * What completes the handshakes of an endpoint, by `ws`. A client that offers nothing that is spoken here is answered
+ * with its own first token, because browsers fail a connection whose offer is not answered, and is closed in the same
+ * turn with 4406 and the tokens that are spoken ([CONN-3]).
+ *
+ * Throws a `TypeError` when `ws` is not installed.
+ *
+ * @example
+ * const accept = createAcceptor(endpoint, false, complaints);
+ */
+export function createAcceptor(
+  endpoint: AcceptingEndpoint,
+  deflate: boolean | DeflateOptions,
+  complaints: Complaints,
+): Acceptor {
+  const { WebSocket, WebSocketServer } = loadWs('attach()');
+  // Of the handshake that is being completed.
+  let chosen: string | false = false;
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    autoPong: true,
+    maxPayload: Number.isFinite(endpoint.limits.maxPayload) ? endpoint.limits.maxPayload : 0,
+    // Many tiny fragments cost more memory than they hold bytes.
+    maxFragments: 1_024,
+    perMessageDeflate:
+      deflate === true ? { threshold: 1_024, serverNoContextTakeover: true, clientNoContextTakeover: true } : deflate,
+    WebSocket: serverWebSocketOver(WebSocket),
+    handleProtocols: () => chosen,
+  });
+  return (request, raw, head, handshake) => {
+    const offered = offeredBy(request);
+    const choice = endpoint.choose(offered);
+    const spoken = choice.kind === 'speak';
+    chosen = spoken ? choice.name : (offered[0] ?? false);
+    server.handleUpgrade(request, raw, head, (socket) => {
+      const subprotocol = spoken ? choice.subprotocol : noProtocol;
+      const receiver = socket.open(raw as RawSocket, spoken, (adapted) =>
+        endpoint.accept(adapted, handshake, subprotocol),
+      );
+      if (spoken) return;
+      complaints.tell('subprotocol', () => `A client offered ${quoted(offered.join(', '))}: ${choice.reason}`);
+      receiver.close('unacceptable', choice.reason);
+    });
+  };
+}
+
+/** The tokens of the request, as `ws` is going to parse them; a malformed header is refused by `ws` itself. */
+function offeredBy({ headers }: IncomingMessage): string[] {
+  const offered: string[] = [];
+  for (const part of (headers['sec-websocket-protocol'] ?? '').split(',')) {
+    const token = part.trim();
+    if (token !== '') offered.push(token);
+  }
+  return offered;
+}

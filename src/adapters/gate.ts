@@ -1,0 +1,182 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket as RawSocket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Clock, Timed } from '../core/clock.ts';
+import type { AcceptingEndpoint } from '../core/endpoint.ts';
+import { kindOf } from '../core/principal.ts';
+import type { PromiseOr } from '../core/promise-or.ts';
+import { Refusal } from '../core/refuse.ts';
+import type { Handshake } from '../core/subprotocol.ts';
+import type { Acceptor } from './acceptor.ts';
+import { answer, ignore } from './answer.ts';
+import { type Complaints, quoted } from './complaints.ts';
+import { KeptHandshake } from './handshake.ts';
+import type { OriginRule, RequestOrigin } from './origin.ts';
+import type { PathParams } from './path.ts';
+import type { Seen } from './proxies.ts';
+import type { UpgradeRequest } from './server-types.ts';
+
+/** What the hook `upgrade` may answer; see the option. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing lets the upgrade go on.
+export type UpgradeAnswer = boolean | object | undefined | void;
+
+/** The hook `upgrade`. It may ask for more of the request than is declared: in Node it gets an `IncomingMessage`. */
+export type UpgradeHook = { ask(request: UpgradeRequest): PromiseOr<UpgradeAnswer> }['ask'];
+
+/** What upgrades of an endpoint have to pass, in this order: host, origin, hook. */
+export interface GateRules {
+  /** May this host be asked for? */
+  readonly serves: (host: string | undefined) => boolean;
+  /** May a page of this origin connect? */
+  readonly allows: (request: RequestOrigin, handshake: Handshake) => PromiseOr<boolean>;
+  /** The rule behind `allows`, for the words of a refusal. */
+  readonly origin: OriginRule;
+  /** Where does a request come from? */
+  readonly look: (request: IncomingMessage) => Seen;
+  /** The hook of the application. */
+  readonly hook: UpgradeHook | undefined;
+}
+
+/** What comes of an upgrade: a refusal, or that it goes on. */
+type Verdict = { readonly status: number; readonly text: string } | { readonly extra: object | undefined };
+
+/** So many upgrades of an endpoint wait for hooks at the same time; more get 503. */
+const maxWaiting = 1_000;
+
+const goOn: Verdict = { extra: undefined };
+
+/**
+ * The gate before the handshake. Nothing is awaited, and nothing is made for it, where host and origin can be judged at
+ * once and there is no hook.
+ *
+ * @example
+ * const gate = createGate(endpoint, rules, accept, complaints, clock);
+ */
+export function createGate(
+  endpoint: AcceptingEndpoint,
+  rules: GateRules,
+  accept: Acceptor,
+  complaints: Complaints,
+  clock: Clock,
+): (request: IncomingMessage, socket: Duplex, head: Buffer, params: PathParams) => void {
+  let waiting = 0;
+
+  function refuse(socket: Duplex, status: number, text: string): void {
+    endpoint.refused();
+    answer(socket, status, text);
+  }
+
+  /** Why this origin is refused: told to the client in general words, and to the application with what to do. */
+  function foreign({ origin = 'missing', host }: RequestOrigin): Verdict {
+    complaints.tell('origin', () => {
+      const came = rules.origin === 'same' ? ` for the host ${quoted(host ?? 'missing')}` : '';
+      const proxy = rules.origin === 'same' ? ', or let the proxy before this server pass Host on' : '';
+      return `Origin ${quoted(origin)} is not allowed${came}. To let it in: origin: ['${origin.slice(0, 100)}']${proxy}`;
+    });
+    return { status: 403, text: `Origin ${origin} is not allowed here. If it is yours, add it to the option origin` };
+  }
+
+  function failed(error: unknown): Verdict {
+    endpoint.report(error);
+    return { status: 500, text: 'The upgrade could not be checked' };
+  }
+
+  async function decide(
+    request: IncomingMessage,
+    from: RequestOrigin,
+    allowed: PromiseOr<boolean>,
+  ): Promise<Verdict> {
+    try {
+      if (!(await allowed)) return foreign(from);
+      return rules.hook ? readAnswer(await rules.hook(request)) : goOn;
+    } catch (error) {
+      return error instanceof Refusal ? readAnswer(error) : failed(error);
+    }
+  }
+
+  /** Nothing is read from the socket meanwhile: what the client sends already waits in it, and then in the network. */
+  function wait(socket: Duplex, verdict: Promise<Verdict>, settle: (verdict: Verdict) => void): void {
+    let open = true;
+    const timer: Timed = {
+      deadline: clock.now() + endpoint.limits.hookTimeout,
+      tick() {
+        complaints.tell('hookTimeout', () => 'An upgrade was refused: a hook took longer than hookTimeout');
+        finish({ status: 503, text: 'The server took too long to answer' });
+      },
+    };
+    function leave(): void {
+      open = false;
+      waiting--;
+      clock.forget(timer);
+      socket.off('error', ignore);
+      socket.off('close', leave);
+    }
+    function finish(late: Verdict): void {
+      // The time is over, or the peer has gone.
+      if (!open) return;
+      leave();
+      settle(late);
+    }
+    waiting++;
+    socket.on('error', ignore);
+    socket.on('close', leave);
+    (socket as Partial<RawSocket>).setTimeout?.(0);
+    clock.watch(timer);
+    verdict.then(finish);
+  }
+
+  return (request, socket, head, params) => {
+    const busy = endpoint.unavailable();
+    if (busy !== undefined) return refuse(socket, 503, busy);
+    // HTTP/1.1 at least (RFC 6455 4.2.1): `ws` does not look at it.
+    if (request.httpVersion === '1.0') return refuse(socket, 400, 'WebSocket needs HTTP/1.1');
+    const seen = rules.look(request);
+    if (!rules.serves(seen.host)) {
+      complaints.tell('host', () => `The host ${quoted(seen.host ?? 'missing')} was asked for and is not one of hosts`);
+      return refuse(socket, 403, 'This host is not served here');
+    }
+    const { headers } = request;
+    const fetchSite = headers['sec-fetch-site'];
+    const from: RequestOrigin = { origin: headers.origin, fetchSite: fetchSite?.toString(), host: seen.host };
+    const handshake = new KeptHandshake(request, seen, params);
+    const settle = (verdict: Verdict): void => {
+      if ('status' in verdict) return refuse(socket, verdict.status, verdict.text);
+      handshake.extra = verdict.extra as Readonly<Record<string, unknown>> | undefined;
+      accept(request, socket, head, handshake);
+    };
+    let allowed: PromiseOr<boolean>;
+    try {
+      allowed = rules.allows(from, handshake);
+    } catch (error) {
+      return settle(failed(error));
+    }
+    if (allowed === false) return settle(foreign(from));
+    if (allowed === true && !rules.hook) return settle(goOn);
+    if (waiting >= maxWaiting) return refuse(socket, 503, 'Too many upgrades are waiting');
+    wait(socket, decide(request, from, allowed), (verdict) => {
+      const full = endpoint.unavailable();
+      if (full !== undefined && !('status' in verdict)) return refuse(socket, 503, full);
+      settle(verdict);
+    });
+  };
+}
+
+/** Throws a `TypeError` for what is no answer of the hook: nobody is let in because something is truthy. */
+function readAnswer(given: unknown): Verdict {
+  if (given === true || given === undefined) return goOn;
+  if (given === false) return { status: 401, text: 'Unauthorized' };
+  if (given instanceof Refusal) return { status: statusOf(given.code), text: given.reason };
+  const kind = given === null ? 'null' : kindOf(given);
+  if (kind === undefined) return { extra: given as object };
+  throw new TypeError(
+    `upgrade must answer true, false, refuse({ code, reason }) or an object for handshake.extra; got ${kind}`,
+    given instanceof Error ? { cause: given } : undefined,
+  );
+}
+
+/** Close codes from 4400 to 4599 were made after the statuses of HTTP. */
+function statusOf(code = 401): number {
+  const status = code >= 4_400 && code <= 4_599 ? code - 4_000 : code;
+  if (status >= 400 && status <= 599) return status;
+  throw new TypeError(`upgrade: refuse() needs an HTTP status from 400 to 599 before the upgrade; got ${code}`);
+}

@@ -1,0 +1,108 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { answer } from './answer.ts';
+import { type Complaints, quoted } from './complaints.ts';
+import { type PathParams, type PathPattern, pathOf } from './path.ts';
+import type { HttpServer } from './server-types.ts';
+
+/** An endpoint on a server. */
+export interface Mounted {
+  /** Where it is. */
+  readonly path: PathPattern;
+  /** True once it was drained: then another endpoint may take its path. */
+  drained: boolean;
+  /** Take an upgrade on this path. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, params: PathParams): void;
+  /** Who hears why strangers are refused. */
+  readonly complaints: Complaints;
+}
+
+/** As much of a server of Node as is used here. */
+interface NodeServer extends HttpServer {
+  emit(event: string, ...details: unknown[]): boolean;
+  listeners(event: string): unknown[];
+}
+
+/** The endpoints of a server: one listener for each server, however many endpoints there are. */
+const registries = new WeakMap<HttpServer, Mounted[]>();
+
+/**
+ * Put an endpoint on a server. An upgrade of its path goes to it and to no other listener: `ws` with `{ server, path }`
+ * would answer 400 on whatever path is not its own. All other upgrades go to the other listeners as before, and get 404
+ * where there are none ([CONN-7]).
+ *
+ * Throws a `TypeError` when the path is taken.
+ *
+ * @example
+ * mount(server, mounted);
+ */
+export function mount(server: HttpServer, mounted: Mounted): void {
+  const registry = registries.get(server) ?? [];
+  const { shape, text } = mounted.path;
+  const taken = registry.findIndex(({ path }) => path.shape === shape);
+  if (taken >= 0 && !registry[taken]?.drained) {
+    throw new TypeError(`path "${text}" is taken by another endpoint on this server`);
+  }
+  registry.splice(taken >= 0 ? taken : registry.length, 1, mounted);
+  if (registries.has(server)) return;
+  registries.set(server, registry);
+  listen(server as NodeServer, registry);
+}
+
+function listen(server: NodeServer, registry: readonly Mounted[]): void {
+  function take(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const found = find(registry, request);
+    found?.mounted.upgrade(request, socket, head, found.params);
+    return found !== undefined;
+  }
+
+  // What is first to hear an event cannot keep it from the others, so that events are taken before they are told.
+  const { emit } = server;
+  server.emit = function (this: NodeServer, event, ...details) {
+    if (event === 'upgrade' && take(...(details as [IncomingMessage, Duplex, Buffer]))) return true;
+    return Reflect.apply(emit, this, [event, ...details]);
+  };
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // A runtime that tells its listeners without `emit`.
+    if (take(request, socket, head)) return;
+    if (server.listenerCount('upgrade') > 1) return;
+    const paths = registry.map(({ path }) => path.text).join(', ');
+    registry[0]?.complaints.tell('path', () => `There is no endpoint at ${quoted(pathOf(request.url ?? ''))}, but at ${paths}`);
+    answer(socket, 404, 'No WebSocket endpoint here');
+  });
+  const alone = (request: IncomingMessage, response: ServerResponse): void => {
+    const listeners = server.listeners('request');
+    if (listeners.length === 1 && listeners[0] === alone) answerPlainly(request, response, registry);
+  };
+  server.on('request', alone);
+}
+
+function find(
+  registry: readonly Mounted[],
+  { url = '' }: IncomingMessage,
+): { readonly mounted: Mounted; readonly params: PathParams } | undefined {
+  const path = pathOf(url);
+  let found: { readonly mounted: Mounted; readonly params: PathParams } | undefined;
+  for (const mounted of registry) {
+    const params = mounted.path.match(path);
+    if (params === undefined) continue;
+    if (mounted.path.literal) return { mounted, params };
+    found ??= { mounted, params };
+  }
+  return found;
+}
+
+/** A server without a handler would let whoever opens it in a browser wait for ever. */
+function answerPlainly(request: IncomingMessage, response: ServerResponse, registry: readonly Mounted[]): void {
+  const here = find(registry, request) !== undefined;
+  response.statusCode = here ? 426 : 404;
+  response.setHeader('Content-Type', 'text/plain; charset=utf-8');
+  // HTTP/2 has neither header (RFC 9113 8.2.2).
+  if (here && request.httpVersionMajor < 2) {
+    response.setHeader('Upgrade', 'websocket');
+    response.setHeader('Connection', 'Upgrade');
+  }
+  response.end(
+    here ? 'This is a WebSocket endpoint: connect with a WebSocket client.\n' : 'There is nothing here but WebSockets.\n',
+  );
+}
