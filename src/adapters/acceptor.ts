@@ -3,6 +3,7 @@ import type { Socket as RawSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AcceptingEndpoint } from '../core/endpoint.ts';
 import { noProtocol } from '../core/negotiate.ts';
+import type { Socket } from '../core/socket.ts';
 import type { Handshake } from '../core/subprotocol.ts';
 import { type Complaints, quoted } from './complaints.ts';
 import { loadWs } from './load-ws.ts';
@@ -45,19 +46,31 @@ export function createAcceptor(
   return (request, raw, head, handshake) => {
     const offered = offeredBy(request);
     const choice = endpoint.choose(offered);
-    const spoken = choice.kind === 'speak';
-    chosen = spoken ? choice.name : (offered[0] ?? false);
+    chosen = choice.kind === 'speak' ? choice.name : (offered[0] ?? false);
     server.handleUpgrade(request, raw, head, (socket) => {
-      const subprotocol = spoken ? choice.subprotocol : noProtocol;
-      const receiver = socket.open(raw as RawSocket, spoken, (adapted) =>
-        endpoint.accept(adapted, handshake, subprotocol),
-      );
-      if (spoken) return;
+      if (choice.kind === 'speak') {
+        socket.open(raw as RawSocket, (adapted) => endpoint.accept(adapted, handshake, choice.subprotocol));
+        return;
+      }
       complaints.tell('subprotocol', () => `A client offered ${quoted(offered.join(', '))}: ${choice.reason}`);
-      receiver.close('unacceptable', choice.reason);
+      const refused = socket.open(raw as RawSocket, (adapted) =>
+        endpoint.accept(unnamed(adapted), handshake, noProtocol),
+      );
+      refused.close('unacceptable', choice.reason);
     });
   };
 }
+
+/** A socket whose token was only echoed so that browsers take the answer: it is no name to count connections by. */
+const unnamed = (socket: Socket): Socket => ({
+  protocol: '',
+  get bufferedAmount() {
+    return socket.bufferedAmount;
+  },
+  write: (wires) => socket.write(wires),
+  close: (code, reason) => socket.close(code, reason),
+  terminate: () => socket.terminate(),
+});
 
 /** The tokens of the request, as `ws` is going to parse them; a malformed header is refused by `ws` itself. */
 function offeredBy({ headers }: IncomingMessage): string[] {

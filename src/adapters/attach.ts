@@ -8,9 +8,9 @@ import {
 } from '../core/endpoint.ts';
 import { checkNames, mustBeFunctions } from '../core/options.ts';
 import { createAcceptor } from './acceptor.ts';
-import { createGate, type UpgradeHook } from './gate.ts';
 import { Complaints } from './complaints.ts';
-import { type OriginRule, hostCheck, originCheck } from './origin.ts';
+import { createGate, type UpgradeHook } from './gate.ts';
+import { hostCheck, type OriginRule, originCheck } from './origin.ts';
 import { readPath } from './path.ts';
 import { processMemory } from './process-memory.ts';
 import { proxyView, type TrustProxy } from './proxies.ts';
@@ -114,7 +114,13 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   if (typeof drainOnClose !== 'boolean')
     throw new TypeError(`drainOnClose must be true or false; got ${String(drainOnClose)}`);
   mustBeFunctions({ upgrade });
-  const rules = { allows: originCheck(origin), origin, serves: hostCheck(hosts), look: proxyView(trustProxy), hook: upgrade };
+  const rules = {
+    allows: originCheck(origin),
+    origin,
+    serves: hostCheck(hosts),
+    look: proxyView(trustProxy),
+    hook: upgrade,
+  };
   const endpoint = createEndpoint(options, processMemory());
   const complaints = new Complaints(endpoint.report, clock);
   const gate = createGate(endpoint, rules, createAcceptor(endpoint, deflate, complaints), complaints, clock);
@@ -131,7 +137,10 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
 const warned = new WeakSet<HttpServer>();
 
 /** Until the upgrade only Node's `headersTimeout` ends a peer that sends its request a byte at a time. */
-function warnOfSlowHeaders(server: HttpServer & { readonly headersTimeout?: unknown }, { report }: AcceptingEndpoint): void {
+function warnOfSlowHeaders(
+  server: HttpServer & { readonly headersTimeout?: unknown },
+  { report }: AcceptingEndpoint,
+): void {
   if (server.headersTimeout !== 0 || warned.has(server)) return;
   warned.add(server);
   report(
@@ -139,7 +148,7 @@ function warnOfSlowHeaders(server: HttpServer & { readonly headersTimeout?: unkn
   );
 }
 
-/** A server that listened and listens no more is being closed, and its `close` waits for our connections ([CONN-55]). */
+/** A server that listened and listens no more is being closed, and its `close` waits for our connections ([CONN-79]). */
 function drainWhenClosed(server: HttpServer, endpoint: AcceptingEndpoint, clock: Clock): void {
   let listened = false;
   const look: Timed & { deadline: number } = {

@@ -81,11 +81,7 @@ export function createGate(
     return { status: 500, text: 'The upgrade could not be checked' };
   }
 
-  async function decide(
-    request: IncomingMessage,
-    from: RequestOrigin,
-    allowed: PromiseOr<boolean>,
-  ): Promise<Verdict> {
+  async function decide(request: IncomingMessage, from: RequestOrigin, allowed: PromiseOr<boolean>): Promise<Verdict> {
     try {
       if (!(await allowed)) return foreign(from);
       return rules.hook ? readAnswer(await rules.hook(request)) : goOn;

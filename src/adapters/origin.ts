@@ -105,7 +105,13 @@ function listed(rule: unknown): OriginCheck {
 /** An entry of a list as browsers would send it. Throws a `TypeError` for what none ever sends. */
 function readOrigin(entry: unknown): string {
   if (entry === 'null') return entry;
-  const text = typeof entry === 'string' ? entry.trim().toLowerCase().replace(/(?<=[^/])\/$/, '') : '';
+  const text =
+    typeof entry === 'string'
+      ? entry
+          .trim()
+          .toLowerCase()
+          .replace(/(?<=[^/])\/$/, '')
+      : '';
   const [, scheme, host = ''] = serialised.exec(text) ?? [];
   if (scheme === undefined || (host === '' && scheme !== 'file')) {
     throw new TypeError(

@@ -95,9 +95,9 @@ const said = (list: readonly string[], walked: number): string | undefined =>
 function readTrust(trust: TrustProxy): TrustedProxies {
   const given: unknown =
     typeof trust === 'number' ? { hops: trust } : Array.isArray(trust) ? { networks: trust } : trust;
-  const { hops, networks, header, ...rest } = (typeof given === 'object' && given !== null ? given : { rest: given }) as
-    & TrustedProxies
-    & Readonly<Record<string, unknown>>;
+  const { hops, networks, header, ...rest } = (
+    typeof given === 'object' && given !== null ? given : { rest: given }
+  ) as TrustedProxies & Readonly<Record<string, unknown>>;
   const valid =
     Object.keys(rest).length === 0 &&
     (hops === undefined) !== (networks === undefined) &&
@@ -177,7 +177,9 @@ function addressOf(entry: string | undefined): string | undefined {
   const [, bracketed, plain = entry] = /^\[([^\]]*)\](?::\d{1,5})?$|^([\d.]+):\d{1,5}$/.exec(entry) ?? [];
   const address = bracketed ?? plain;
   const family = isIP(address);
-  return family === 0 || (bracketed !== undefined && family !== 6) || address.includes('%') ? undefined : unmapped(address);
+  return family === 0 || (bracketed !== undefined && family !== 6) || address.includes('%')
+    ? undefined
+    : unmapped(address);
 }
 
 /** An address of version 4 that was written as one of version 6. */

@@ -1,5 +1,6 @@
 import type { Socket as RawSocket } from 'node:net';
 import type { WebSocket as WebSocketOfWs } from 'ws';
+import { CloseCode } from '../core/fault.ts';
 import type { ServerReceiver, Socket } from '../core/socket.ts';
 import type { Wire } from '../core/wire.ts';
 import { writeFrames } from './frames.ts';
@@ -9,15 +10,8 @@ import { writeFrames } from './frames.ts';
  * because each listener would cost memory in many thousands of sockets.
  */
 export type ServerWebSocket = WebSocketOfWs & {
-  /**
-   * The handshake is done: `accept` returns who hears what happens from here on. Unless `spoken`, the subprotocol of the
-   * handshake is only there so that browsers take it.
-   */
-  open<Receiver extends ServerReceiver>(
-    raw: RawSocket,
-    spoken: boolean,
-    accept: (socket: Socket) => Receiver,
-  ): Receiver;
+  /** The handshake is done: `accept` returns who hears what happens from here on. */
+  open<Receiver extends ServerReceiver>(raw: RawSocket, accept: (socket: Socket) => Receiver): Receiver;
 };
 
 type ServerWebSocketClass = typeof WebSocketOfWs &
@@ -45,25 +39,15 @@ function extend(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
     #raw: RawSocket | undefined;
     // Under an extension the bytes of a message are not ours to write.
     #plain = true;
-    #spoken = true;
 
-    open<Receiver extends ServerReceiver>(
-      raw: RawSocket,
-      spoken: boolean,
-      accept: (socket: Socket) => Receiver,
-    ): Receiver {
+    open<Receiver extends ServerReceiver>(raw: RawSocket, accept: (socket: Socket) => Receiver): Receiver {
       this.#raw = raw;
-      this.#spoken = spoken;
       this.#plain = this.extensions === '';
       const receiver = accept(this);
       this.#receiver = receiver;
       // `ws` writes when it has deflated, which is later.
       if (!this.#plain) raw.on('drain', () => receiver.drained());
       return receiver;
-    }
-
-    override get protocol(): string {
-      return this.#spoken ? super.protocol : '';
     }
 
     get batches(): boolean {
@@ -103,7 +87,7 @@ function extend(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
     /** `ws` ends by itself, and without a word, who floods it with pings: such an end counts as a fault. */
     override terminate(): void {
       // Whom the connection itself drops is ended already, and hears no more.
-      if (this.readyState === WebSocket.OPEN) this.#receiver?.refused(CloseCode.policy);
+      if (this.readyState === WebSocket.OPEN) this.#receiver?.refused(CloseCode.policyViolation);
       super.terminate();
     }
 

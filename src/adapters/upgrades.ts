@@ -67,7 +67,10 @@ function listen(server: NodeServer, registry: readonly Mounted[]): void {
     if (take(request, socket, head)) return;
     if (server.listenerCount('upgrade') > 1) return;
     const paths = registry.map(({ path }) => path.text).join(', ');
-    registry[0]?.complaints.tell('path', () => `There is no endpoint at ${quoted(pathOf(request.url ?? ''))}, but at ${paths}`);
+    registry[0]?.complaints.tell(
+      'path',
+      () => `There is no endpoint at ${quoted(pathOf(request.url ?? ''))}, but at ${paths}`,
+    );
     answer(socket, 404, 'No WebSocket endpoint here');
   });
   const alone = (request: IncomingMessage, response: ServerResponse): void => {
@@ -103,6 +106,8 @@ function answerPlainly(request: IncomingMessage, response: ServerResponse, regis
     response.setHeader('Connection', 'Upgrade');
   }
   response.end(
-    here ? 'This is a WebSocket endpoint: connect with a WebSocket client.\n' : 'There is nothing here but WebSockets.\n',
+    here
+      ? 'This is a WebSocket endpoint: connect with a WebSocket client.\n'
+      : 'There is nothing here but WebSockets.\n',
   );
 }

@@ -4,10 +4,8 @@ import type { Session, Subprotocol } from './subprotocol.ts';
 /** What a server does with the subprotocols that a client offers. */
 export type Choice =
   | { readonly kind: 'speak'; readonly subprotocol: Subprotocol; readonly name: string }
-  /** Complete the handshake without a subprotocol, then close: so that the client can read why. */
-  | { readonly kind: 'close'; readonly code: number; readonly reason: string }
-  /** Refuse the handshake with HTTP 400. */
-  | { readonly kind: 'refuse'; readonly reason: string };
+  /** Complete the handshake, then close: so that the client, a browser too, can read why ([CONN-3]). */
+  | { readonly kind: 'close'; readonly code: number; readonly reason: string };
 
 /**
  * Choose a subprotocol: the first offered one that is mounted, since the client lists them by preference (RFC 6455
@@ -31,10 +29,11 @@ export function choose(offered: readonly string[], mounted: readonly Subprotocol
     if (advice !== undefined) return { kind: 'close', code: CloseCode.subprotocolNotAcceptable, reason: advice };
   }
   const spoken = mounted.flatMap(({ names }) => names).join(', ');
-  if (mounted.every(({ acceptsUnnamed }) => acceptsUnnamed)) {
-    return { kind: 'refuse', reason: `Subprotocol not acceptable. Spoken here: ${spoken}` };
-  }
-  return { kind: 'close', code: CloseCode.subprotocolNotAcceptable, reason: 'Subprotocol not acceptable' };
+  return {
+    kind: 'close',
+    code: CloseCode.subprotocolNotAcceptable,
+    reason: `Subprotocol not acceptable. Spoken here: ${spoken}`,
+  };
 }
 
 const unspokenFault = {

@@ -26,8 +26,8 @@ export function readAnswer(answer: unknown): Principal | boolean | Refusal {
   );
 }
 
-/** What it is instead of a principal, for the error; undefined if it may be one. */
-function kindOf(answer: unknown): string | undefined {
+/** What an answer of a gate is that must not count because it is truthy, for the error; undefined if it is an object. */
+export function kindOf(answer: unknown): string | undefined {
   if (typeof answer !== 'object' || answer === null) return `a ${typeof answer}`;
   if (Array.isArray(answer)) return 'an array';
   if (answer instanceof Error) return 'an Error (throw it, or refuse)';

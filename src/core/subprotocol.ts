@@ -9,9 +9,16 @@ export interface Handshake {
   readonly url: string;
   /** Header names in lower case; repeated headers are joined by `, `. */
   readonly headers: Readonly<Record<string, string>>;
+  /** The address of the peer; with `trustProxy` or `proxyProtocol` that of the client behind the proxies. */
   readonly remoteAddress: string;
-  /** Came by TLS. */
+  /** Came by TLS, as far as `trustProxy` lets it be known. */
   readonly secure: boolean;
+  /** The address was named by a proxy that is trusted, and is no proxy's own. */
+  readonly trusted?: boolean | undefined;
+  /** What a path such as `/tenants/:id` found, decoded. Absent where there is no path. */
+  readonly params?: Readonly<Record<string, string>> | undefined;
+  /** What the hook `upgrade` answered with, such as a session. */
+  readonly extra?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What somebody shows to say who they are: of the handshake always, of the protocol what it has. */
