@@ -30,7 +30,18 @@ export class Complaints {
     }
     const more = last?.more ?? 0;
     this.#told.set(cause, { at: now, more: 0 });
-    this.#report(new Error(more > 0 ? `${text()} (and ${more} more since the last line)` : text()));
+    this.#report(new RefusedHandshake(more > 0 ? `${text()} (and ${more} more since the last line)` : text()));
+  }
+}
+
+/** What `onError` is told of a stranger that was refused; by its name it can be told from what is broken. */
+class RefusedHandshake extends Error {
+  override readonly name = 'RefusedHandshake';
+
+  constructor(message: string) {
+    super(message);
+    // Where in this package it was noticed helps nobody: it is one line in the log.
+    this.stack = `${this.name}: ${message}`;
   }
 }
 

@@ -11,7 +11,7 @@ import type { Acceptor } from './acceptor.ts';
 import { answer, ignore } from './answer.ts';
 import { type Complaints, quoted } from './complaints.ts';
 import { KeptHandshake } from './handshake.ts';
-import type { OriginRule, RequestOrigin } from './origin.ts';
+import { isOrigin, type OriginRule, type RequestOrigin } from './origin.ts';
 import type { PathParams } from './path.ts';
 import type { Seen } from './proxies.ts';
 import type { UpgradeRequest } from './server-types.ts';
@@ -69,9 +69,11 @@ export function createGate(
   /** Why this origin is refused: told to the client in general words, and to the application with what to do. */
   function foreign({ origin = 'missing', host }: RequestOrigin): Verdict {
     complaints.tell('origin', () => {
-      const came = rules.origin === 'same' ? ` for the host ${quoted(host ?? 'missing')}` : '';
-      const proxy = rules.origin === 'same' ? ', or let the proxy before this server pass Host on' : '';
-      return `Origin ${quoted(origin)} is not allowed${came}. To let it in: origin: ['${origin.slice(0, 100)}']${proxy}`;
+      const same = rules.origin === 'same';
+      const here = same ? ` for the host ${quoted(host ?? 'missing')}` : '';
+      const proxy = same ? ', or let the proxy before this server pass Host on' : '';
+      const way = isOrigin(origin) ? `. To let it in: origin: ['${origin}']${proxy}` : '';
+      return `Origin ${quoted(origin)} is not allowed${here}${way}`;
     });
     return { status: 403, text: `Origin ${origin} is not allowed here. If it is yours, add it to the option origin` };
   }

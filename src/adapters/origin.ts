@@ -102,6 +102,14 @@ function listed(rule: unknown): OriginCheck {
   };
 }
 
+/**
+ * Is this what a browser sends as Origin?
+ *
+ * @example
+ * isOrigin('https://app.example'); // true
+ */
+export const isOrigin = (text: string): boolean => text.length < 256 && (text === 'null' || serialised.test(text));
+
 /** An entry of a list as browsers would send it. Throws a `TypeError` for what none ever sends. */
 function readOrigin(entry: unknown): string {
   if (entry === 'null') return entry;

@@ -162,7 +162,7 @@ test('[CONN-74] a hook that takes longer than hookTimeout: 503, and its late ans
   answer(true);
   await sleep(10);
   expect(endpoint.stats()).toMatchObject({ accepted: 0, refused: 1 });
-  expect(errors.map(String)).toEqual(['Error: An upgrade was refused: a hook took longer than hookTimeout']);
+  expect(errors.map(String)).toEqual(['RefusedHandshake: An upgrade was refused: a hook took longer than hookTimeout']);
 });
 
 test('[CONN-74] [CONN-9] a drain that began while a hook was awaited lets nobody in', async () => {
@@ -219,7 +219,7 @@ test('[CONN-78] a refused origin is told to onError with the way out, once a min
     expect(await raw.ended()).toContain(`Origin ${origin} is not allowed here`);
   }
   expect(errors.map(String)).toEqual([
-    `Error: Origin "http://localhost:5173" is not allowed for the host "127.0.0.1:${port}". To let it in: ` +
+    `RefusedHandshake: Origin "http://localhost:5173" is not allowed for the host "127.0.0.1:${port}". To let it in: ` +
       "origin: ['http://localhost:5173'], or let the proxy before this server pass Host on",
   ]);
 });
@@ -231,8 +231,8 @@ test('[CONN-78] wrong paths and tokens are told as well, and what strangers sent
   await raw.closed();
   raw.destroy();
   expect(errors.map(String)).toEqual([
-    `Error: There is no endpoint at "/graphql${'x'.repeat(92)}"…, but at /ws`,
-    'Error: A client offered "mqtt": Subprotocol not acceptable. Spoken here: v12.stomp',
+    `RefusedHandshake: There is no endpoint at "/graphql${'x'.repeat(92)}"…, but at /ws`,
+    'RefusedHandshake: A client offered "mqtt": Subprotocol not acceptable. Spoken here: v12.stomp',
   ]);
 });
 
@@ -241,7 +241,7 @@ test('[CONN-75] a host that is not listed gets 403, and DNS rebinding with it', 
   const host = `evil.example:${port}`;
   const raw = await openRaw({ port, headers: { host, origin: `http://${host}` } });
   expect([raw.status, await raw.ended()]).toEqual([403, 'This host is not served here\n']);
-  expect(errors.map(String)).toEqual([`Error: The host "${host}" was asked for and is not one of hosts`]);
+  expect(errors.map(String)).toEqual([`RefusedHandshake: The host "${host}" was asked for and is not one of hosts`]);
   const own = await openRaw({ port, headers: { host: 'app.example', origin: 'http://app.example' } });
   expect(own.status).toBe(101);
   own.destroy();

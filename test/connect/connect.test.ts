@@ -46,7 +46,7 @@ test('[CONN-6] one client that offers several subprotocols speaks the one that t
   await stop();
 });
 
-test('[CONN-6] a server that completes the handshake without a subprotocol is left, with its reason', async () => {
+test('[CONN-3] [CONN-6] a server that speaks nothing of it says so, and is left with its reason', async () => {
   const { port, stop } = await httpEndpoint({ protocols: [echo(['b'])] });
   const end = await new Promise<{ code: number; reason: string }>((resolve) => {
     connect(`ws://127.0.0.1:${port}/ws`, {
@@ -57,8 +57,7 @@ test('[CONN-6] a server that completes the handshake without a subprotocol is le
       },
     }).start();
   });
-  // `ws` gives up by itself, before there is a close frame to read.
-  expect([end.code, end.reason]).toEqual([1006, 'The WebSocket could not be opened']);
+  expect([end.code, end.reason]).toEqual([4406, 'Subprotocol not acceptable. Spoken here: b']);
   await stop();
 });
 

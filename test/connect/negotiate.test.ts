@@ -73,7 +73,12 @@ test('a client that loses the connection comes back by itself, with what it spea
 
 test('[CONN-6] a server that speaks none of it, and one that is not there, are errors', async () => {
   const { url, clients, stop } = await serve(echo(['mqtt']));
-  await expect(negotiate(url, clients)).rejects.toThrow(/No connection to ws:.*: .*Server sent no subprotocol/);
+  // The server takes the first token, so that its words can be read, and closes.
+  const client = (await negotiate(url, clients)) as Client;
+  await expect(client.iterate({ query: '{ hello }' }).next()).rejects.toMatchObject({
+    code: 4406,
+    reason: 'Subprotocol not acceptable. Spoken here: mqtt',
+  });
   await stop();
   await expect(negotiate(url, clients)).rejects.toMatchObject({ cause: expect.any(Error) });
 });
