@@ -17,8 +17,11 @@ interface Reading {
   readonly celsius: number;
 }
 
-const readings = topic<Reading>('readings', { decode: parseReading, stomp: 'readwrite' });
-const bus = createBus({ onError: (error) => console.log('passed over:', (error as Error).message) });
+const readings = topic<Reading>('readings', { decode: parseReading, clients: 'readwrite' });
+const bus = createBus({
+  topics: [readings],
+  onError: (error) => console.log('passed over:', (error as Error).message),
+});
 
 /** Sensors are not trusted: what is no reading is reported, and no subscription sees it. */
 function parseReading(value: unknown): Reading {

@@ -8,11 +8,13 @@ import { attach, createBus } from 'subwire';
 import { stompBroker } from 'subwire/stomp';
 import { createStompClient } from 'subwire/stomp/client';
 
+// What clients may do with topics is said by name or family; nothing else is open to them.
+const bus = createBus({ open: { room: 'readwrite', lobby: 'write' } });
 const http = createServer();
 const endpoint = attach(http, {
   path: '/ws',
   authenticate: ({ login, passcode }) => passcode === 'secret' && { name: login },
-  protocols: [stompBroker({ bus: createBus() })],
+  protocols: [stompBroker({ bus })],
 });
 http.listen(0, '127.0.0.1');
 await once(http, 'listening');

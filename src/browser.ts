@@ -1,18 +1,20 @@
 /** The front door without the server: what browsers can load. */
 
-export type { Backbone, PublishOptions } from './bus/backbone.ts';
+export type { Access, ClientAccess, DeclareOptions, OpenTopics, Operation } from './bus/access.ts';
+export type { Backbone, BackboneState, HeaderValue, MessageOptions, PublishOptions } from './bus/backbone.ts';
 export {
   type Bus,
+  type BusEvents,
   type BusOptions,
   type BusStats,
   createBus,
   type SubscribeOptions,
 } from './bus/bus.ts';
-export type { Listener, ListenHandle } from './bus/fan-out.ts';
+export type { Listener, ListenHandle, ListenOptions, MessageReceiver } from './bus/fan-out.ts';
 export { memoryBackbone } from './bus/memory-backbone.ts';
 export type { Message, MessageHeaders, Position } from './bus/message.ts';
-export { push, type Sink, type Subscription } from './bus/subscription.ts';
-export { type StompAccess, type Topic, type TopicOptions, topic } from './bus/topic.ts';
+export { MessagesLost, push, type Sink, type Subscription } from './bus/subscription.ts';
+export { type Topic, type TopicOptions, topic } from './bus/topic.ts';
 export { type ConnectOptions, connect } from './connect/connect.ts';
 export { type NegotiateOptions, negotiate } from './connect/negotiate.ts';
 export type { BackoffOptions } from './core/backoff.ts';

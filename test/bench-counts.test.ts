@@ -20,13 +20,13 @@ const handshake = { url: '/ws', headers: {}, remoteAddress: '', secure: false };
 function createScene() {
   const counts = { decoded: 0, executed: 0 };
   const prices = topic<{ price: number }>('counted-prices', {
-    stomp: 'readwrite',
+    clients: 'readwrite',
     decode(value) {
       counts.decoded++;
       return value as { price: number };
     },
   });
-  const bus = createBus();
+  const bus = createBus({ topics: [prices] });
   const schema = buildSchema('type Query { a: Int } type Subscription { price: Float! }');
   const field = schema.getSubscriptionType()?.getFields()['price'];
   Object.assign(field ?? {}, {

@@ -18,8 +18,8 @@ interface Note {
 
 const maxText = 280;
 
-const notes = topic<Note>('notes', { decode: parseNote, stomp: 'readwrite' });
-const bus = createBus();
+const notes = topic<Note>('notes', { decode: parseNote, clients: 'readwrite' });
+const bus = createBus({ topics: [notes] });
 
 /** What STOMP clients send is checked here; what does not pass is reported and reaches no subscription. */
 function parseNote(value: unknown): Note {

@@ -1,142 +1,395 @@
-import { mustBeFunctions } from '../core/options.ts';
-import type { Backbone, PublishOptions } from './backbone.ts';
-import { FanOut, type Listener, type ListenHandle } from './fan-out.ts';
+import { createListeners } from '../core/listeners.ts';
+import { assertOption, checkNames, mustBeFunctions } from '../core/options.ts';
+import { isPromise, type PromiseOr } from '../core/promise-or.ts';
+import {
+  AccessRules,
+  accessText,
+  type ClientAccess,
+  clientAccessOf,
+  type DeclareOptions,
+  type OpenTopics,
+  type Operation,
+} from './access.ts';
+import {
+  assertBackbone,
+  type Backbone,
+  type BackboneState,
+  checkedBody,
+  checkedOptions,
+  type MessageOptions,
+  type PublishOptions,
+} from './backbone.ts';
+import { FanOut, type Listener, type ListenHandle, type ListenOptions } from './fan-out.ts';
 import { memoryBackbone } from './memory-backbone.ts';
 import type { Message, Position } from './message.ts';
-import { createSubscription, type Subscription } from './subscription.ts';
-import type { Topic } from './topic.ts';
-import { ValueListener } from './value-listener.ts';
+import { kindOf, problemOfName, problemOfTopic } from './names.ts';
+import { createSubscription, defaultBuffer, type Subscription } from './subscription.ts';
+import { isTopic, type Topic } from './topic.ts';
+import { ValueListener, type ValueListenerHost } from './value-listener.ts';
 
+/** How a bus is made. */
 export interface BusOptions {
-  /** What carries messages between servers. Default: the embedded one, for one process. */
+  /**
+   * What carries messages between servers.
+   *
+   * @defaultValue the embedded one, for one process
+   */
   readonly backbone?: Backbone | undefined;
-  /** A body that did not decode, a listener that threw. Default: `console.error`. */
+  /** Topics that this bus has: each is open to clients as far as its `clients` says. See {@link Bus.declare}. */
+  readonly topics?: readonly Topic<unknown>[] | undefined;
+  /**
+   * What clients may do with topics that are not declared, by name or family, such as `{ 'chat.**': 'readwrite' }`;
+   * `true`: everything. Names that begin with `$` are never open.
+   *
+   * @defaultValue nothing
+   */
+  readonly open?: OpenTopics | undefined;
+  /**
+   * Told of a body that did not decode, of a listener that threw, of a backbone that failed.
+   *
+   * @defaultValue `console.error`
+   */
   readonly onError?: ((error: unknown, message?: Message) => void) | undefined;
 }
 
+/** What a subscription may be told. */
 export interface SubscribeOptions<T> {
-  /** Only values for which this is true. A throw ends the subscription with that error. */
-  readonly filter?: ((value: T) => boolean) | undefined;
+  /**
+   * Only values for which the answer is `true` come. A promise is awaited, and the values behind it wait in their order,
+   * up to `buffer`. A throw or a rejection ends the subscription with that error. What only counts as true is reported
+   * once and lets nothing through.
+   */
+  readonly filter?: ((value: T) => PromiseOr<boolean>) | undefined;
   /** Ends the subscription. */
   readonly signal?: AbortSignal | undefined;
-  /** How many values may wait for the reader; one more ends the subscription with an error. Default 1,000. */
+  /**
+   * How many values may wait for the reader; one more ends the subscription with an error.
+   *
+   * @defaultValue `1000`
+   */
   readonly buffer?: number | undefined;
+  /**
+   * Told when messages of the topic may have been lost, and the subscription goes on. Without it a gap ends the
+   * subscription with a {@link MessagesLost}.
+   */
+  readonly onGap?: ((topic: string) => void) | undefined;
+}
+
+/** What a bus tells, by event. */
+export interface BusEvents {
+  /** Messages of this topic, or of all that a pattern matches, may have been lost. */
+  gap(topic: string): void;
+  /** The backbone went away, came back or was closed. */
+  state(state: BackboneState): void;
 }
 
 /** The one thing that protocols share: topics, whoever publishes and whoever listens. */
 export interface Bus {
+  /** What carries messages between servers. */
   readonly backbone: Backbone;
-  /** Publish a value of a typed topic. Resolves when the backbone has it. */
+  /**
+   * Publish a value of a typed topic. Resolves when the backbone has it. Wrong arguments reject with a `TypeError`, before
+   * anything is counted or sent; so does a topic that says `clients` and is not declared here.
+   */
   publish<T>(topic: Topic<T>, value: T, options?: PublishOptions): Promise<Position>;
-  /** Publish bytes, which are not to be changed afterwards. */
+  /** Publish bytes, which must not be changed afterwards: they are not copied. */
   publish(topic: string, body: Uint8Array, options?: PublishOptions): Promise<Position>;
-  /** The values of a typed topic, from now on: an async iterable that a resolver can return. */
+  /**
+   * The values of a typed topic, from now on: an async iterable that a resolver can return. Throws a `TypeError` that
+   * names what is wrong, and an `Error` once the bus is closed.
+   */
   subscribe<T>(topic: Topic<T>, options?: SubscribeOptions<T>): Subscription<T>;
   /**
    * Every message of a topic, or of all topics that match a pattern (`prices.*`, `prices.**`). Who begins to listen
-   * while a message is delivered hears the next one.
+   * while a message is delivered hears the next one. Throws as `subscribe` does, and a `ProtocolError` `tooMany` if
+   * patterns have their wildcards in too many different places.
    */
-  listen(topic: string, listener: Listener): ListenHandle;
+  listen(topic: string, listener: Listener, options?: ListenOptions): ListenHandle;
+  /**
+   * Say what clients may do with a topic, or with a family of topics that are not declared by their names. Those who
+   * subscribed before hear what they may read from now on. Throws a `TypeError` if it was declared with another access.
+   *
+   * @example
+   * bus.declare(prices);
+   * bus.declare('room.*', { clients: 'readwrite' });
+   */
+  declare(topic: Topic<unknown>): void;
+  declare(nameOrFamily: string, options?: DeclareOptions): void;
+  /**
+   * Reserve names that begin with `$` for one protocol, such as `$user/` for its addresses of users. Clients of no
+   * protocol reach them by a topic or a wildcard. Throws a `TypeError` if another protocol has that prefix.
+   */
+  claim(prefix: string, protocol: string): void;
+  /**
+   * May clients of this protocol do that with this topic? Asked when it counts: before a client writes, and at each
+   * delivery to who listens with `protocol`.
+   *
+   * @example
+   * bus.permits('prices', 'stomp', 'read');
+   */
+  permits(topic: string, protocol: string, operation: Operation): boolean;
+  /** Hear of gaps and of the backbone's state. Returns how to stop. */
+  on<Event extends keyof BusEvents>(event: Event, listener: BusEvents[Event]): () => void;
+  /** What there is, and what was done so far. */
   stats(): BusStats;
+  /** End every reader and let the backbone go. Later calls reject or throw. May be called again. */
   close(): Promise<void>;
 }
 
+/** Numbers of a bus: those of now, and since it was made. */
 export interface BusStats {
+  /** How many listen, subscriptions included. */
   readonly listeners: number;
+  /** Topics that somebody listens to by their names. */
+  readonly topics: number;
+  /** Patterns that somebody listens to. */
+  readonly patterns: number;
+  /** Names and families that are declared. */
+  readonly declared: number;
+  /** Messages that were handed to the backbone. */
   readonly published: number;
   /** Bodies that did not decode. */
   readonly undecodable: number;
+  /** How often the backbone said that messages may have been lost. */
+  readonly gaps: number;
 }
+
+const optionNames = { backbone: true, topics: true, open: true, onError: true } as const satisfies Record<
+  keyof BusOptions,
+  true
+>;
+const subscribeNames = { filter: true, signal: true, buffer: true, onGap: true } as const satisfies Record<
+  keyof SubscribeOptions<unknown>,
+  true
+>;
+const listenNames = { protocol: true } as const satisfies Record<keyof ListenOptions, true>;
+const declareNames = { clients: true } as const satisfies Record<keyof DeclareOptions, true>;
 
 /**
  * A bus: local fan-out over a backbone, with one upstream subscription per topic.
  *
+ * Throws a `TypeError` that names the option if one is wrong.
+ *
  * @example
- * const bus = createBus();
- * const prices = topic<{ price: number }>('prices');
+ * const prices = topic<{ price: number }>('prices', { clients: 'read' });
+ * const bus = createBus({ topics: [prices] });
  * void (async () => { for await (const { price } of bus.subscribe(prices)) console.log(price); })();
  * await bus.publish(prices, { price: 1 });
  */
 export function createBus(options: BusOptions = {}): Bus {
+  assertOptions(options, optionNames, 'createBus()');
   const {
     backbone = memoryBackbone(),
+    topics = [],
     onError = (error: unknown, message?: Message) =>
       console.error(`subwire: bus${message ? `, topic "${message.topic}"` : ''}:`, error),
   } = options;
   mustBeFunctions({ onError });
+  assertBackbone(backbone);
+  const access = new AccessRules(options.open);
   const undecodableMessages = new WeakSet<Message>();
   let published = 0;
   let undecodable = 0;
+  let gaps = 0;
+  let closing: Promise<void> | undefined;
 
   function report(error: unknown, message?: Message): void {
     try {
-      onError(error, message);
-    } catch {
-      // A logger that throws must not end the process.
+      // A logger that fails must not end the process.
+      const answer: unknown = onError(error, message);
+      if (isPromise(answer)) Promise.resolve(answer).catch(() => {});
+    } catch {}
+  }
+
+  const host: ValueListenerHost = {
+    report,
+    undecoded(error, message) {
+      // Said once per message, however many subscriptions pass it over.
+      if (undecodableMessages.has(message)) return;
+      undecodableMessages.add(message);
+      undecodable++;
+      report(error, message);
+    },
+  };
+
+  const fanOut = new FanOut(
+    {
+      subscribe(name) {
+        const active = called(() => backbone.subscribe(name));
+        active.catch((error) => report(error));
+        return active;
+      },
+      unsubscribe(name) {
+        called(() => backbone.unsubscribe(name)).catch((error) => report(error));
+      },
+      report,
+    },
+    access,
+  );
+  const { on, emit } = createListeners<{ [Event in keyof BusEvents]: BusEvents[Event] }>(report);
+  backbone.on('message', (message) => fanOut.deliver(message));
+  backbone.on('gap', (topic) => {
+    gaps++;
+    emit('gap', topic);
+    fanOut.gap(topic);
+  });
+  backbone.on('state', (state) => void emit('state', state));
+
+  function assertOpen(call: string): void {
+    if (closing) throw new Error(`The bus is closed: ${call} comes too late`);
+  }
+
+  function declare(target: Topic<unknown> | string, given: DeclareOptions = {}): void {
+    assertOpen('declare()');
+    if (typeof target === 'string') {
+      assertOptions(given, declareNames, `declare("${target}")`);
+      return access.declare(target, clientAccessOf(given.clients, `declare("${target}"): clients`));
+    }
+    if (!isTopic(target)) {
+      throw new TypeError(`declare() takes a topic() or a name such as 'room.*'; got ${kindOf(target)}`);
+    }
+    access.declare(target.name, clientAccessOf(target.clients, `topic("${target.name}"): clients`));
+  }
+
+  /** A topic that says `clients` means nothing on a bus that does not have it: the author is told. */
+  function assertDeclared({ name, clients }: Topic<unknown>): void {
+    if (clients === undefined || clients === 'none') return;
+    const known: ClientAccess | undefined = access.declaredAccess(name);
+    if (known === clients) return;
+    const said = accessText(clients);
+    if (known === undefined) {
+      throw new TypeError(
+        `topic "${name}" says clients: ${said}, but this bus does not have it: createBus({ topics: [${variable(name)}] }) or bus.declare(${variable(name)})`,
+      );
+    }
+    if (accessText(known) !== said) {
+      throw new TypeError(
+        `topic "${name}" says clients: ${said}, but it is declared with clients: ${accessText(known)}`,
+      );
     }
   }
 
-  function undecoded(error: unknown, message: Message): void {
-    // Said once per message, however many subscriptions pass it over.
-    if (undecodableMessages.has(message)) return;
-    undecodableMessages.add(message);
-    undecodable++;
-    report(error, message);
+  function send(name: string, body: Uint8Array, checked: MessageOptions): Promise<Position> {
+    published++;
+    return backbone.publish(name, body, checked);
   }
 
-  const fanOut = new FanOut({
-    subscribe(name) {
-      const active = backbone.subscribe(name);
-      active.catch((error) => report(error));
-      return active;
-    },
-    unsubscribe(name) {
-      backbone.unsubscribe(name).catch((error) => report(error));
-    },
-    report,
-  });
-  backbone.on('message', (message) => fanOut.deliver(message));
+  assertOption(Array.isArray(topics) && topics.every(isTopic), 'topics', 'a list of topics such as [prices]', topics);
+  for (const each of topics) declare(each);
 
   return {
     backbone,
-    listen: (topic, listener) => fanOut.listen(topic, listener),
-    async publish<T>(
-      topic: Topic<T> | string,
-      value: T | Uint8Array,
-      publishOptions: PublishOptions = {},
-    ): Promise<Position> {
-      published++;
-      if (typeof topic === 'string') return backbone.publish(topic, value as Uint8Array, publishOptions);
-      return backbone.publish(topic.name, topic.encode(value as T), {
-        contentType: 'application/json',
-        ...publishOptions,
-      });
-    },
-    subscribe<T>(
-      { name, value: form }: Topic<T>,
-      { filter, signal, buffer }: SubscribeOptions<T> = {},
-    ): Subscription<T> {
-      mustBeFunctions({ filter });
-      if (buffer !== undefined && !(buffer >= 0)) {
-        throw new TypeError(`buffer must be a number of values from 0 up; got ${String(buffer)}`);
+    on(event, listener) {
+      if (event !== 'gap' && event !== 'state') {
+        throw new TypeError(`on() knows the events 'gap' and 'state'; got ${String(event)}`);
       }
+      mustBeFunctions({ listener: listener ?? null }, 'on(): ');
+      return on(event, listener);
+    },
+    declare,
+    claim: (prefix, protocol) => access.claim(prefix, protocol),
+    permits: (name, protocol, operation) => access.permits(name, protocol, operation),
+    listen(name, listener, listenOptions) {
+      assertOpen('listen()');
+      if (isTopic(name)) throw new TypeError(`listen() takes a name, such as listen("${name.name}", …)`);
+      const problem = problemOfName(name);
+      if (problem !== undefined) throw new TypeError(`listen("${String(name)}"): a name ${problem}`);
+      if (typeof listener !== 'function' && typeof (listener as { receive?: unknown } | null)?.receive !== 'function') {
+        throw new TypeError(`listen("${name}") needs a function or { receive(message) }; got ${kindOf(listener)}`);
+      }
+      return fanOut.listen(name, listener, protocolOf(name, listenOptions));
+    },
+    // Asynchronous, so that every mistake is a rejection.
+    async publish<T>(target: Topic<T> | string, value: T | Uint8Array, given?: PublishOptions): Promise<Position> {
+      if (closing) throw new Error(`The bus is closed: nothing can be published to ${nameOf(target)}`);
+      if (typeof target === 'string') {
+        const problem = problemOfTopic(target);
+        if (problem !== undefined) throw new TypeError(`publish("${target}"): a name ${problem}`);
+        return send(target, checkedBody(target, value), checkedOptions(target, given));
+      }
+      if (!isTopic(target)) throw new TypeError(`publish() takes a topic() or a name; got ${kindOf(target)}`);
+      const { name } = target;
+      const problem = problemOfTopic(name);
+      if (problem !== undefined) throw new TypeError(`publish(topic "${name}"): a name ${problem}`);
+      assertDeclared(target);
+      const checked = checkedOptions(name, given);
+      const contentType = checked.contentType ?? 'application/json';
+      return send(name, checkedBody(name, target.encode(value as T)), { ...checked, contentType });
+    },
+    subscribe<T>(target: Topic<T>, given: SubscribeOptions<T> = {}): Subscription<T> {
+      assertOpen('subscribe()');
+      if (!isTopic(target)) {
+        throw new TypeError(`subscribe() takes a topic(), listen() a name; got ${kindOf(target)}`);
+      }
+      const { name } = target;
+      assertOptions(given, subscribeNames, `subscribe("${name}")`);
+      const { filter, signal, buffer = defaultBuffer, onGap } = given;
+      mustBeFunctions({ filter, onGap });
+      assertOption(typeof buffer === 'number' && buffer >= 0, 'buffer', 'a number of values from 0 up', buffer);
+      assertOption(signal === undefined || isSignal(signal), 'signal', 'an AbortSignal', signal);
       let live = Promise.resolve();
       const subscription = createSubscription<T>((sink) => {
-        const listening = fanOut.listen(name, new ValueListener(form, filter, sink, undecoded));
+        const listener = new ValueListener<T>(target, { filter, onGap, buffer }, sink, host);
+        const listening = fanOut.listen(name, listener);
+        listener.started(listening);
         live = listening.active;
         live.catch((error) => sink.error(error));
-        if (!signal) return listening;
+        if (!signal) return listener;
         const complete = (): void => sink.complete();
         if (signal.aborted) complete();
         signal.addEventListener('abort', complete);
         return () => {
           signal.removeEventListener('abort', complete);
-          listening.stop();
+          listener.stop();
         };
       }, buffer);
       return Object.assign(subscription, { active: live });
     },
-    stats: () => ({ listeners: fanOut.size, published, undecodable }),
-    close: () => backbone.close(),
+    stats: () => ({
+      listeners: fanOut.size,
+      topics: fanOut.topics,
+      patterns: fanOut.patterns,
+      declared: access.declared,
+      published,
+      undecodable,
+      gaps,
+    }),
+    close() {
+      if (closing) return closing;
+      closing = called(() => backbone.close());
+      fanOut.close();
+      return closing;
+    },
   };
 }
+
+/** A method of a backbone may throw instead of rejecting: both are a rejection. */
+async function called(call: () => Promise<void>): Promise<void> {
+  await call();
+}
+
+function assertOptions(given: unknown, known: Readonly<Record<string, true>>, owner: string): void {
+  if (typeof given !== 'object' || given === null) {
+    throw new TypeError(`${owner} takes an object of options; got ${kindOf(given)}`);
+  }
+  checkNames(given, known, owner);
+}
+
+function protocolOf(name: string, given: ListenOptions | undefined): string | undefined {
+  if (given === undefined) return undefined;
+  assertOptions(given, listenNames, `listen("${name}")`);
+  const { protocol } = given;
+  const good = protocol === undefined || (typeof protocol === 'string' && protocol !== '');
+  assertOption(good, 'protocol', "the name of a protocol such as 'stomp'", protocol);
+  return protocol;
+}
+
+const isSignal = (given: unknown): boolean =>
+  typeof (given as AbortSignal | null)?.addEventListener === 'function' &&
+  typeof (given as AbortSignal).removeEventListener === 'function';
+
+const nameOf = (target: unknown): string =>
+  typeof target === 'string' ? `"${target}"` : `"${(target as Topic<unknown> | undefined)?.name}"`;
+
+/** A name of a topic as an author might call the variable. */
+const variable = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? name : 'it');

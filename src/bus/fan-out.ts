@@ -1,8 +1,32 @@
+import { isPromise } from '../core/promise-or.ts';
+import type { AccessRules } from './access.ts';
 import type { Message } from './message.ts';
-import { createPatternTree, isPattern } from './pattern.ts';
+import { isPattern, PatternIndex } from './pattern.ts';
 
-/** Who hears messages: a function, or an object, which costs less memory where there are thousands. */
-export type Listener = ((message: Message) => void) | { receive(message: Message): void };
+/** An object that hears messages. It costs less memory than a function where there are thousands. */
+export interface MessageReceiver {
+  /** A message came. */
+  receive(message: Message): void;
+  /** Messages of this topic may have been lost before the next one. */
+  gap?(topic: string): void;
+  /** The bus was closed: nothing more comes. */
+  closed?(): void;
+}
+
+/**
+ * Who hears messages: a function or an object. What it throws, or the rejection of a promise that it returns, goes to
+ * the bus's `onError` and harms nobody else.
+ */
+export type Listener = ((message: Message) => void) | MessageReceiver;
+
+/** How somebody listens. */
+export interface ListenOptions {
+  /**
+   * Listen for a client of this protocol, such as `'stomp'`: it hears only what {@link Bus.permits} lets it read at the
+   * moment of delivery. Without it the listener is the application, and hears everything.
+   */
+  readonly protocol?: string | undefined;
+}
 
 /** Somebody who listens to a topic or a pattern. */
 export interface ListenHandle {
@@ -18,36 +42,47 @@ export interface FanOutUpstream {
   subscribe(name: string): Promise<void>;
   /** The last one is gone. */
   unsubscribe(name: string): void;
-  /** A listener threw. */
-  report(error: unknown, message: Message): void;
+  /** A listener threw, or what it returned rejects. */
+  report(error: unknown, message?: Message): void;
 }
 
-/** All that listen to one name. */
+/** All that listen to one name or pattern. */
 class Channel {
   readonly fanOut: FanOut;
   readonly name: string;
-  readonly active: Promise<void>;
-  /** In the order they came. Those that stopped stay until half of them have: leaving costs the same however many there are. */
+  readonly pattern: boolean;
+  active: Promise<void> = Promise.resolve();
+  /**
+   * In the order they came. Stopped listeners are removed lazily, once they outnumber the live ones, so that stop()
+   * costs amortised constant time ([BUS-6]).
+   */
   listeners: LocalListener[] = [];
   live = 0;
-  // Of a topic: the patterns that match it, as of the tree's version; looked up again when a pattern came or went.
-  matching: readonly LocalListener[] = [];
-  version = 0;
+  // Of a topic: the patterns that match it, as of the index's version; looked up again when a pattern came or went.
+  matching: readonly Channel[] = [];
+  version = -1;
+  // May the clients of this protocol read the topic, as of the version of the rules?
+  protocol: string | undefined = undefined;
+  permitted = false;
+  accessVersion = -1;
 
-  constructor(fanOut: FanOut, name: string, active: Promise<void>) {
+  constructor(fanOut: FanOut, name: string, pattern: boolean) {
     this.fanOut = fanOut;
     this.name = name;
-    this.active = active;
+    this.pattern = pattern;
   }
 }
 
 class LocalListener implements ListenHandle {
   readonly channel: Channel;
+  /** The protocol of the client that listens; undefined: the application. */
+  readonly protocol: string | undefined;
   #listener: Listener | undefined;
 
-  constructor(channel: Channel, listener: Listener) {
+  constructor(channel: Channel, listener: Listener, protocol: string | undefined) {
     this.channel = channel;
     this.#listener = listener;
+    this.protocol = protocol;
   }
 
   get active(): Promise<void> {
@@ -59,13 +94,25 @@ class LocalListener implements ListenHandle {
   }
 
   /** Nothing that a listener throws goes further, and who has stopped hears nothing, not even what is on its way. */
-  hear(message: Message, host: FanOutUpstream): void {
+  hear(message: Message, upstream: FanOutUpstream): void {
     const listener = this.#listener;
     try {
-      if (typeof listener === 'function') listener(message);
-      else listener?.receive(message);
+      const answer: unknown = typeof listener === 'function' ? listener(message) : listener?.receive(message);
+      if (answer !== undefined) observe(answer, upstream, message);
     } catch (error) {
-      host.report(error, message);
+      upstream.report(error, message);
+    }
+  }
+
+  /** Tell an object what it wants to know beside messages. */
+  tell(event: 'gap' | 'closed', topic: string, upstream: FanOutUpstream): void {
+    const listener = this.#listener;
+    if (typeof listener !== 'object') return;
+    try {
+      const answer: unknown = listener[event]?.(topic);
+      if (answer !== undefined) observe(answer, upstream);
+    } catch (error) {
+      upstream.report(error);
     }
   }
 
@@ -76,69 +123,151 @@ class LocalListener implements ListenHandle {
   }
 }
 
+/** An asynchronous listener may fail later: its rejection is reported as what it throws would be ([BUS-9]). */
+function observe(answer: unknown, upstream: FanOutUpstream, message?: Message): void {
+  if (isPromise(answer)) Promise.resolve(answer).catch((error: unknown) => upstream.report(error, message));
+}
+
 /** Who listens to what in this process: from a message to its listeners, with one upstream subscription per name. */
 export class FanOut {
+  /** How many listen. */
   size = 0;
-  readonly #host: FanOutUpstream;
+  readonly #upstream: FanOutUpstream;
+  readonly #access: AccessRules;
   readonly #topics = new Map<string, Channel>();
-  readonly #patterns = new Map<string, Channel>();
-  readonly #tree = createPatternTree<LocalListener>();
+  readonly #patterns = new PatternIndex<Channel>();
 
-  constructor(host: FanOutUpstream) {
-    this.#host = host;
+  constructor(upstream: FanOutUpstream, access: AccessRules) {
+    this.#upstream = upstream;
+    this.#access = access;
   }
 
-  /** The same function may listen twice; each listening is its own. */
-  listen(name: string, listener: Listener): ListenHandle {
+  /** How many topics somebody listens to by their names. */
+  get topics(): number {
+    return this.#topics.size;
+  }
+
+  /** How many patterns somebody listens to. */
+  get patterns(): number {
+    return this.#patterns.size;
+  }
+
+  /** How many entries are kept, those of stopped listeners included: at most twice as many as listen, and one ([BUS-6]). */
+  get kept(): number {
+    let kept = 0;
+    for (const { listeners } of this.#topics.values()) kept += listeners.length;
+    for (const { listeners } of this.#patterns.values()) kept += listeners.length;
+    return kept;
+  }
+
+  /**
+   * Let somebody listen. The same listener may listen twice; each listening is its own. Throws a {@link ProtocolError}
+   * `tooMany` if a pattern is one too many ([BUS-5]).
+   */
+  listen(name: string, listener: Listener, protocol?: string): ListenHandle {
     const pattern = isPattern(name);
-    const channels = pattern ? this.#patterns : this.#topics;
-    let channel = channels.get(name);
-    if (!channel) {
-      channel = new Channel(this, name, this.#host.subscribe(name));
-      channels.set(name, channel);
-    }
-    const listening = new LocalListener(channel, listener);
-    if (pattern) this.#tree.add(name, listening);
-    else channel.listeners.push(listening);
+    const channel = (pattern ? this.#patterns : this.#topics).get(name) ?? this.#open(name, pattern);
+    const listening = new LocalListener(channel, listener, protocol);
+    channel.listeners.push(listening);
     channel.live++;
     this.size++;
     return listening;
   }
 
-  remove(listening: LocalListener): void {
-    const { channel } = listening;
-    const { name } = channel;
-    const pattern = this.#tree.delete(name, listening);
+  /** Drop a listener that has stopped. */
+  remove({ channel }: LocalListener): void {
+    const { name, pattern } = channel;
     this.size--;
     channel.live--;
     if (channel.live === 0) {
       (pattern ? this.#patterns : this.#topics).delete(name);
-      this.#host.unsubscribe(name);
+      this.#upstream.unsubscribe(name);
     } else if (channel.listeners.length > 2 * channel.live) {
       channel.listeners = channel.listeners.filter(({ stopped }) => !stopped);
     }
   }
 
+  /** Hand a message to all who listen and may read it: first those of its name, then those of patterns. */
   deliver(message: Message): void {
-    const host = this.#host;
-    const channel = this.#topics.get(message.topic);
-    const matching = this.#matching(message.topic, channel);
-    if (channel) {
-      const { listeners } = channel;
-      // Whoever begins to listen meanwhile comes behind these, and hears the next message.
-      const { length } = listeners;
-      for (let index = 0; index < length; index++) listeners[index]?.hear(message, host);
+    const { topic } = message;
+    const channel = this.#topics.get(topic);
+    const matching = this.#matching(topic, channel);
+    if (matching.length === 0) {
+      if (channel) this.#handOver(message, channel, channel.listeners, channel.listeners.length);
+      return;
     }
-    for (const listening of matching) listening.hear(message, host);
+    // Whoever begins to listen meanwhile comes behind these, and hears the next message.
+    const lists = matching.map(({ listeners }) => listeners);
+    const lengths = lists.map(({ length }) => length);
+    if (channel) this.#handOver(message, channel, channel.listeners, channel.listeners.length);
+    for (let index = 0; index < lists.length; index++) {
+      this.#handOver(message, channel, lists[index] as LocalListener[], lengths[index] as number);
+    }
   }
 
-  #matching(topic: string, channel: Channel | undefined): readonly LocalListener[] {
-    const tree = this.#tree;
+  /** Messages of this topic, or of all that a pattern matches, may have been lost: tell those who listen ([BUS-11]). */
+  gap(name: string): void {
+    const own = isPattern(name) ? this.#patterns.get(name) : this.#topics.get(name);
+    const concerned = this.#patterns.match(name);
+    if (own) concerned.push(own);
+    for (const { listeners } of new Set(concerned)) {
+      for (const listening of [...listeners]) listening.tell('gap', name, this.#upstream);
+    }
+  }
+
+  /** The end: all listeners are told, and stopped ([BUS-10]). */
+  close(): void {
+    for (const channel of [...this.#topics.values(), ...this.#patterns.values()]) {
+      for (const listening of [...channel.listeners]) {
+        listening.tell('closed', channel.name, this.#upstream);
+        listening.stop();
+      }
+    }
+  }
+
+  #open(name: string, pattern: boolean): Channel {
+    const channel = new Channel(this, name, pattern);
+    // A pattern that is refused leaves nothing behind, so it is not asked for upstream before it is in the index.
+    if (pattern) this.#patterns.set(name, channel);
+    else this.#topics.set(name, channel);
+    channel.active = this.#upstream.subscribe(name);
+    return channel;
+  }
+
+  #handOver(message: Message, channel: Channel | undefined, listeners: readonly LocalListener[], length: number): void {
+    const upstream = this.#upstream;
+    let protocol: string | undefined;
+    let permitted = true;
+    for (let index = 0; index < length; index++) {
+      const listening = listeners[index] as LocalListener;
+      // Listeners of one protocol follow each other, so that the rules are asked once for all of them.
+      if (listening.protocol !== protocol) {
+        protocol = listening.protocol;
+        permitted = protocol === undefined || this.#mayRead(message.topic, protocol, channel);
+      }
+      if (permitted) listening.hear(message, upstream);
+    }
+  }
+
+  /** [BUS-3] */
+  #mayRead(topic: string, protocol: string, channel: Channel | undefined): boolean {
+    const access = this.#access;
+    if (!channel) return access.permits(topic, protocol, 'read');
+    if (channel.protocol !== protocol || channel.accessVersion !== access.version) {
+      channel.permitted = access.permits(topic, protocol, 'read');
+      channel.protocol = protocol;
+      channel.accessVersion = access.version;
+    }
+    return channel.permitted;
+  }
+
+  #matching(topic: string, channel: Channel | undefined): readonly Channel[] {
+    const index = this.#patterns;
     // Publishers choose the names of topics: only for those that somebody listens to is it remembered.
-    if (!channel) return tree.match(topic);
-    if (channel.version !== tree.version) {
-      channel.matching = tree.match(topic);
-      channel.version = tree.version;
+    if (!channel) return index.match(topic);
+    if (channel.version !== index.version) {
+      channel.matching = index.match(topic);
+      channel.version = index.version;
     }
     return channel.matching;
   }

@@ -1,5 +1,6 @@
+import { createListeners } from '../core/listeners.ts';
 import { randomId } from '../core/random.ts';
-import type { Backbone, PublishOptions } from './backbone.ts';
+import type { Backbone, BackboneState, MessageOptions } from './backbone.ts';
 import { createMessage, type Message, type Position } from './message.ts';
 
 /**
@@ -15,6 +16,7 @@ export function memoryBackbone(): Backbone {
   let offset = 0;
   let delivering = false;
   let closed = false;
+  const states = createListeners<{ state: (state: BackboneState) => void }>((error) => said(error));
 
   function deliver(message: Message): void {
     waiting.push(message);
@@ -32,15 +34,19 @@ export function memoryBackbone(): Backbone {
     try {
       listener(message);
     } catch (error) {
-      console.error('subwire: a listener of the backbone threw:', error);
+      said(error);
     }
+  }
+
+  function said(error: unknown): void {
+    console.error('subwire: a listener of the backbone threw:', error);
   }
 
   return {
     get state() {
       return closed ? 'closed' : 'up';
     },
-    async publish(topic: string, body: Uint8Array, { contentType, headers }: PublishOptions): Promise<Position> {
+    async publish(topic: string, body: Uint8Array, { contentType, headers }: MessageOptions): Promise<Position> {
       if (closed) throw new Error(`The bus is closed: nothing can be published to "${topic}"`);
       // One count for all topics: a count per name would let publishers of ever new names fill the memory.
       const position = { epoch, offset: ++offset };
@@ -51,14 +57,17 @@ export function memoryBackbone(): Backbone {
     async subscribe() {},
     async unsubscribe() {},
     on(event, listener) {
-      // Nothing is ever lost between publisher and listener here, and the state only changes by `close`.
+      if (event === 'state') return states.on('state', listener as (state: BackboneState) => void);
+      // Nothing is ever lost between publisher and listener here: there are no gaps.
       if (event !== 'message') return () => {};
       const onMessage = listener as (message: Message) => void;
       listeners.add(onMessage);
       return () => listeners.delete(onMessage);
     },
     async close() {
+      if (closed) return;
       closed = true;
+      states.emit('state', 'closed');
       listeners.clear();
     },
   };

@@ -1,36 +1,46 @@
-/** Where a message stands in its topic: readers keep it, and ask for what came after. */
+/** Where a message stands in the log of its backbone, which says nothing about other backbones. */
 export interface Position {
-  /** Changes when the topic's history was lost; offsets of different epochs cannot be compared. */
+  /** Changes when the log was lost; offsets of different epochs cannot be compared. */
   readonly epoch: string;
-  /** Grows from message to message of a topic. */
+  /** Grows from message to message, over all topics. */
   readonly offset: number;
 }
 
 /** What travels with a body: names and values as the publisher gave them. */
 export type MessageHeaders = ReadonlyMap<string, string>;
 
-/** A way to express a message: as a decoded value, as the frame of a protocol. Compared by identity. */
+/** A way to express a message: as a decoded value, as the frame of a protocol. Forms are compared by identity. */
 export interface Encoding<T> {
+  /** Express a message. Called once per message, whoever asks for it. */
   encode(message: Message): T;
 }
 
 /**
- * One published message. `as(form)` expresses it once per form, however many receivers there are; a form that throws
- * throws the same error for each of them.
+ * One published message. It is shared by all its receivers, so that nobody may change it.
  */
 export interface Message {
+  /** The name under which it was published. */
   readonly topic: string;
+  /** The bytes that were published. */
   readonly body: Uint8Array;
   /** MIME type of the body; undefined: bytes of unknown kind. */
   readonly contentType: string | undefined;
+  /** What travels with the body. */
   readonly headers: MessageHeaders;
+  /** Where it stands in the log of its backbone. */
   readonly position: Position;
+  /**
+   * The message in this form, expressed once, however many receivers there are. A form that throws throws the same error
+   * for each of them.
+   */
   encodedAs<T>(form: Encoding<T>): T;
 }
 
 const noHeaders: MessageHeaders = new Map();
 
 /**
+ * Make a message, as a backbone does for each one that arrives. Its parts must not be changed afterwards.
+ *
  * @example
  * const message = createMessage({ topic: 'prices', body: encodeUtf8('{}'), position: { epoch: 'e', offset: 1 } });
  */

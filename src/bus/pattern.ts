@@ -1,103 +1,177 @@
+import { ProtocolError } from '../core/fault.ts';
+
+/** Segments of a name are told apart by `.` or `/`. */
+const segmentsOf = (name: string): string[] => name.split(/[./]/);
+
 /**
- * Topic names are segments between `.` or `/`. In a pattern `*` stands for one segment and a last `**` for any number
- * of them, none included: `prices.*` matches `prices.eur`, `prices.**` also `prices` and `prices.eur.usd`.
+ * Is this name a pattern? In a pattern `*` stands for one segment and a last `**` for any number of segments, none
+ * included: `prices.*` matches `prices.eur`, `prices.**` also matches `prices` and `prices.eur.usd`.
+ *
+ * @example
+ * isPattern('prices.*'); // true
  */
 export const isPattern = (name: string): boolean =>
-  segments(name).some((segment) => segment === '*' || segment === '**');
+  name.includes('*') && segmentsOf(name).some((segment) => segment === '*' || segment === '**');
 
-const segments = (name: string): string[] => name.split(/[./]/);
+/** Names that begin like this belong to a protocol or to the application alone: no wildcard of another one matches them. */
+export const isPrivate = (name: string): boolean => name.startsWith('$');
 
-interface Node<T> {
-  readonly children: Map<string, Node<T>>;
-  /** Of patterns that end here, and of those that end here by `**`. */
-  here?: Set<T> | undefined;
-  rest?: Set<T> | undefined;
+/** A pattern as the index sees it. */
+interface ParsedPattern {
+  /** The segments before a last `**`, put together. Equal for `a.*` and `a/*`, which match the same topics. */
+  readonly key: string;
+  /** How many segments those are. */
+  readonly depth: number;
+  /** Bit `n` is set where segment `n` is a `*`. */
+  readonly mask: number;
+  /** It ends with `**`. */
+  readonly rest: boolean;
 }
 
-/** Which patterns match a topic: the work grows with the segments of the topic, not with the number of patterns. */
-export interface PatternTree<T> {
-  readonly size: number;
-  /** Another number whenever what `match` says may have changed. */
-  readonly version: number;
-  add(pattern: string, value: T): void;
-  delete(pattern: string, value: T): boolean;
-  match(topic: string): T[];
+/** The patterns whose wildcards stand in the same places: at most one of them matches a topic. */
+interface Shape<Value> {
+  readonly depth: number;
+  readonly mask: number;
+  readonly byKey: Map<string, Value>;
 }
 
-/** @example tree.add('prices.*', sink); tree.match('prices.eur'); // [sink] */
-export function createPatternTree<T>(): PatternTree<T> {
-  const root: Node<T> = { children: new Map() };
-  let size = 0;
-  let version = 0;
+/** Shapes up to this depth are so few (254) that they need no limit. */
+const shallow = 6;
 
-  function walk(node: Node<T>, path: readonly string[], depth: number, found: T[]): void {
-    if (node.rest) for (const value of node.rest) found.push(value);
-    const segment = path[depth];
-    if (segment === undefined) {
-      if (node.here) for (const value of node.here) found.push(value);
-      return;
-    }
-    const same = node.children.get(segment);
-    if (same) walk(same, path, depth + 1, found);
-    const any = segment === '*' ? undefined : node.children.get('*');
-    if (any) walk(any, path, depth + 1, found);
+/** How many different shapes may be deeper than that and have a `*` ([BUS-5]). */
+export const maxDeepShapes = 256;
+
+/** The most segments that a pattern can have: a mask has one bit for each. */
+export const maxPatternSegments = 32;
+
+function parse(pattern: string): ParsedPattern {
+  const path = segmentsOf(pattern);
+  const rest = path.at(-1) === '**';
+  if (rest) path.pop();
+  if (path.length > maxPatternSegments) throw new RangeError(`A pattern of more than ${maxPatternSegments} segments`);
+  let mask = 0;
+  for (let index = 0; index < path.length; index++) if (path[index] === '*') mask |= 1 << index;
+  return { key: path.join('.'), depth: path.length, mask, rest };
+}
+
+/** What stands under this key for a topic: its first segments, with a `*` where the shape has one. */
+function keyOf(path: readonly string[], depth: number, mask: number): string {
+  if (depth === 0) return '';
+  let key = mask & 1 ? '*' : (path[0] as string);
+  for (let index = 1; index < depth; index++) key += mask & (1 << index) ? '.*' : `.${path[index]}`;
+  return key;
+}
+
+/**
+ * A value for each pattern, and the values of the patterns that match a topic. Patterns are kept by shape (how many
+ * segments, and which of them are `*`), as one text each. A lookup asks each shape once, so that its cost is bounded by
+ * the number of shapes, however many patterns there are and however they branch; and there is a limit on shapes
+ * ([BUS-5]). `a.*` and `a/*` are one pattern.
+ *
+ * @example
+ * const index = new PatternIndex<string>();
+ * index.set('prices.*', 'x');
+ * index.match('prices.eur'); // ['x']
+ */
+export class PatternIndex<Value> {
+  /** How many patterns there are. */
+  size = 0;
+  /** Another number whenever the answer of `match` may have changed. */
+  version = 0;
+  /** How many keys were looked up by `match` so far: what matching costs, for measurements. */
+  lookups = 0;
+  // By depth: patterns that end with `**`, and those that end with their last segment.
+  readonly #rest: (Shape<Value>[] | undefined)[] = [];
+  readonly #exact: (Shape<Value>[] | undefined)[] = [];
+  #deep = 0;
+
+  /** The value of this pattern. */
+  get(pattern: string): Value | undefined {
+    const parsed = parse(pattern);
+    return this.#shapeOf(parsed)?.byKey.get(parsed.key);
   }
 
-  return {
-    get size() {
-      return size;
-    },
-    get version() {
-      return version;
-    },
-    add(pattern, value) {
-      let node = root;
-      const path = segments(pattern);
-      const isRest = path.at(-1) === '**';
-      for (const segment of isRest ? path.slice(0, -1) : path) {
-        let child = node.children.get(segment);
-        if (!child) {
-          child = { children: new Map() };
-          node.children.set(segment, child);
-        }
-        node = child;
-      }
-      const set = (isRest ? node.rest : node.here) ?? new Set<T>();
-      if (isRest) node.rest = set;
-      else node.here = set;
-      if (!set.has(value)) size++;
-      set.add(value);
-      version++;
-    },
-    delete(pattern, value) {
-      const path = segments(pattern);
-      const isRest = path.at(-1) === '**';
-      const steps = isRest ? path.slice(0, -1) : path;
-      const way = [root];
-      for (const segment of steps) {
-        const child = (way.at(-1) as Node<T>).children.get(segment);
-        if (!child) return false;
-        way.push(child);
-      }
-      const last = way.at(-1) as Node<T>;
-      const set = isRest ? last.rest : last.here;
-      if (!set?.delete(value)) return false;
-      size--;
-      version++;
-      if (set.size === 0 && isRest) last.rest = undefined;
-      else if (set.size === 0) last.here = undefined;
-      // Branches without leaves go, or patterns of passing clients would stay for ever.
-      for (let depth = way.length - 1; depth > 0; depth--) {
-        const node = way[depth] as Node<T>;
-        if (node.here || node.rest || node.children.size > 0) break;
-        (way[depth - 1] as Node<T>).children.delete(steps[depth - 1] as string);
-      }
-      return true;
-    },
-    match(topic) {
-      const found: T[] = [];
-      if (size > 0) walk(root, segments(topic), 0, found);
-      return found;
-    },
-  };
+  /**
+   * Give a pattern its value, instead of the one that it had. Throws a {@link ProtocolError} `tooMany` if it would be one
+   * shape too many, and a `RangeError` if it has more than 32 segments.
+   */
+  set(pattern: string, value: Value): void {
+    const parsed = parse(pattern);
+    const { key, depth, mask, rest } = parsed;
+    let shape = this.#shapeOf(parsed);
+    if (!shape) {
+      this.#count(depth, mask, 1);
+      shape = { depth, mask, byKey: new Map() };
+      const byDepth = rest ? this.#rest : this.#exact;
+      byDepth[depth] = [...(byDepth[depth] ?? []), shape];
+    }
+    if (!shape.byKey.has(key)) this.size++;
+    shape.byKey.set(key, value);
+    this.version++;
+  }
+
+  /** Forget a pattern. False: it had no value. */
+  delete(pattern: string): boolean {
+    const parsed = parse(pattern);
+    const { key, depth, mask, rest } = parsed;
+    const shape = this.#shapeOf(parsed);
+    if (!shape?.byKey.delete(key)) return false;
+    if (shape.byKey.size === 0) {
+      const byDepth = rest ? this.#rest : this.#exact;
+      byDepth[depth] = byDepth[depth]?.filter((each) => each !== shape);
+      this.#count(depth, mask, -1);
+    }
+    this.size--;
+    this.version++;
+    return true;
+  }
+
+  /** The values of all patterns that match this topic. A wildcard in the first segment matches no name with `$`. */
+  match(topic: string): Value[] {
+    const found: Value[] = [];
+    if (this.size === 0) return found;
+    const path = segmentsOf(topic);
+    const hidden = isPrivate(topic);
+    const deepest = Math.min(path.length, this.#rest.length - 1);
+    for (let depth = 0; depth <= deepest; depth++) this.#collect(this.#rest[depth], path, hidden, found);
+    this.#collect(this.#exact[path.length], path, hidden, found);
+    return found;
+  }
+
+  /** All values, in no particular order. */
+  *values(): Generator<Value> {
+    for (const byDepth of [this.#rest, this.#exact]) {
+      for (const shapes of byDepth) for (const { byKey } of shapes ?? []) yield* byKey.values();
+    }
+  }
+
+  #shapeOf({ depth, mask, rest }: ParsedPattern): Shape<Value> | undefined {
+    return (rest ? this.#rest : this.#exact)[depth]?.find((each) => each.mask === mask);
+  }
+
+  #collect(
+    shapes: readonly Shape<Value>[] | undefined,
+    path: readonly string[],
+    hidden: boolean,
+    found: Value[],
+  ): void {
+    if (shapes === undefined) return;
+    for (const { depth, mask, byKey } of shapes) {
+      if (hidden && (depth === 0 || mask & 1)) continue;
+      this.lookups++;
+      const value = byKey.get(keyOf(path, depth, mask));
+      if (value !== undefined) found.push(value);
+    }
+  }
+
+  #count(depth: number, mask: number, change: number): void {
+    if (depth <= shallow || mask === 0) return;
+    if (change > 0 && this.#deep >= maxDeepShapes) {
+      throw new ProtocolError(
+        'tooMany',
+        `more than ${maxDeepShapes} different places of wildcards in patterns of more than ${shallow} segments`,
+      );
+    }
+    this.#deep += change;
+  }
 }

@@ -1,8 +1,23 @@
 /** What a source pushes into. After `error` or `complete` nothing comes any more. */
 export interface Sink<T> {
+  /** The next value. */
   next(value: T): void;
+  /** The source ended with an error. */
   error(error: unknown): void;
+  /** The source ended. */
   complete(): void;
+}
+
+/** Messages of a topic may have been lost, such as while the backbone was away: what depends on each of them begins anew. */
+export class MessagesLost extends Error {
+  /** The topic, or the pattern that matches it. */
+  readonly topic: string;
+
+  constructor(topic: string) {
+    super(`Messages of "${topic}" may have been lost: read the state again and subscribe anew, or take onGap`);
+    this.name = 'MessagesLost';
+    this.topic = topic;
+  }
 }
 
 /** Sources with this method can be pushed to a sink, without an iterator and a promise per value. */
@@ -15,16 +30,20 @@ export const push: unique symbol = Symbol.for('subwire.push');
 export interface Subscription<T> extends AsyncIterableIterator<T, undefined>, AsyncDisposable {
   /** Resolves when nothing is missed any more, rejects if that cannot be; absent: at once. */
   readonly active?: Promise<void>;
+  /** The subscription itself. */
   [Symbol.asyncIterator](): Subscription<T>;
+  /** End it. What waits is dropped. */
   return(): Promise<IteratorReturnResult<undefined>>;
+  /** Let the values be pushed instead, from what waits on. Returns how to end it. */
   [push](sink: Sink<T>): () => void;
+  /** End it, as `await using` does. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The values that wait for a reader of an iterator are this many at the most, unless said otherwise. */
+/** How many values may wait for the reader of an iterator, unless said otherwise. */
 export const defaultBuffer = 1_000;
 
-/** Browsers of 2023 do not have the symbol yet. */
+/** `Symbol.asyncDispose`, which browsers of 2023 do not have yet. */
 export const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
 interface Failure {
@@ -39,6 +58,7 @@ async function ending(failure?: Failure): Promise<IteratorReturnResult<undefined
 
 /** A source that was started. */
 export interface Stoppable {
+  /** End it. May be called again. */
   stop(): void;
 }
 

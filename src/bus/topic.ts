@@ -1,54 +1,82 @@
-import { mustBeFunctions } from '../core/options.ts';
+import { checkNames, mustBeFunctions } from '../core/options.ts';
 import { decodeUtf8, encodeUtf8 } from '../core/wire.ts';
+import { type ClientAccess, clientAccessOf } from './access.ts';
 import type { Encoding, Message } from './message.ts';
-import { isPattern } from './pattern.ts';
+import { kindOf, problemOfTopic } from './names.ts';
+import { isPrivate } from './pattern.ts';
 
-/** What STOMP clients may do with a typed topic. */
-export type StompAccess = 'none' | 'read' | 'write' | 'readwrite';
-
+/** How the values of a topic become bytes and back, and what clients may do with it. */
 export interface TopicOptions<T> {
   /**
    * Check and shape what `JSON.parse` made of a body. A throw means that the body is none of this topic: it is
-   * reported and no subscription sees it. Default: taken as it is, so only for publishers that you trust.
+   * reported and no subscription sees it.
+   *
+   * @defaultValue the value as it is, so only for publishers that you trust
    */
   readonly decode?: ((value: unknown, message: Message) => T) | undefined;
-  /** What `JSON.stringify` gets. Default: the value itself. */
+  /**
+   * What `JSON.stringify` gets.
+   *
+   * @defaultValue the value itself
+   */
   readonly encode?: ((value: T) => unknown) | undefined;
-  /** Default `none`: closed to STOMP unless it says so. */
-  readonly stomp?: StompAccess | undefined;
+  /**
+   * What the clients of protocols that name topics, such as STOMP, may do with it, on a bus that has it declared.
+   * Resolvers are the application and are not asked.
+   *
+   * @defaultValue `'none'`
+   */
+  readonly clients?: ClientAccess | undefined;
 }
 
-/** A named stream of values of one type. Bodies are JSON. */
+/** A named stream of values of one type. Bodies are JSON. A topic is a value: a bus has it once it is declared there. */
 export interface Topic<T> {
+  /** What it is called on every bus, and by clients: STOMP's `/topic/<name>`. */
   readonly name: string;
-  readonly stomp: StompAccess;
+  /** What clients may do with it where it is declared. */
+  readonly clients: ClientAccess;
   /** The value of a message, decoded once, whoever reads it. */
   readonly value: Encoding<T>;
+  /** The body for a value. Throws a `TypeError` if JSON cannot express it. */
   encode(value: T): Uint8Array;
 }
 
-const declared = new Map<string, Topic<unknown>>();
+const optionNames = { decode: true, encode: true, clients: true } as const satisfies Record<
+  keyof TopicOptions<unknown>,
+  true
+>;
 
 /**
- * Declare a typed topic. Its name is its identity in this process: STOMP reaches it as `/topic/<name>`, and only as
- * far as `stomp` allows, whether or not anybody has used it yet. Declaring a name again replaces the declaration.
+ * Make a topic. Nothing is registered: clients reach it by a bus that has it declared, by
+ * `createBus({ topics: [prices] })` or `bus.declare(prices)`, and as far as `clients` allows.
  *
- * Throws a `TypeError` that names the option if one is wrong.
+ * Throws a `TypeError` that names what is wrong with the name or an option.
  *
  * @example
- * const prices = topic<{ symbol: string; price: number }>('prices', { stomp: 'readwrite' });
+ * const prices = topic<{ symbol: string; price: number }>('prices', { clients: 'readwrite' });
+ * const bus = createBus({ topics: [prices] });
  */
 export function topic<T>(name: string, options: TopicOptions<T> = {}): Topic<T> {
-  const { decode, encode, stomp = 'none' } = options;
+  const owner = `topic("${String(name)}")`;
   if (typeof name !== 'string' || name === '') throw new TypeError('topic() needs a name, such as topic("prices")');
-  if (isPattern(name)) throw new TypeError(`topic("${name}"): a name must not be a pattern; leave * and ** out`);
-  if (!['none', 'read', 'write', 'readwrite'].includes(stomp)) {
-    throw new TypeError(`topic("${name}"): stomp must be 'none', 'read', 'write' or 'readwrite'; got ${String(stomp)}`);
+  const problem = problemOfTopic(name);
+  if (problem !== undefined) throw new TypeError(`${owner}: a name ${problem}`);
+  if (name.startsWith('/')) {
+    throw new TypeError(`${owner}: a name does not begin with /; for STOMP, "prices" is /topic/prices`);
   }
-  mustBeFunctions({ decode, encode }, `topic("${name}"): `);
-  const made: Topic<T> = {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${owner}: options must be an object such as { clients: 'read' }; got ${kindOf(options)}`);
+  }
+  checkNames(options, optionNames, owner);
+  const { decode, encode } = options;
+  mustBeFunctions({ decode, encode }, `${owner}: `);
+  const clients = clientAccessOf(options.clients, `${owner}: clients`);
+  if (clients !== 'none' && isPrivate(name)) {
+    throw new TypeError(`${owner}: names that begin with $ are private and are never open to clients`);
+  }
+  return {
     name,
-    stomp,
+    clients,
     value: {
       encode(message) {
         const value: unknown = JSON.parse(decodeUtf8(message.body));
@@ -57,14 +85,14 @@ export function topic<T>(name: string, options: TopicOptions<T> = {}): Topic<T> 
     },
     encode(value) {
       const text: string | undefined = JSON.stringify(encode ? encode(value) : value);
-      if (text === undefined)
-        throw new TypeError(`topic("${name}"): a value that JSON cannot express: ${String(value)}`);
+      if (text === undefined) throw new TypeError(`${owner}: a value that JSON cannot express: ${String(value)}`);
       return encodeUtf8(text);
     },
   };
-  declared.set(name, made as Topic<unknown>);
-  return made;
 }
 
-/** The typed topic of this name, if one was declared. */
-export const declaredTopic = (name: string): Topic<unknown> | undefined => declared.get(name);
+/** Is this what `topic()` makes? */
+export function isTopic(value: unknown): value is Topic<unknown> {
+  const { name, value: form, encode } = (value ?? {}) as Partial<Topic<unknown>>;
+  return typeof name === 'string' && typeof form?.encode === 'function' && typeof encode === 'function';
+}

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { createBus } from '../../src/bus/bus.ts';
 import { createStompClient } from '../../src/stomp/client/client.ts';
 import { type StompBroker, stompBroker } from '../../src/stomp/index.ts';
 import { Mailbox } from '../support/mailbox.ts';
+import { openBus } from '../support/open-bus.ts';
 import { type Chromium, startChromium } from '../support/programs/chromium.ts';
 import { requireProgram } from '../support/programs/program.ts';
 import { openScene, type Scene } from './scene.ts';
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => chromium?.stop());
 beforeEach(async () => {
-  broker = stompBroker({ bus: createBus() });
+  broker = stompBroker({ bus: openBus() });
   if (browserTest !== test) return;
   // A reader may be far behind here: what is looked at is how a browser writes.
   const limits = { highWaterMark: 67_108_864 };

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { AccessRules } from '../../src/bus/access.ts';
 import { FanOut, type ListenHandle } from '../../src/bus/fan-out.ts';
 import { createMessage } from '../../src/bus/message.ts';
 
@@ -8,17 +9,21 @@ const messageOf = (topic: string) =>
 
 function fanOutOf() {
   const upstream = new Set<string>();
-  const fanOut = new FanOut({
-    subscribe(name) {
-      upstream.add(name);
-      return Promise.resolve();
+  const access = new AccessRules(undefined);
+  const fanOut = new FanOut(
+    {
+      subscribe(name) {
+        upstream.add(name);
+        return Promise.resolve();
+      },
+      unsubscribe: (name) => upstream.delete(name),
+      report(error) {
+        throw error;
+      },
     },
-    unsubscribe: (name) => upstream.delete(name),
-    report(error) {
-      throw error;
-    },
-  });
-  return { fanOut, upstream };
+    access,
+  );
+  return { fanOut, upstream, access };
 }
 
 const matches = (name: string, topic: string): boolean =>
@@ -72,4 +77,46 @@ test('ten thousand may leave while a message is delivered: those behind hear not
   fanOut.deliver(messageOf('a'));
   fanOut.deliver(messageOf('a'));
   expect([heard, fanOut.size]).toEqual([['first', 'last', 'first', 'last'], 2]);
+});
+
+test.each(['a', 'a.*'])('[BUS-6] listeners of %s that stopped are dropped, whoever stays', (name) => {
+  const { fanOut } = fanOutOf();
+  const heard: number[] = [];
+  fanOut.listen(name, () => heard.push(1));
+  let most = 0;
+  for (let round = 0; round < 10; round++) {
+    const all = Array.from({ length: 1_000 }, () => fanOut.listen(name, () => heard.push(0)));
+    for (const each of all) {
+      each.stop();
+      most = Math.max(most, fanOut.kept - 2 * fanOut.size);
+    }
+    expect(fanOut.kept).toBeLessThanOrEqual(2);
+  }
+  expect(most).toBeLessThanOrEqual(1);
+  fanOut.deliver(messageOf(name.replace('*', 'b')));
+  expect([heard, fanOut.size]).toEqual([[1], 1]);
+});
+
+test('[BUS-6] names and patterns without a listener leave nothing behind', () => {
+  const { fanOut } = fanOutOf();
+  for (let count = 0; count < 1_000; count++) {
+    fanOut.listen(`a.${count}`, () => {}).stop();
+    fanOut.listen(`a.${count}.*`, () => {}).stop();
+  }
+  expect([fanOut.kept, fanOut.size, fanOut.topics, fanOut.patterns]).toEqual([0, 0, 0, 0]);
+});
+
+test('[BUS-5] a pattern that is refused leaves nothing behind', () => {
+  const { fanOut, upstream } = fanOutOf();
+  let refused = 0;
+  for (let mask = 1; mask < 512; mask++) {
+    const name = Array.from({ length: 9 }, (_, at) => ((mask >> at) & 1 ? '*' : 'a')).join('.');
+    try {
+      fanOut.listen(name, () => {});
+    } catch (error) {
+      expect(error).toMatchObject({ fault: 'tooMany' });
+      refused++;
+    }
+  }
+  expect([refused, fanOut.size, fanOut.patterns, upstream.size]).toEqual([255, 256, 256, 256]);
 });

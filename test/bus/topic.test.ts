@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createMessage } from '../../src/bus/message.ts';
-import { declaredTopic, topic } from '../../src/bus/topic.ts';
+import { topic } from '../../src/bus/topic.ts';
 import { decodeUtf8, encodeUtf8 } from '../../src/core/wire.ts';
 
 const messageOf = (body: string | Uint8Array) =>
@@ -9,14 +9,6 @@ const messageOf = (body: string | Uint8Array) =>
     body: typeof body === 'string' ? encodeUtf8(body) : body,
     position: { epoch: 'e', offset: 1 },
   });
-
-test('a topic is closed to STOMP unless it says so, and is found by its name', () => {
-  const prices = topic<number>('topic-test.prices');
-  expect([prices.stomp, declaredTopic('topic-test.prices')]).toEqual(['none', prices]);
-  expect(declaredTopic('topic-test.nobody')).toBeUndefined();
-  const again = topic<number>('topic-test.prices', { stomp: 'read' });
-  expect(declaredTopic('topic-test.prices')).toBe(again);
-});
 
 test('values travel as JSON, shaped by encode and decode', () => {
   const plain = topic<{ price: number }>('topic-test.plain');
@@ -53,7 +45,15 @@ test.each([
   [5, {}, /needs a name/],
   ['prices.*', {}, /must not be a pattern/],
   ['prices/**', {}, /must not be a pattern/],
-  ['a', { stomp: 'all' }, /stomp must be 'none', 'read'/],
+  ['a', { clients: 'all' }, /clients must be 'none', 'read'.*got 'all'/],
+  ['a', { clients: { stomp: 'all' } }, /clients.stomp must be 'none'/],
+  ['a', { clients: ['read'] }, /clients must be .*got an array/],
+  ['$a', { clients: 'read' }, /private/],
+  ['a', { stomp: 'read' }, /no option "stomp"/],
+  ['/topic/prices', {}, /does not begin with \//],
+  ['a\nb', {}, /control characters/],
+  ['x'.repeat(1_025), {}, /longer than 1024/],
+  ['a.'.repeat(32), {}, /more than 32 segments/],
   ['a', { decode: 5 }, /decode must be a function; got number/],
   ['a', { encode: 'x' }, /encode must be a function; got string/],
 ])('[CONN-10] topic(%j, %j) is a TypeError that names the option', (name, options, message) => {

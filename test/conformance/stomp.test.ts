@@ -5,10 +5,10 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { attach } from '../../src/adapters/attach.ts';
 import { listenTcp } from '../../src/adapters/tcp.ts';
-import { createBus } from '../../src/bus/bus.ts';
 import { ProtocolError } from '../../src/core/fault.ts';
 import type { Authenticate } from '../../src/core/subprotocol.ts';
 import { type StompBrokerOptions, stompBroker } from '../../src/stomp/broker/stomp-broker.ts';
+import { openBus } from '../support/open-bus.ts';
 
 /** The embedded broker as a stranger meets it: octets over real sockets, and nothing of ours on the other end. */
 const cleanUp: (() => void)[] = [];
@@ -21,7 +21,7 @@ interface Scene extends Omit<StompBrokerOptions, 'bus'> {
 }
 
 function brokerOf({ authenticate, ...options }: Scene) {
-  const bus = createBus();
+  const bus = openBus();
   const sent: string[] = [];
   bus.listen('seen', ({ body }) => sent.push(Buffer.from(body).toString()));
   return { protocols: [stompBroker({ bus, ...options })], authenticate, sent };

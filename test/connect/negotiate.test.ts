@@ -1,6 +1,5 @@
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import { expect, test, vi } from 'vitest';
-import { createBus } from '../../src/bus/bus.ts';
 import { negotiate } from '../../src/connect/negotiate.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Socket, Transport } from '../../src/core/socket.ts';
@@ -11,6 +10,7 @@ import { stompBroker } from '../../src/stomp/broker/stomp-broker.ts';
 import { createStompClient, type StompClient } from '../../src/stomp/client/client.ts';
 import { FakeSocket } from '../support/fake-socket.ts';
 import { httpEndpoint } from '../support/http-endpoint.ts';
+import { openBus } from '../support/open-bus.ts';
 import { echo } from '../support/scripted-session.ts';
 
 const schema = makeExecutableSchema({
@@ -27,7 +27,7 @@ async function serve(...protocols: readonly Subprotocol[]) {
   };
   return { url, endpoint, stop, clients };
 }
-const broker = (): Subprotocol => stompBroker({ bus: createBus() });
+const broker = (): Subprotocol => stompBroker({ bus: openBus() });
 
 test('[CONN-6] the GraphQL client runs where the server speaks GraphQL, over the connection that was negotiated', async () => {
   for (const protocols of [[graphqlServer({ schema })], [broker(), graphqlServer({ schema })]]) {

@@ -6,12 +6,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { attach } from '../../src/adapters/attach.ts';
 import { listenTcp, tcp } from '../../src/adapters/tcp.ts';
-import { createBus } from '../../src/bus/bus.ts';
 import type { Endpoint } from '../../src/core/endpoint.ts';
 import type { Authenticate } from '../../src/core/subprotocol.ts';
 import { stompBroker } from '../../src/stomp/broker/stomp-broker.ts';
 import { type StompRelay, type StompRelayOptions, stompRelay } from '../../src/stomp/relay/stomp-relay.ts';
 import { certificate } from '../support/certificate.ts';
+import { openBus } from '../support/open-bus.ts';
 import { type ActiveMq, startActiveMq } from '../support/programs/activemq.ts';
 import { requireProgram } from '../support/programs/program.ts';
 import { type RabbitMq, startRabbitMq } from '../support/programs/rabbitmq.ts';
@@ -371,7 +371,7 @@ describe.each(kinds)('$name behind the relay', ({ name, program, start, server, 
 
 test('[RELAY-1] a broker behind TLS, such as our own', async () => {
   const { key, cert } = await certificate();
-  const broker = await listenTcp({ port: 0, tls: { key, cert }, protocols: [stompBroker({ bus: createBus() })] });
+  const broker = await listenTcp({ port: 0, tls: { key, cert }, protocols: [stompBroker({ bus: openBus() })] });
   leftovers.push(() => broker.drain({ deadline: 0 }));
   const { port } = await startRelay({ broker: tcp({ host: 'localhost', port: broker.port, tls: { ca: cert } }) });
   const raw = await connectRaw(port);

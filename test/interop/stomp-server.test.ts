@@ -11,11 +11,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { attach } from '../../src/adapters/attach.ts';
 import { listenTcp, type TcpEndpoint } from '../../src/adapters/tcp.ts';
-import { type Bus, createBus } from '../../src/bus/bus.ts';
+import type { Bus } from '../../src/bus/bus.ts';
 import type { Endpoint } from '../../src/core/endpoint.ts';
 import { encodeUtf8 } from '../../src/core/wire.ts';
 import { type StompBroker, stompBroker } from '../../src/stomp/index.ts';
 import { certificate } from '../support/certificate.ts';
+import { openBus } from '../support/open-bus.ts';
 import { requireProgram } from '../support/programs/program.ts';
 
 let http: Server;
@@ -27,7 +28,7 @@ let url: string;
 const clients: { deactivate(): Promise<void> }[] = [];
 
 beforeEach(async () => {
-  bus = createBus();
+  bus = openBus();
   broker = stompBroker({
     bus,
     onSend: ({ json }) => ({ body: JSON.stringify((json() as number) * 2) }),

@@ -1,4 +1,4 @@
-import { type Bus, createBus } from '../../src/bus/bus.ts';
+import type { Bus } from '../../src/bus/bus.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../../src/core/limits.ts';
 import { ServerConnection } from '../../src/core/server-connection.ts';
 import type { Authenticate } from '../../src/core/subprotocol.ts';
@@ -11,6 +11,7 @@ import type { HeaderInput } from '../../src/stomp/protocol/headers.ts';
 import type { Version } from '../../src/stomp/protocol/versions.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
 import { contentOf, FakeSocket } from './fake-socket.ts';
+import { openBus } from './open-bus.ts';
 
 const limits = { maxHeaders: 1e3, maxHeaderLine: 1e6, maxHeaderBytes: 1e6, maxBody: 1e8 };
 
@@ -138,7 +139,7 @@ export interface StompDeskOptions extends Omit<StompBrokerOptions, 'bus'> {
  */
 export function createStompDesk({ authenticate, connection = {}, ...options }: StompDeskOptions = {}) {
   const clock = createFakeClock();
-  const bus = options.bus ?? createBus();
+  const bus = options.bus ?? openBus();
   const broker = stompBroker({ ...options, bus });
   return {
     clock,

@@ -3,6 +3,7 @@ import { ProtocolError } from '../../core/fault.ts';
 import { detached } from '../../core/wire.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
 import { required } from '../protocol/frame-fields.ts';
+import type { Permission } from '../server/application.ts';
 import type {
   ClientHandler,
   DestinationHandler,
@@ -13,6 +14,7 @@ import type { Route } from '../server/destinations.ts';
 import { userHeaders } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
 import type { Broker } from './broker.ts';
+import { protocol } from './permitted-by-topic.ts';
 import { textLength } from './quota.ts';
 import type { BrokerSubscription } from './subscription.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -112,7 +114,7 @@ export class BrokerClient implements ClientHandler {
 
   // ── SUBSCRIBE, ACK, NACK ───────────────────────────────────────────────────────────────────────────────────────
 
-  subscribe(frame: Frame, plan: SubscriptionPlan, route: Route): void {
+  subscribe(frame: Frame, plan: SubscriptionPlan, route: Route, permission: Permission): void {
     const { application } = this.#client;
     if (route.kind === 'application' && !application.answersSubscribe) {
       throw new ProtocolError(
@@ -121,16 +123,21 @@ export class BrokerClient implements ClientHandler {
       );
     }
     const subscription = this.#subscriptions.add(plan);
-    this.#client.carryOut(frame, this.#connect(subscription, route, frame.headers));
+    this.#client.carryOut(frame, this.#connect(subscription, route, frame.headers, permission));
   }
 
   /** Connect a subscription to its source. Resolves when messages are certain to come; rejects if they are not. */
-  async #connect(subscription: BrokerSubscription, route: Route, headers: Headers): Promise<void> {
+  async #connect(
+    subscription: BrokerSubscription,
+    route: Route,
+    headers: Headers,
+    permission: Permission,
+  ): Promise<void> {
     const { application } = this.#client;
-    if (!application.answersSubscribe) return this.#listen(subscription, route, headers);
+    if (!application.answersSubscribe) return this.#listen(subscription, route, headers, permission);
     // It listens before the hook is called, and waits with what comes until the first message was sent ([STOMP-84]).
     subscription.waitForStart();
-    const active = route.kind === 'topic' ? this.#listen(subscription, route, headers) : undefined;
+    const active = route.kind === 'topic' ? this.#listen(subscription, route, headers, permission) : undefined;
     const asked = application.firstMessage(this.#client, subscription.destination, headers);
     // It may reject before the bus delivers, when nobody waits for it yet.
     asked.catch(() => {});
@@ -138,16 +145,28 @@ export class BrokerClient implements ClientHandler {
     const first = await asked;
     subscription.start(first && this.#broker.firstMessage(first));
     // What is sent to a queue meanwhile waits in it.
-    if (route.kind === 'queue') await this.#listen(subscription, route, headers);
+    if (route.kind === 'queue') await this.#listen(subscription, route, headers, permission);
   }
 
-  #listen(subscription: BrokerSubscription, route: Route, headers: Headers): Promise<void> | undefined {
+  #listen(
+    subscription: BrokerSubscription,
+    route: Route,
+    headers: Headers,
+    permission: Permission,
+  ): Promise<void> | undefined {
     if (route.kind === 'queue') subscription.attachQueue(this.#broker.queues.of(route.name));
     if (route.kind !== 'topic') return undefined;
-    const listener = route.pattern
-      ? new WildcardGuard(this.#client, this.#broker, subscription, headers)
-      : subscription;
-    return this.#broker.listen(subscription, route.topic, listener);
+    const { topic, pattern, open } = route;
+    if (pattern && this.#client.application.authorizes) {
+      return this.#broker.listen(
+        subscription,
+        topic,
+        new WildcardGuard(this.#client, this.#broker, subscription, headers),
+      );
+    }
+    // The bus looks at each message whether clients may read its topic, but where the application decided ([BUS-3]).
+    const judged = open && permission === 'byDestination';
+    return this.#broker.listen(subscription, topic, subscription, judged ? { protocol } : {});
   }
 
   unsubscribe(frame: Frame): boolean {

@@ -1,6 +1,7 @@
 import type { Bus } from '../../bus/bus.ts';
-import type { Listener, ListenHandle } from '../../bus/fan-out.ts';
+import type { Listener, ListenHandle, ListenOptions } from '../../bus/fan-out.ts';
 import { createMessage, type Message } from '../../bus/message.ts';
+import { problemOfName } from '../../bus/names.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import { type Destinations, literalTopic } from '../server/destinations.ts';
@@ -57,6 +58,7 @@ export class Broker {
 
   /** Throws a {@link ProtocolError} if it is known beforehand that not all of these can be carried out. */
   check(messages: readonly Outgoing[]): void {
+    for (const { route } of messages) if (route.kind === 'topic') assertName(route.topic);
     const { state } = this.bus.backbone;
     if (state !== 'up' && messages.some(({ route }) => route.kind === 'topic')) unavailable(undefined);
     this.queues.checkRoom(messages);
@@ -65,6 +67,7 @@ export class Broker {
   /** Throws, or rejects with, a {@link ProtocolError} if a queue has no room or the bus cannot be reached. */
   publish({ route, destination, body, contentType, headers }: Outgoing): Promise<unknown> | undefined {
     if (route.kind === 'topic') {
+      assertName(route.topic);
       return this.bus.publish(route.topic, body, { contentType, headers }).catch(unavailable);
     }
     if (route.kind === 'queue') {
@@ -80,9 +83,24 @@ export class Broker {
     return this.#message(literalTopic(destination), body, contentType, headers);
   }
 
-  /** Let a subscription hear a topic of the bus. Resolves when messages are certain to come. */
-  listen(subscription: TopicSubscription, topic: string, listener: Listener = subscription): Promise<void> {
-    const listening = this.bus.listen(topic, listener);
+  /**
+   * Let a subscription hear a topic of the bus. Resolves when messages are certain to come. Throws a
+   * {@link ProtocolError} if the bus can have no such topic, or has no room for such a pattern.
+   */
+  listen(
+    subscription: TopicSubscription,
+    topic: string,
+    listener: Listener = subscription,
+    options: ListenOptions = {},
+  ): Promise<void> {
+    assertName(topic);
+    let listening: ListenHandle;
+    try {
+      listening = this.bus.listen(topic, listener, options);
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      return unavailable(error);
+    }
     subscription.attachTopic(listening);
     return listening.active.catch(unavailable);
   }
@@ -90,5 +108,13 @@ export class Broker {
 
 /** The bus has not taken it, or cannot know: the client may come back and try again. */
 function unavailable(cause: unknown): never {
+  // A mistake of the application is not the bus's.
+  if (cause instanceof TypeError) throw cause;
   throw new ProtocolError('unavailable', 'the message bus cannot be reached', { cause });
+}
+
+/** Throws a {@link ProtocolError} `malformed` if the bus can have no such topic ([BUS-4]). */
+function assertName(topic: string): void {
+  const problem = problemOfName(topic);
+  if (problem !== undefined) throw new ProtocolError('malformed', `a destination whose topic ${problem}`);
 }

@@ -12,7 +12,7 @@ import { createStompServer } from '../server/stomp-server.ts';
 import { Broker } from './broker.ts';
 import { brokerHandler } from './broker-client.ts';
 import { type BrokerLimitOptions, brokerLimits } from './limits.ts';
-import { permittedByTopic } from './permitted-by-topic.ts';
+import { permittedBy } from './permitted-by-topic.ts';
 import type { BrokerStats } from './queues.ts';
 
 export interface StompBrokerOptions extends BrokerHooks {
@@ -113,7 +113,7 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
       command === 'SUBSCRIBE' && client
         ? destinations.toSubscribe(destination, client)
         : destinations.toSend(destination),
-    permitted: permittedByTopic,
+    permitted: permittedBy(bus),
     server,
     knowsHost: (host) => hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host)),
   });

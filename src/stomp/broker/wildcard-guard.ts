@@ -3,13 +3,18 @@ import { isPromise } from '../../core/promise-or.ts';
 import { detached } from '../../core/wire.ts';
 import type { Headers } from '../protocol/frame.ts';
 import type { HandlerClient } from '../server/destination-handler.ts';
-import { isPrivateTopic, type Route } from '../server/destinations.ts';
+import { isPrivateTopic } from '../server/destinations.ts';
 import type { Broker } from './broker.ts';
+import { protocol } from './permitted-by-topic.ts';
 import type { BrokerSubscription } from './subscription.ts';
 
+/** What the application said of a topic; `bus`: it leaves it to the bus, which is asked for each message ([BUS-3]). */
+type Verdict = boolean | 'bus';
+
 /**
- * Stands between the bus and a wildcard subscription, which sees no topic that its client could not have subscribed to
- * by name ([STOMP-82]). What the application answers is remembered for each topic, up to `maxBacklog` topics.
+ * Stands between the bus and a wildcard subscription where `authorize` has a say: the subscription sees no topic that its
+ * client could not have subscribed to by name ([STOMP-82]). What the application answers is remembered for each topic, up
+ * to `maxBacklog` topics.
  */
 export class WildcardGuard {
   readonly #client: HandlerClient;
@@ -17,7 +22,7 @@ export class WildcardGuard {
   readonly #subscription: BrokerSubscription;
   readonly #headers: Headers;
   // By topic: what the application said, or the messages that wait while it thinks.
-  readonly #verdicts = new Map<string, boolean | Message[]>();
+  readonly #verdicts = new Map<string, Verdict | Message[]>();
   #undecided = 0;
 
   /** `headers`: of the SUBSCRIBE, for the hook. They are copied: the subscription must not keep its frame alive. */
@@ -25,33 +30,30 @@ export class WildcardGuard {
     this.#client = client;
     this.#broker = broker;
     this.#subscription = subscription;
-    this.#headers = client.application.authorizes
-      ? new Map(Array.from(headers, ([name, value]) => [detached(name), detached(value)]))
-      : headers;
+    this.#headers = new Map(Array.from(headers, ([name, value]) => [detached(name), detached(value)]));
   }
 
   /** A message of a topic that matches. */
   receive(message: Message): void {
     const { topic } = message;
     if (isPrivateTopic(topic)) return;
-    // Without a hook the topic itself is asked each time, which is cheaper than to remember.
-    if (!this.#client.application.authorizes) {
-      if (this.#ask(topic) === true) this.#subscription.receive(message);
-      return;
-    }
     const known = this.#verdicts.get(topic);
-    if (known === true) this.#subscription.receive(message);
-    else if (known === undefined) this.#decide(message);
-    else if (known !== false) this.#wait(known, message);
+    if (known === undefined) this.#decide(message);
+    else if (typeof known === 'object') this.#wait(known, message);
+    else this.#pass(message, known);
+  }
+
+  #pass(message: Message, verdict: Verdict): void {
+    const permitted = verdict === 'bus' ? this.#broker.bus.permits(message.topic, protocol, 'read') : verdict;
+    if (permitted) this.#subscription.receive(message);
   }
 
   #decide(message: Message): void {
     const { topic } = message;
     const verdict = this.#ask(topic);
     if (!isPromise(verdict)) {
-      this.#remember(topic, verdict);
-      if (verdict) this.#subscription.receive(message);
-      return;
+      this.#remember(topic, verdict ?? 'bus');
+      return this.#pass(message, verdict ?? 'bus');
     }
     const waiting: Message[] = [];
     this.#verdicts.set(topic, waiting);
@@ -59,10 +61,10 @@ export class WildcardGuard {
     const { connection } = this.#client;
     connection.resume(
       verdict,
-      (permitted) => {
+      (answer) => {
         this.#undecided -= waiting.length;
-        this.#remember(topic, permitted);
-        if (permitted) for (const each of waiting) this.#subscription.receive(each);
+        this.#remember(topic, answer ?? 'bus');
+        for (const each of waiting) this.#pass(each, answer ?? 'bus');
       },
       (error) => {
         if (!this.#subscription.stopped) throw error;
@@ -71,11 +73,10 @@ export class WildcardGuard {
     );
   }
 
-  #ask(topic: string): boolean | Promise<boolean> {
-    const route: Route = { kind: 'topic', topic, pattern: false, open: true };
+  #ask(topic: string): boolean | undefined | Promise<boolean | undefined> {
     const destination = this.#broker.destinations.shown(topic);
     try {
-      return this.#client.application.permits(this.#client, 'SUBSCRIBE', destination, route, this.#headers);
+      return this.#client.application.authorized(this.#client, 'SUBSCRIBE', destination, this.#headers);
     } catch (error) {
       // A hook that throws at once is treated as one that rejects: the publisher has nothing to do with it.
       return Promise.reject(error);
@@ -90,13 +91,13 @@ export class WildcardGuard {
   }
 
   /** Publishers choose the names of topics: what is remembered of them has an end ([STOMP-83]). */
-  #remember(topic: string, permitted: boolean): void {
+  #remember(topic: string, verdict: Verdict): void {
     if (this.#verdicts.size >= this.#broker.limits.maxBacklog && !this.#verdicts.has(topic)) this.#forget();
-    this.#verdicts.set(topic, permitted);
+    this.#verdicts.set(topic, verdict);
   }
 
   /** Forget what was decided. Topics that wait stay: their answer is on its way. */
   #forget(): void {
-    for (const [topic, verdict] of this.#verdicts) if (typeof verdict === 'boolean') this.#verdicts.delete(topic);
+    for (const [topic, verdict] of this.#verdicts) if (typeof verdict !== 'object') this.#verdicts.delete(topic);
   }
 }

@@ -140,7 +140,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     relayed: [],
     route: () => relayedRoute,
     // Without the application's word the broker decides.
-    permitted: () => authorize === undefined,
+    permitted: () => (authorize === undefined ? undefined : ''),
     server: undefined,
     knowsHost: () => true,
   });

@@ -14,12 +14,18 @@ export interface ApplicationClient extends Owner {
   readonly connection: Connection;
 }
 
-/** Does a destination allow this without the application's word? */
+/**
+ * Does a destination allow this without the application's word? `undefined`: yes; else why it does not, as the end of a
+ * sentence that may be empty.
+ */
 export type DefaultPermission = (
   client: ApplicationClient,
   command: AuthorizeRequest['command'],
   route: Route,
-) => boolean;
+) => string | undefined;
+
+/** Who let a client do something: the application, whatever the destination says, or the destination itself. */
+export type Permission = 'byApplication' | 'byDestination';
 
 const noHeaders: Headers = new Map();
 
@@ -53,21 +59,40 @@ export class Application {
     return this.#parts.onSubscribe !== undefined;
   }
 
-  /** May this client do that? Asks the application first, then the destination itself. */
+  /** What `authorize` says; undefined: it leaves it to the destination. Only `true` lets in ([STOMP-80]). */
+  authorized(
+    client: ApplicationClient,
+    command: AuthorizeRequest['command'],
+    destination: string,
+    headers: Headers,
+  ): boolean | undefined | Promise<boolean | undefined> {
+    const { authorize } = this.#parts;
+    if (!authorize) return undefined;
+    const verdict = authorize({ ...requestOf(client, destination, headers), command });
+    const decide = (given: unknown): boolean | undefined => (given === undefined ? undefined : given === true);
+    return isPromise(verdict) ? Promise.resolve(verdict).then(decide) : decide(verdict);
+  }
+
+  /**
+   * Who lets this client do that: the application is asked first, then the destination itself. Throws, or rejects with, a
+   * {@link ProtocolError} `forbidden` if neither does; `what` is what is refused then.
+   */
   permits(
     client: ApplicationClient,
     command: AuthorizeRequest['command'],
     destination: string,
     route: Route,
     headers: Headers,
-  ): boolean | Promise<boolean> {
-    const { authorize, permitted } = this.#parts;
-    if (!authorize) return permitted(client, command, route);
-    const verdict = authorize({ ...requestOf(client, destination, headers), command });
-    // Only `true` lets in: `{ allowed: false }` does not ([STOMP-80]).
-    const decide = (given: unknown): boolean =>
-      given === undefined ? permitted(client, command, route) : given === true;
-    return isPromise(verdict) ? Promise.resolve(verdict).then(decide) : decide(verdict);
+    what = `${command} to ${shorten(destination)}`,
+  ): Permission | Promise<Permission> {
+    const decide = (answer: boolean | undefined): Permission => {
+      if (answer === true) return 'byApplication';
+      const why = answer === false ? '' : this.#parts.permitted(client, command, route);
+      if (why === undefined) return 'byDestination';
+      throw new ProtocolError('forbidden', `${what} is not allowed${why === '' ? '' : `: ${why}`}`);
+    };
+    const answer = this.authorized(client, command, destination, headers);
+    return isPromise(answer) ? answer.then(decide) : decide(answer);
   }
 
   /** Let the application answer a SEND. What it answers is sent on; the promise resolves when that is done. */
@@ -106,9 +131,7 @@ export class Application {
     const route = this.#parts.route(to);
     // Where the client chose, nothing is sent that it could not have sent itself.
     const chosen = named === undefined && !isReplyTo(client, route);
-    if (chosen && !(await this.permits(client, 'SEND', to, route, headers))) {
-      throw new ProtocolError('forbidden', `reply-to ${shorten(to)} is not allowed`);
-    }
+    if (chosen) await this.permits(client, 'SEND', to, route, headers, `reply-to ${shorten(to)}`);
     await this.#parts.publish({ destination: to, route, body, contentType, headers: answered });
   }
 

@@ -3,7 +3,7 @@ import type { Entries } from '../protocol/forward-frame.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
 import type { AckMode } from '../protocol/frame-fields.ts';
 import type { Version } from '../protocol/versions.ts';
-import type { Application, ApplicationClient } from './application.ts';
+import type { Application, ApplicationClient, Permission } from './application.ts';
 import type { Route } from './destinations.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { PendingReceipt } from './receipts.ts';
@@ -63,7 +63,8 @@ export interface ClientHandler {
   /** Is this id in use here? */
   has(id: string): boolean;
   submit(frame: Frame, destination: string, route: Route): void;
-  subscribe(frame: Frame, plan: SubscriptionPlan, route: Route): void;
+  /** `permission`: who let the client do it. */
+  subscribe(frame: Frame, plan: SubscriptionPlan, route: Route, permission: Permission): void;
   /** False: it has no such subscription. */
   unsubscribe(frame: Frame): boolean;
   /** Does a delivery of this client wait for this ACK or NACK? */

@@ -5,7 +5,7 @@ import { type Entries, expressibleHeaders } from '../protocol/forward-frame.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { ackModeOf, echoed, prefetchOf, required, shorten } from '../protocol/frame-fields.ts';
 import type { HeartBeat } from '../protocol/heart-beat.ts';
-import type { Application } from './application.ts';
+import type { Application, Permission } from './application.ts';
 import type { ClientHandler, DestinationHandler, HandlerClient } from './destination-handler.ts';
 import type { Route } from './destinations.ts';
 import type { StompLimits } from './limits.ts';
@@ -153,7 +153,9 @@ export class StompSession extends ServerSession implements HandlerClient {
     }
     const { maxSubscriptions } = this.#options.limits;
     if (open >= maxSubscriptions) throw new ProtocolError('tooMany', `more than ${maxSubscriptions} subscriptions`);
-    this.#permitted(frame, 'SUBSCRIBE', destination, route, () => handler.subscribe(frame, plan, route));
+    this.#permitted(frame, 'SUBSCRIBE', destination, route, (permission) =>
+      handler.subscribe(frame, plan, route, permission),
+    );
   }
 
   #unsubscribe(frame: Frame): void {
@@ -214,12 +216,14 @@ export class StompSession extends ServerSession implements HandlerClient {
   // ── outcomes ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The frames that follow wait for the answer: what is allowed happens in their order. */
-  #permitted(frame: Frame, command: 'SEND' | 'SUBSCRIBE', destination: string, route: Route, then: () => void): void {
-    const verdict = this.application.permits(this, command, destination, route, frame.headers);
-    this.settle(frame, verdict, (permitted) => {
-      if (!permitted) throw new ProtocolError('forbidden', `${command} to ${shorten(destination)} is not allowed`);
-      then();
-    });
+  #permitted(
+    frame: Frame,
+    command: 'SEND' | 'SUBSCRIBE',
+    destination: string,
+    route: Route,
+    then: (permission: Permission) => void,
+  ): void {
+    this.settle(frame, this.application.permits(this, command, destination, route, frame.headers), then);
   }
 
   carryOut(frame: Frame, outcome: Promise<unknown> | undefined): void {

@@ -6,8 +6,8 @@ import { createClient } from 'subwire/graphql/client';
 import { stompBroker } from 'subwire/stomp';
 import { createStompClient } from 'subwire/stomp/client';
 
-const prices = topic('prices', { stomp: 'readwrite' });
-const bus = createBus();
+const prices = topic('prices', { clients: 'readwrite' });
+const bus = createBus({ topics: [prices] });
 const Price = new GraphQLObjectType({
   name: 'Price',
   fields: { symbol: { type: new GraphQLNonNull(GraphQLString) }, price: { type: new GraphQLNonNull(GraphQLFloat) } },

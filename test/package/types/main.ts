@@ -14,8 +14,8 @@ interface Price {
   readonly price: number;
 }
 
-const prices = topic<Price>('prices', { stomp: 'readwrite' });
-const bus: Bus = createBus();
+const prices = topic<Price>('prices', { clients: 'readwrite' });
+const bus: Bus = createBus({ topics: [prices] });
 const schema = buildSchema('type Query { hello: String }');
 export const endpoint: Endpoint = attach(createServer(), {
   protocols: [graphqlServer({ schema }), stompBroker({ bus })],

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { listenTcp } from '../../../src/adapters/tcp.ts';
-import { createBus } from '../../../src/bus/bus.ts';
 import { type StompBrokerOptions, stompBroker } from '../../../src/stomp/index.ts';
+import { openBus } from '../../support/open-bus.ts';
 import { createStompDesk } from '../../support/stomp-desk.ts';
 
-const bus = createBus();
+const bus = openBus();
 
 test('offers the registered tokens, the highest version first, and speaks to clients that offer none', () => {
   const broker = stompBroker({ bus });

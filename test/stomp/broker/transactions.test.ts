@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Backbone } from '../../../src/bus/backbone.ts';
-import { createBus } from '../../../src/bus/bus.ts';
 import { memoryBackbone } from '../../../src/bus/memory-backbone.ts';
 import { createGate } from '../../support/gate.ts';
+import { openBus } from '../../support/open-bus.ts';
 import { createStompDesk, type StompDeskOptions } from '../../support/stomp-desk.ts';
 
 describe('[STOMP-58] a COMMIT, where the bus or the application fails', () => {
@@ -19,7 +19,7 @@ describe('[STOMP-58] a COMMIT, where the bus or the application fails', () => {
         return { epoch: topic, offset: 1 };
       },
     };
-    return { taken, bus: createBus({ backbone, onError() {} }) };
+    return { taken, bus: openBus({ backbone, onError() {} }) };
   }
 
   /** A transaction that consumes a message, sends three to topics and one to a queue; and what became of it. */
@@ -147,7 +147,7 @@ describe('[STOMP-58] a COMMIT, where the bus or the application fails', () => {
 
   test('and where none fails: all of it, in order, before what follows; a drain waits for it', async () => {
     const gate = createGate();
-    const bus = createBus();
+    const bus = openBus();
     const seen: string[] = [];
     bus.listen('a', ({ body }) => seen.push(Buffer.from(body).toString()));
     const { clock, peer } = await commit({ bus, onSend: () => gate.opened }, '/app/x');

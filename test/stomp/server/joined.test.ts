@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { createBus } from '../../../src/bus/bus.ts';
 import { createEndpoint } from '../../../src/core/endpoint.ts';
 import { type StompBrokerOptions, stompBroker } from '../../../src/stomp/broker/stomp-broker.ts';
 import { stompRelay } from '../../../src/stomp/relay/stomp-relay.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { FakeSocket } from '../../support/fake-socket.ts';
 import { FakeTransport } from '../../support/fake-transport.ts';
+import { openBus } from '../../support/open-bus.ts';
 import { Peer } from '../../support/relay-scene.ts';
 
 /** The embedded broker, with `/queue` and `/amq` at a broker behind it. */
@@ -13,7 +13,7 @@ async function scene(options: Partial<StompBrokerOptions> = {}, version = '1.2')
   const clock = createFakeClock();
   const transport = new FakeTransport();
   const rabbit = stompRelay({ broker: transport.transport, clock, onError() {} });
-  const broker = stompBroker({ bus: createBus(), relay: { '/queue': rabbit, '/amq': rabbit }, ...options });
+  const broker = stompBroker({ bus: openBus(), relay: { '/queue': rabbit, '/amq': rabbit }, ...options });
   const endpoint = createEndpoint({ protocols: [broker], clock, onError() {} });
   const socket = new FakeSocket({ protocol: '' });
   const handshake = { url: '/ws', headers: {}, remoteAddress: '127.0.0.1', secure: false };
@@ -121,5 +121,5 @@ test.each([
   [{ '/queue': { open() {} } }, /must be a stompRelay\({ broker }\); got an object/],
   [{ '/queue': 'stomp://rabbit' }, /got a string/],
 ])('[STOMP-87] relay: %j is a TypeError', (relay, words) => {
-  expect(() => stompBroker({ bus: createBus(), relay: relay as never })).toThrow(words);
+  expect(() => stompBroker({ bus: openBus(), relay: relay as never })).toThrow(words);
 });

@@ -9,7 +9,7 @@ export interface Price {
 }
 
 /** The topic behind the subscription `price`. */
-export const prices = topic<Price>('transcript.prices', { stomp: 'readwrite' });
+export const prices = topic<Price>('transcript.prices', { clients: 'readwrite' });
 
 const typeDefs = /* GraphQL */ `
   type Price {
@@ -43,6 +43,7 @@ async function* brokenAfter(to: number): AsyncGenerator<number> {
 
 /** What the transcripts of GraphQL query. */
 export function transcriptSchema(bus: Bus): GraphQLSchema {
+  bus.declare(prices);
   const subscription = <Value>(subscribe: (args: never) => AsyncIterable<Value>) => ({
     subscribe: (_: unknown, args: unknown) => subscribe(args as never),
     resolve: (value: Value) => value,

@@ -1,10 +1,10 @@
-import { createBus } from '../../../src/bus/bus.ts';
 import { type AcceptingEndpoint, createEndpoint } from '../../../src/core/endpoint.ts';
 import type { ServerReceiver } from '../../../src/core/socket.ts';
 import { graphqlServer } from '../../../src/graphql/index.ts';
 import { stompBroker } from '../../../src/stomp/index.ts';
 import { createFakeClock } from '../fake-clock.ts';
 import { FakeSocket } from '../fake-socket.ts';
+import { openBus } from '../open-bus.ts';
 import type { Captures } from './match.ts';
 import { FrameReader, type Observed, readJson, show } from './observed.ts';
 import type { Options, What } from './parse.ts';
@@ -46,7 +46,7 @@ class Peer {
 /** Our server, alone in its own time. */
 export function testedServer(options: Options, cut: Cut): Tested {
   const clock = createFakeClock();
-  const bus = createBus();
+  const bus = openBus({ topics: [prices] });
   const errors: unknown[] = [];
   const { subprotocol, passcode } = options;
   const protocol =
