@@ -1,6 +1,7 @@
 export type { PromiseOr } from '../core/promise-or.ts';
 export type { SlowSubscriber } from '../core/slow-subscriber.ts';
 export type { Compile, CompiledDocument } from './execution/compile.ts';
+export type { MaskError } from './execution/errors.ts';
 export type { OperationKind, OperationResult } from './execution/execute.ts';
 export type { ShareKey } from './execution/shared-results.ts';
 export type {
@@ -12,4 +13,4 @@ export type {
 } from './protocol/messages.ts';
 export { graphqlServer } from './server/graphql-server.ts';
 export { type GraphqlLimits, graphqlLimits } from './server/limits.ts';
-export type { ConnectionParams, Context, GraphqlOptions, OperationArgs } from './server/options.ts';
+export type { ConnectionParams, GraphqlContext, GraphqlOptions, OperationArgs } from './server/options.ts';

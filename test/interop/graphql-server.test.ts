@@ -138,8 +138,13 @@ describe('raw sockets', () => {
   const subscribe = (id: string, query: string) => ({ type: 'subscribe', id, payload: { query } });
 
   test.each([
-    ['[GQL-3] no JSON', ['nonsense'], 4400, 'Invalid message received'],
-    ['[GQL-8] a message of servers', ['{"type":"connection_ack"}'], 4400, 'Invalid message received'],
+    ['[GQL-3] no JSON', ['nonsense'], 4400, 'Invalid message received: A message must be JSON'],
+    [
+      '[GQL-8] a message of servers',
+      ['{"type":"connection_ack"}'],
+      4400,
+      'Invalid message received: Only servers send connection_ack',
+    ],
     ['[GQL-13] too early', [subscribe('1', '{ hello }')], 4401, 'Unauthorized'],
     ['[GQL-10] twice', [init, init], 4429, 'Too many initialisation requests'],
     [

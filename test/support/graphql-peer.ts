@@ -1,4 +1,5 @@
 import { createEndpoint, type EndpointOptions } from '../../src/core/endpoint.ts';
+import { ProtocolError } from '../../src/core/fault.ts';
 import { type ConnectionParams, type GraphqlOptions, graphqlServer } from '../../src/graphql/index.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
 import { FakeSocket } from './fake-socket.ts';
@@ -8,7 +9,9 @@ export type ServerMessage = { readonly id?: string; readonly type: string; reado
 /** A GraphQL server with a clock that stands still, and any number of clients that speak to it in plain messages. */
 export interface GraphqlServerUnderTest {
   readonly clock: FakeClock;
+  /** What was reported, but for messages that were refused: those are in `refused`. */
   readonly errors: unknown[];
+  readonly refused: ProtocolError[];
   readonly endpoint: ReturnType<typeof createEndpoint>;
   /** A client; with `acknowledged: false` it has said nothing yet. */
   connect(options?: { readonly acknowledged?: boolean }): GraphqlPeer;
@@ -53,16 +56,18 @@ export function serveGraphql<Params = ConnectionParams, Extra = Record<string, u
 ): GraphqlServerUnderTest {
   const clock = createFakeClock();
   const errors: unknown[] = [];
+  const refused: ProtocolError[] = [];
   const subprotocol = graphqlServer(options);
   const endpoint = createEndpoint({
     protocols: [subprotocol],
     clock,
-    onError: (error) => errors.push(error),
+    onError: (error) => (error instanceof ProtocolError ? refused : errors).push(error as never),
     ...more,
   });
   return {
     clock,
     errors,
+    refused,
     endpoint,
     connect({ acknowledged = true } = {}) {
       const peer = new GraphqlPeer(clock);

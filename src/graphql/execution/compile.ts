@@ -1,7 +1,8 @@
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLSchema } from 'graphql';
 import type { PromiseOr } from '../../core/promise-or.ts';
 import { isObject } from '../protocol/messages.ts';
-import type { CompiledOperation, Encode } from './execute.ts';
+import type { Encode } from './errors.ts';
+import type { CompiledOperation } from './execute.ts';
 
 /** One operation of a document, compiled: what `compileQuery` of graphql-jit returns. */
 export interface CompiledDocument {
@@ -15,7 +16,7 @@ export interface CompiledDocument {
   readonly stringify?: ((result: ExecutionResult) => string) | undefined;
 }
 
-/** Compiles a document, for one operation of it. */
+/** Compiles a document, for one operation of it. `undefined` or errors leave it to the `graphql` package. */
 export type Compile = (
   schema: GraphQLSchema,
   document: DocumentNode,
@@ -58,12 +59,12 @@ export class CompiledDocuments {
     const encode = this.#encode;
     return {
       executor: ({ contextValue, variableValues }) => {
-        return (rootValue) => query(rootValue, contextValue, variableValues);
+        return (rootValue, fresh) => query(rootValue, fresh ? fresh.contextValue : contextValue, variableValues);
       },
       encode:
         stringify && this.#stringifies
           ? // Errors carry what no document tells of, such as extensions.
-            (result) => (result && !result.errors ? stringify(result) : encode(result))
+            (result, reporter) => (result && !result.errors ? stringify(result) : encode(result, reporter))
           : encode,
     };
   }

@@ -1,29 +1,31 @@
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError } from 'graphql';
 import * as graphqlPackage from 'graphql';
 import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
-import { encodePayload, type FormattedError, isObject, type JSONMessageReplacer } from '../protocol/messages.ts';
+import { isObject } from '../protocol/messages.ts';
+import type { Encode } from './errors.ts';
 
+/** What an operation of a document is. */
 export type OperationKind = 'query' | 'mutation' | 'subscription';
 
 /** What an executor may give: one result, or several over time. */
 export type OperationResult = PromiseOr<AsyncIterable<ExecutionResult> | ExecutionResult>;
 
-/** Executes one event of a subscription. */
-export type ExecuteEvent = (event: unknown) => PromiseOr<ExecutionResult>;
-
-/** Makes JSON of a result. Throws what `JSON.stringify` throws, and a `TypeError` for what is no result. */
-export type Encode = (result: ExecutionResult) => string;
+/** Executes one event of a subscription; `fresh` takes the place of the context that the operation began with. */
+export type ExecuteEvent = (event: unknown, fresh?: { readonly contextValue?: unknown }) => PromiseOr<ExecutionResult>;
 
 /** How a compiled operation is run, and how its results become JSON. */
 export interface CompiledOperation {
-  /** With a root value other than that of the arguments: an event. */
+  /** Runs the operation with a root value of its own: that of its kind, or an event. */
   executor(args: ExecutionArgs): ExecuteEvent;
+  /** Makes JSON of its results. */
   readonly encode: Encode;
 }
 
 /** A subscription's own events, before execution, and how one of them is executed. */
 export class EventStream {
+  /** The events, as the field's `subscribe` gave them. */
   readonly events: AsyncIterable<unknown>;
+  /** Makes a result of one of them. */
   readonly execute: ExecuteEvent;
 
   constructor(events: AsyncIterable<unknown>, executeEvent: ExecuteEvent) {
@@ -47,12 +49,15 @@ interface Opened17 {
 interface ValidatedArgs {
   readonly schema: object;
   rootValue: unknown;
+  contextValue: unknown;
   externalAbortSignal: AbortSignal | undefined;
 }
 
 /** What graphql 17 gives for `@defer` and `@stream`. */
 export interface IncrementalResults {
+  /** What is there at once. */
   readonly initialResult: object;
+  /** What follows. */
   readonly subsequentResults: AsyncIterable<object>;
 }
 
@@ -65,11 +70,12 @@ const createSourceEventStream16 = graphqlPackage.createSourceEventStream as unkn
   args: ExecutionArgs,
 ) => PromiseOr<AsyncIterable<unknown> | ExecutionResult>;
 
+/** Can it be read with `for await`? */
 export const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
   typeof (value as AsyncIterable<unknown> | undefined | null)?.[Symbol.asyncIterator] === 'function';
 
 /** `then` now, or when the promise has been kept. */
-export const chain = <T, U>(value: PromiseOr<T>, then: (value: T) => U): PromiseOr<U> =>
+export const chain = <T, U>(value: PromiseOr<T>, then: (value: T) => PromiseOr<U>): PromiseOr<U> =>
   isPromise(value) ? value.then(then) : then(value);
 
 /** Query, mutation or subscription; undefined if the name does not say which one of the document is meant. */
@@ -77,7 +83,7 @@ export function operationKind(document: DocumentNode, name: string | null | unde
   let found: OperationKind | undefined;
   for (const definition of document.definitions) {
     if (definition.kind !== 'OperationDefinition') continue;
-    if (name == null) {
+    if (name == null || name === '') {
       if (found) return undefined;
       found = definition.operation;
     } else if (definition.name?.value === name) return definition.operation;
@@ -121,8 +127,9 @@ export function openEvents(
 function executor16(args: ExecutionArgs): ExecuteEvent {
   // Events are executed one after the other, and arguments are read at once: one object serves all.
   const perEvent = withoutSignal(args);
-  return (event) => {
+  return (event, fresh) => {
     perEvent.rootValue = event;
+    if (fresh) perEvent.contextValue = fresh.contextValue;
     return graphqlPackage.execute(perEvent);
   };
 }
@@ -151,8 +158,9 @@ function executor17(graphql: Graphql17, validated: ValidatedArgs, shared: boolea
   const perEvent = { ...validated };
   // What is executed for many must not be aborted by one of them.
   if (shared) perEvent.externalAbortSignal = undefined;
-  return (event) => {
+  return (event, fresh) => {
     perEvent.rootValue = event;
+    if (fresh) perEvent.contextValue = fresh.contextValue;
     return graphql.executeSubscriptionEvent(perEvent);
   };
 }
@@ -245,38 +253,3 @@ class IncrementalIterator implements AsyncIterableIterator<ExecutionResult> {
     return { done: true, value: undefined };
   }
 }
-
-/** An error as JSON, whoever made it: GraphQL's own know how, gateways pass plain objects on, others have a message. */
-export function formatError(error: unknown): FormattedError {
-  if (typeof (error as { toJSON?: unknown } | null | undefined)?.toJSON === 'function') {
-    return (error as { toJSON(): FormattedError }).toJSON();
-  }
-  if (error instanceof Error) return { message: error.message };
-  return isObject(error) && typeof error['message'] === 'string'
-    ? (error as unknown as FormattedError)
-    : { message: String(error) };
-}
-
-/** What was thrown as a GraphQL error, which is what hooks expect: of others only message and extensions are told. */
-export function toGraphQLError(thrown: unknown): GraphQLError {
-  // By name, since there may be two copies of the package in a process.
-  if (thrown instanceof Error && thrown.name === 'GraphQLError') return thrown as GraphQLError;
-  const { message, extensions } = Object(thrown) as { readonly message?: unknown; readonly extensions?: unknown };
-  return new graphqlPackage.GraphQLError(typeof message === 'string' ? message : String(thrown), {
-    originalError: thrown instanceof Error ? thrown : undefined,
-    extensions: isObject(extensions) ? extensions : undefined,
-  });
-}
-
-/** A result whose errors are ready for JSON. Throws a `TypeError` if it is none. */
-export function formatResult(result: ExecutionResult): ExecutionResult {
-  if (!isObject(result as unknown)) throw new TypeError('A result must be an object such as { data }');
-  const { errors } = result;
-  return errors ? { ...result, errors: errors.map((error) => formatError(error) as unknown as GraphQLError) } : result;
-}
-
-/** The encoder of whatever a result may hold. */
-export const encoder =
-  (replacer: JSONMessageReplacer | undefined): Encode =>
-  (result) =>
-    encodePayload(formatResult(result), replacer);

@@ -1,7 +1,8 @@
 import type { ExecutionResult } from 'graphql';
 import { isPromise } from '../../core/promise-or.ts';
 import { encodeNextTail } from '../protocol/next-tail.ts';
-import type { Encode, ExecuteEvent } from './execute.ts';
+import type { Encode, Reporter } from './errors.ts';
+import type { ExecuteEvent } from './execute.ts';
 
 /** What `share` may return: who has the same key sees the same results. `undefined`: nobody shares with this one. */
 export type ShareKey = string | number | boolean | object | undefined;
@@ -22,16 +23,26 @@ export class SharedResult {
   result: ExecutionResult | undefined;
   error: unknown;
   #tail: Uint8Array | undefined;
+  #unwritable: { readonly error: unknown } | undefined;
   #waiting: Sharer[] | undefined;
 
   constructor(event: unknown) {
     this.event = event;
   }
 
-  /** The end of a `next` message with this result: the same bytes for all. Throws what `encode` throws. */
-  tail(encode: Encode): Uint8Array {
-    this.#tail ??= encodeNextTail(encode(this.result as ExecutionResult));
-    return this.#tail;
+  /**
+   * The end of a `next` message with this result: the same bytes for all. Throws what `encode` throws, the same error for
+   * each; the first who asks has it reported.
+   */
+  tail(encode: Encode, reporter: Reporter): Uint8Array {
+    if (this.#unwritable) throw this.#unwritable.error;
+    try {
+      this.#tail ??= encodeNextTail(encode(this.result as ExecutionResult, reporter));
+      return this.#tail;
+    } catch (error) {
+      this.#unwritable = { error };
+      throw error;
+    }
   }
 
   wait(sharer: Sharer): void {

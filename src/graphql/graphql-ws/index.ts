@@ -37,7 +37,7 @@ export {
   type SubscribePayload,
   validateMessage,
 } from '../protocol/messages.ts';
-export type { Context } from '../server/options.ts';
+export type { GraphqlContext as Context } from '../server/options.ts';
 export {
   handleProtocols,
   makeServer,

@@ -73,7 +73,7 @@ const missing = (): never => {
 export function makeServer<Params = ConnectionParams, Extra = unknown>(
   options: ServerOptions<Params, Extra>,
 ): Server<Extra> {
-  const engine = createEngine({ ...options, schema: options.schema ?? missing });
+  const engine = createEngine({ ...options, schema: options.schema ?? missing }, true);
   return { opened: (socket, extra) => accept(engine, socket, extra).closed };
 }
 
@@ -203,7 +203,7 @@ export function useServer<
   server: WsServer<Socket, Request>,
   keepAlive = 12_000,
 ): { dispose(): Promise<void> } {
-  const engine = createEngine({ ...options, schema: options.schema ?? missing });
+  const engine = createEngine({ ...options, schema: options.schema ?? missing }, true);
   const connections = new Set<ServerConnection>();
   const pingInterval = keepAlive > 0 ? keepAlive : Number.POSITIVE_INFINITY;
   server.options.handleProtocols = handleProtocols;

@@ -1,34 +1,42 @@
 import { ProtocolError } from '../../core/fault.ts';
 import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
-import type { Connection, Handshake, Principal } from '../../core/subprotocol.ts';
+import type { Connection } from '../../core/subprotocol.ts';
 import { encodeControl, isObject, type SubscribeMessage } from '../protocol/messages.ts';
+import { ConnectionContext } from './connection-context.ts';
 import type { ServerRuntime } from './engine.ts';
-import { Operation, type OperationContext } from './operation.ts';
-import type { ConnectionParams, Context } from './options.ts';
+import { Operation } from './operation.ts';
+import type { OperationContext, StepOwner } from './operation-context.ts';
+import type { ConnectionParams } from './options.ts';
+import { HookTimeout, Patience } from './patience.ts';
 import { GraphqlSession, type SessionHandler } from './session.ts';
 
 type Payload = ConnectionParams | null | undefined;
 
 /** What belongs to one connection alone. */
 export interface HostOptions {
+  /** What hooks find as `context.extra`. */
   readonly extra?: unknown;
-  /** Instead of the automatic pong. */
+  /** Called instead of the automatic pong. */
   readonly onPing?: ((payload: Payload) => PromiseOr<void>) | undefined;
+  /** Called for each pong. */
   readonly onPong?: ((payload: Payload) => PromiseOr<void>) | undefined;
 }
 
-const neverEnded = { ended: false };
 const nothing: HostOptions = {};
 
 /** All that may take its time for one connection: hooks, authentication, operations. */
-export class ConnectionHost implements SessionHandler, OperationContext {
+export class ConnectionHost implements SessionHandler, OperationContext, StepOwner {
   readonly connection: Connection;
   readonly engine: ServerRuntime;
   readonly session: GraphqlSession;
   readonly context: ConnectionContext;
+  /** Never: as the owner of a step, a connection that has ended is known by `closing`. */
+  readonly ended = false;
   /** Once the connection is gone: resolves when its hooks have been told. */
   gone: Promise<void> | undefined;
   readonly #options: HostOptions;
+  /** Made for the first hook that gives a promise: most connections have none. */
+  #patience: Patience | undefined;
   #releasing: PromiseLike<unknown>[] | undefined;
   /** Credentials that are being looked at, and those that follow. */
   #refreshes: ConnectionParams[] | undefined;
@@ -41,40 +49,55 @@ export class ConnectionHost implements SessionHandler, OperationContext {
     this.context = new ConnectionContext(this, options.extra);
   }
 
-  /**
-   * Run something of the application's, then go on with what it gave. What it throws is a bug of its own and ends the
-   * connection. Nothing follows once `owner` or the connection has ended.
-   */
-  step<T>(run: () => PromiseOr<T>, then: (value: T) => void, owner: { readonly ended: boolean } = neverEnded): void {
+  step<T>(
+    run: () => PromiseOr<T>,
+    then: (value: T) => void,
+    owner: StepOwner = this,
+    broken: (error: unknown) => void = (error) => owner.bug(error),
+  ): void {
     let outcome: PromiseOr<T>;
     try {
       outcome = run();
     } catch (error) {
-      return this.bug(error);
+      return broken(error);
     }
     if (!isPromise(outcome)) {
-      // Also at once: what ran may have ended the connection.
+      // Looked at also here: what ran may have ended the connection.
       if (!this.connection.closing && !owner.ended) then(outcome);
       return;
     }
-    Promise.resolve(outcome).then(
+    this.inTime(outcome).then(
       (value) =>
         this.connection.resume(undefined, () => {
           if (!owner.ended) then(value);
         }),
-      (error: unknown) => (owner.ended ? this.connection.report(error) : this.bug(error)),
+      (error: unknown) => (owner.ended || this.connection.closing ? this.connection.report(error) : broken(error)),
     );
   }
 
-  /** The application's own code threw: it is told all of it, the client what it may know. */
-  bug(error: unknown): void {
-    this.connection.report(error);
-    const shown = !this.engine.hidesErrors && error instanceof Error ? error.message : undefined;
-    // Some libraries put an object there; a reason is text.
-    this.connection.close('internal', typeof shown === 'string' ? shown : undefined);
+  inTime<T>(outcome: PromiseLike<T>): Promise<T> {
+    const { connection } = this;
+    this.#patience ??= new Patience(connection.limits.hookTimeout);
+    const bounded = this.#patience.bound(outcome, connection.now);
+    connection.touch();
+    return bounded;
   }
 
-  /** Run something that lets go of an operation; nobody waits for it but {@link gone}. */
+  get hooksDeadline(): number | undefined {
+    return this.#patience?.deadline;
+  }
+
+  hooksTick(now: number): void {
+    this.#patience?.tick(now);
+  }
+
+  /** A hook of the connection threw: the application is told all of it, the client what it may know ([GQL-30]). */
+  bug(error: unknown): void {
+    this.engine.report(this.connection, error);
+    if (error instanceof HookTimeout) return this.connection.close('unavailable');
+    this.connection.close('internal', this.engine.reasonOf(error));
+  }
+
   release(run: () => unknown, broken: (error: unknown) => void = (error) => this.connection.report(error)): void {
     try {
       const outcome = run();
@@ -121,6 +144,7 @@ export class ConnectionHost implements SessionHandler, OperationContext {
     if (known && isObject(extension) && isObject(extension['credentials'])) {
       return this.#refresh(extension['credentials']);
     }
+    if (this.#hooksPileUp()) return;
     const { onPing } = this.#options;
     this.step(
       () => engine.options.onPing?.(context, payload),
@@ -132,6 +156,13 @@ export class ConnectionHost implements SessionHandler, OperationContext {
           },
         ),
     );
+  }
+
+  /** Each ping may start a hook that takes its time: so many run at once, as operations may ([GQL-48]). */
+  #hooksPileUp(): boolean {
+    if ((this.#patience?.size ?? 0) < 2 * this.engine.limits.maxOperations) return false;
+    this.connection.close('tooMany');
+    return true;
   }
 
   #pong(payload: Payload): void {
@@ -179,6 +210,7 @@ export class ConnectionHost implements SessionHandler, OperationContext {
 
   pong(payload: Payload): void {
     const { context, engine } = this;
+    if (this.#hooksPileUp()) return;
     this.step(
       () => engine.options.onPong?.(context, payload),
       () =>
@@ -209,7 +241,7 @@ export class ConnectionHost implements SessionHandler, OperationContext {
   async #tell(code: number, reason: string): Promise<void> {
     const { context, connection } = this;
     const { onDisconnect, onClose } = this.engine.options;
-    // A generator that hangs returns when it pleases: it is given this turn, not more.
+    // A generator that hangs returns when it pleases: it is given this turn, not more ([GQL-49]).
     await Promise.race([
       Promise.all(this.#releasing ?? []),
       new Promise<void>((resolve) => connection.afterTurn(resolve)),
@@ -221,43 +253,5 @@ export class ConnectionHost implements SessionHandler, OperationContext {
         connection.report(error);
       }
     }
-  }
-}
-
-/** What hooks see of a connection. */
-export class ConnectionContext implements Context<ConnectionParams, unknown> {
-  connectionInitReceived = false;
-  acknowledged = false;
-  connectionParams: ConnectionParams | undefined;
-  #extra: unknown;
-  readonly #host: ConnectionHost;
-
-  constructor(host: ConnectionHost, extra: unknown) {
-    this.#host = host;
-    this.#extra = extra;
-  }
-
-  /** Made when it is first asked for: hardly anybody does, and there are thousands. */
-  get extra(): unknown {
-    this.#extra ??= {};
-    return this.#extra;
-  }
-
-  set extra(extra: unknown) {
-    this.#extra = extra;
-  }
-
-  get principal(): Principal | undefined {
-    return this.#host.connection.principal;
-  }
-
-  get handshake(): Handshake {
-    return this.#host.connection.handshake;
-  }
-
-  get subscriptions(): Record<string, AsyncIterable<unknown> | null> {
-    const subscriptions: Record<string, AsyncIterable<unknown> | null> = Object.create(null);
-    for (const { id, stream } of this.#host.session.operations()) subscriptions[id] = stream;
-    return subscriptions;
   }
 }

@@ -5,7 +5,7 @@ import { CloseCode, type FaultTable } from '../../core/fault.ts';
  * 4408 and the transient ones below 1016 bring them back, the other 44xx and 4500 never do.
  */
 export const graphqlFaults: FaultTable = {
-  // The words of the protocol; what exactly was wrong is for the server's log, not for a stranger.
+  // The words of the protocol, for strangers; what exactly was wrong is in the server's log.
   malformed: { code: CloseCode.badRequest, reason: () => 'Invalid message received' },
   unacceptable: { code: CloseCode.subprotocolNotAcceptable, reason: () => 'Subprotocol not acceptable' },
   unauthorized: { code: CloseCode.unauthorized, reason: () => 'Unauthorized' },
@@ -20,4 +20,13 @@ export const graphqlFaults: FaultTable = {
   unavailable: { code: CloseCode.tryAgainLater, reason: (detail = 'Temporarily unavailable') => detail },
   goingAway: { code: CloseCode.goingAway, reason: () => 'Going away' },
   internal: { code: CloseCode.internal, reason: (detail = 'Internal server error') => detail },
+};
+
+/** The same for developers: what was wrong with a message is said to who sent it ([GQL-52]). */
+export const tellingFaults: FaultTable = {
+  ...graphqlFaults,
+  malformed: {
+    code: CloseCode.badRequest,
+    reason: (detail) => (detail === undefined ? 'Invalid message received' : `Invalid message received: ${detail}`),
+  },
 };

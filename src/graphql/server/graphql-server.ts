@@ -1,8 +1,9 @@
-import type { Connection, Session, Subprotocol } from '../../core/subprotocol.ts';
+import type { FaultTable } from '../../core/fault.ts';
+import type { Connection, Principal, Session, Subprotocol } from '../../core/subprotocol.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, isObject } from '../protocol/messages.ts';
 import { ConnectionHost } from './connection-host.ts';
-import { createEngine } from './engine.ts';
-import { graphqlFaults } from './faults.ts';
+import { createEngine, isProduction } from './engine.ts';
+import { graphqlFaults, tellingFaults } from './faults.ts';
 import { type ConnectionParams, checkOptionNames, type GraphqlOptions } from './options.ts';
 
 /**
@@ -13,19 +14,28 @@ import { type ConnectionParams, checkOptionNames, type GraphqlOptions } from './
  * @example
  * attach(http, { path: '/ws', protocols: [graphqlServer({ schema })] });
  */
-export function graphqlServer<Params = ConnectionParams, Extra = Record<string, unknown>>(
-  options: GraphqlOptions<Params, Extra>,
-): Subprotocol {
+export function graphqlServer<
+  Params = ConnectionParams,
+  Extra = Record<string, unknown>,
+  User extends Principal = Principal,
+  Value = unknown,
+>(options: GraphqlOptions<Params, Extra, User, Value>): Subprotocol {
   // Not of those that come by way of `subwire/graphql-ws`: that package passes over what it does not know.
   if (isObject(options)) checkOptionNames(options);
   const engine = createEngine(options);
-  return subprotocol((connection) => new ConnectionHost(connection, engine).session);
+  return subprotocol(
+    (connection) => new ConnectionHost(connection, engine).session,
+    isProduction(options) ? graphqlFaults : tellingFaults,
+  );
 }
 
 /** The subprotocol with another way to open its sessions. */
-export const subprotocol = (open: (connection: Connection) => Session): Subprotocol => ({
+export const subprotocol = (
+  open: (connection: Connection) => Session,
+  faults: FaultTable = graphqlFaults,
+): Subprotocol => ({
   names: [GRAPHQL_TRANSPORT_WS_PROTOCOL],
   advice: { 'graphql-ws': 'Subprotocol graphql-ws is the legacy protocol; use graphql-transport-ws' },
-  faults: graphqlFaults,
+  faults,
   open,
 });

@@ -1,71 +1,48 @@
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
 import type { Connection } from '../../core/subprotocol.ts';
-import {
-  chain,
-  type Encode,
-  EventStream,
-  type ExecuteEvent,
-  execute,
-  flatten,
-  formatError,
-  isAsyncIterable,
-  type OperationKind,
-  openEvents,
-  resultsOf,
-  subscribe,
-  toGraphQLError,
-} from '../execution/execute.ts';
+import { type Encode, type Reporter, toGraphQLError } from '../execution/errors.ts';
+import { chain, EventStream, type ExecuteEvent, type OperationKind } from '../execution/execute.ts';
 import type { SharedResult, ShareGroup, Sharer } from '../execution/shared-results.ts';
-import {
-  encodeComplete,
-  encodeMessageHead,
-  encodeNextHead,
-  encodePayload,
-  isObject,
-  type SubscribePayload,
-  validateMessage,
-} from '../protocol/messages.ts';
+import { encodeComplete, encodeMessageHead, encodeNextHead, type SubscribePayload } from '../protocol/messages.ts';
 import { encodeNextTail } from '../protocol/next-tail.ts';
 import { confirm } from './confirm-live.ts';
-import type { ServerRuntime } from './engine.ts';
-import type { ConnectionParams, Context } from './options.ts';
+import { eachEvent } from './each-event.ts';
+import { encodeErrors } from './encode-errors.ts';
+import type { Outcome } from './engine.ts';
+import { openOutcome } from './open-outcome.ts';
+import type { OperationContext, StepOwner } from './operation-context.ts';
 import { prepare } from './prepare.ts';
-import type { GraphqlSession, RunningOperation } from './session.ts';
+import type { RunningOperation } from './session.ts';
 import { isPushed, PulledSource, PushedSource, type Reader, returnSource, type Source } from './source.ts';
 
-type Outcome = ExecutionResult | AsyncIterable<ExecutionResult> | EventStream;
-
-/** What operations need of their connection. */
-export interface OperationContext {
-  readonly connection: Connection;
-  readonly engine: ServerRuntime;
-  readonly session: GraphqlSession;
-  readonly context: Context<ConnectionParams, unknown>;
-  /** Run a hook and go on, unless `owner` has ended meanwhile. */
-  step<T>(run: () => PromiseOr<T>, then: (value: T) => void, owner: { readonly ended: boolean }): void;
-  /** Let go of something, in its own time. What breaks on the way is reported, unless `broken` takes it. */
-  release(run: () => unknown, broken?: (error: unknown) => void): void;
-  bug(error: unknown): void;
-}
+/** Where an operation is; see the picture at {@link Operation}. */
+type State = 'preparing' | 'opening' | 'streaming' | 'completing' | 'failing' | 'refusing' | 'ended';
 
 /**
- * One operation of a client, from `subscribe` to its end. Whatever comes back late finds out by `ended` that nobody
+ * One operation of a client, from `subscribe` to its end. Whatever comes back late finds out by the state that nobody
  * wants it any more: no id is ever compared.
  *
- * prepare ──▶ execute ──▶ one result ──▶ next, complete
- *                    └──▶ a source ──▶ next*, complete or error
+ *   preparing    hooks, parse, validate, context
+ *    │      └─ an error of the document ─▶ refusing ──────── error ─────▶ ended
+ *    ▼
+ *   opening      execute or subscribe, onOperation
+ *    │      └─ something threw ──────────▶ failing ───────── error ─────▶ ended
+ *    ▼
+ *   streaming    next*, from one result or from a source
+ *    │      └─ the source broke ─────────▶ failing
+ *    ▼
+ *   completing   onComplete ─────────────────────────────── complete ───▶ ended
+ *
+ * The client's `complete`, and the end of its connection, lead from each of these to `ended` at once. `onComplete` is
+ * called once: in `completing`, else at the end; not for what was refused.
  */
-export class Operation implements RunningOperation, Reader, Sharer {
+export class Operation implements RunningOperation, Reader, Sharer, StepOwner, Reporter {
   readonly id: string;
   readonly payload: SubscribePayload;
   readonly host: OperationContext;
-  streams = false;
-  ended = false;
-  /** The last message is being prepared: nothing else may begin. */
-  #finishing = false;
-  /** onComplete is called, or will not be. */
-  #told = false;
+  #state: State = 'preparing';
+  #kind: OperationKind | undefined;
   #args: ExecutionArgs | undefined;
   #controller: AbortController | undefined;
   #opened: AsyncIterable<unknown> | undefined;
@@ -88,6 +65,19 @@ export class Operation implements RunningOperation, Reader, Sharer {
     return this.host.connection;
   }
 
+  get ended(): boolean {
+    return this.#state === 'ended';
+  }
+
+  /** Its last message is being prepared, or has left: nothing else may begin. */
+  get over(): boolean {
+    return this.#state !== 'preparing' && this.#state !== 'opening' && this.#state !== 'streaming';
+  }
+
+  get streams(): boolean {
+    return this.#kind === 'subscription';
+  }
+
   /** The iterable behind it, once it streams. */
   get stream(): AsyncIterable<unknown> | null {
     return this.#opened ?? null;
@@ -102,9 +92,27 @@ export class Operation implements RunningOperation, Reader, Sharer {
     return this.#controller.signal;
   }
 
-  /** Run something of the application's; what it throws is a bug of its own. Nothing follows once the client left. */
-  step<T>(run: () => PromiseOr<T>, then: (value: T) => void): void {
-    this.host.step(run, then, this);
+  /** Ask a hook, as {@link OperationContext.step} does, for this operation. */
+  step<T>(run: () => PromiseOr<T>, then: (value: T) => void, broken?: (error: unknown) => void): void {
+    this.host.step(run, then, this, broken);
+  }
+
+  report(error: unknown): void {
+    this.host.engine.report(this.connection, error);
+  }
+
+  /** The application's own code threw: that ends this operation and nothing else ([GQL-30]). */
+  bug(error: unknown): void {
+    if (this.host.engine.closesOnBug) return this.host.bug(error);
+    this.#broke(error);
+  }
+
+  /** What is no GraphQL error is the application's mistake, of which it hears. */
+  #broke(thrown: unknown): void {
+    if (this.over) return;
+    const error = toGraphQLError(thrown);
+    if (error !== thrown) this.report(error.originalError);
+    this.failed(error);
   }
 
   // ── execution ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -114,57 +122,34 @@ export class Operation implements RunningOperation, Reader, Sharer {
   }
 
   #run(kind: OperationKind, args: ExecutionArgs): void {
+    const { engine } = this.host;
     this.#args = args;
-    this.streams = kind === 'subscription';
+    this.#kind = kind;
+    this.#state = 'opening';
     this.#open(
-      () => this.#outcome(args),
+      () => {
+        const compiled = engine.compiled(args);
+        if (compiled) this.#encode = compiled.encode;
+        if (!this.streams) return engine.execute(args, compiled);
+        this.#group = engine.groupOf(args);
+        return engine.subscribe(args, this.#group !== undefined, compiled, (execute) => eachEvent(this, args, execute));
+      },
       (outcome) => this.#executed(outcome),
     );
   }
 
-  /** As `step`, for what may open a source: it is given back if nobody waits for it any more. */
-  #open(run: () => PromiseOr<Outcome>, then: (outcome: Outcome) => void): void {
-    // A hook may answer with what it got: if nobody waits any more, that has been given back.
-    const known = this.#opened;
-    const opened = (outcome: Outcome): void => {
-      const stream = streamOf(outcome);
-      if (this.ended) {
-        // By hand, since `resume` says nothing once the connection has ended.
-        if (stream && stream !== known) this.host.release(() => returnSource(stream));
-        return;
-      }
-      if (!isObject(outcome)) return this.host.bug(new TypeError(noResult));
-      this.#opened = stream;
-      // A result took its place, and nobody reads it any more. Another stream may well be a wrapper that does.
-      if (known && !stream) this.host.release(() => returnSource(known));
-      this.connection.resume(undefined, () => then(outcome));
-    };
-    try {
-      const outcome = run();
-      if (!isPromise(outcome)) return opened(outcome);
-      outcome.then(opened, (error: unknown) => {
-        if (!this.ended) this.host.bug(error);
-      });
-    } catch (error) {
-      this.host.bug(error);
-    }
-  }
-
-  #outcome(args: ExecutionArgs): PromiseOr<Outcome> {
-    const { engine } = this.host;
-    const compiled = engine.compiled(args);
-    if (compiled) this.#encode = compiled.encode;
-    if (!this.streams) {
-      return chain(
-        compiled ? compiled.executor(args)(args.rootValue) : (engine.options.execute ?? execute)(args),
-        flatten,
-      );
-    }
-    this.#group = engine.groupOf(args);
-    const shared = this.#group !== undefined;
-    if (engine.opensEvents) return openEvents(args, shared, compiled);
-    if (compiled) return chain(openEvents(args, shared, compiled), resultsOf);
-    return (engine.options.subscribe ?? subscribe)(args);
+  /** As `step`, for what may open a source. */
+  #open(run: () => PromiseOr<Outcome>, then: (outcome: Outcome) => void, isHook = false): void {
+    openOutcome(
+      this,
+      this.#opened,
+      run,
+      (outcome, stream) => {
+        this.#opened = stream;
+        this.connection.resume(undefined, () => then(outcome));
+      },
+      isHook,
+    );
   }
 
   #executed(outcome: Outcome): void {
@@ -178,12 +163,14 @@ export class Operation implements RunningOperation, Reader, Sharer {
           (replaced): Outcome => replaced || outcome,
         ),
       (settled) => this.#settled(settled),
+      true,
     );
   }
 
   #settled(outcome: Outcome): void {
+    this.#state = 'streaming';
     if (outcome instanceof EventStream) this.#execute = outcome.execute;
-    // Only a hook asks for them again, and thousands of idle operations have none.
+    // Only hooks ask for them again, and thousands of idle operations have none.
     if (!this.host.engine.options.onNext) this.#args = undefined;
     if (this.#opened) return this.#read(this.#opened);
     this.#result = outcome as ExecutionResult;
@@ -210,7 +197,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
   }
 
   goOn(): void {
-    if (this.ended || this.#finishing) return;
+    if (this.over) return;
     if (this.#source) return this.#source.goOn();
     const result = this.#result;
     if (!result || !this.takes()) return;
@@ -230,7 +217,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
     try {
       outcome = this.#execute(event);
     } catch (error) {
-      this.failed(error);
+      this.#broke(error);
       return false;
     }
     if (!isPromise(outcome)) return this.#deliver(outcome);
@@ -239,7 +226,7 @@ export class Operation implements RunningOperation, Reader, Sharer {
       (result) => {
         if (!this.ended && this.#deliver(result)) this.goOn();
       },
-      (error) => this.failed(error),
+      (error) => this.#broke(error),
     );
     return false;
   }
@@ -253,14 +240,14 @@ export class Operation implements RunningOperation, Reader, Sharer {
 
   #deliverShared(shared: SharedResult): boolean {
     if (shared.state === 'ready') return this.#deliver(shared.result as ExecutionResult, shared);
-    this.failed(shared.error);
+    this.#broke(shared.error);
     return false;
   }
 
   /** Whether it is through; if not, it goes on by itself. */
   #deliver(result: ExecutionResult, shared?: SharedResult): boolean {
     // What was executed may have ended this: a source that was filled to overflowing, a connection that was closed.
-    if (this.ended || this.#finishing) return false;
+    if (this.over) return false;
     const { context, engine } = this.host;
     const { onNext } = engine.options;
     if (!onNext) return this.#send(result, shared);
@@ -282,12 +269,12 @@ export class Operation implements RunningOperation, Reader, Sharer {
   #send(result: ExecutionResult, shared?: SharedResult): boolean {
     this.#nextHead ??= encodeNextHead(this.id);
     try {
-      const tail = shared ? shared.tail(this.#encode) : encodeNextTail(this.#encode(result));
+      const tail = shared ? shared.tail(this.#encode, this) : encodeNextTail(this.#encode(result, this));
       this.connection.send({ head: this.#nextHead, tail, binary: false });
       return true;
     } catch (error) {
-      // Not JSON: a BigInt, a circle.
-      this.failed(error);
+      // Not JSON, such as a BigInt or a circle: the schema's mistake, of which the application hears ([GQL-51]).
+      this.#broke(error);
       return false;
     }
   }
@@ -295,61 +282,61 @@ export class Operation implements RunningOperation, Reader, Sharer {
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   finished(): void {
-    if (this.ended || this.#finishing) return;
-    this.#finishing = this.#told = true;
+    if (this.over) return;
+    this.#state = 'completing';
     const { context, engine } = this.host;
+    const complete = (): void => {
+      this.connection.send({ head: encodeComplete(this.id), binary: false });
+      this.#end();
+    };
     this.step(
       () => engine.options.onComplete?.(context, this.id, this.payload),
-      () => {
-        this.connection.send({ head: encodeComplete(this.id), binary: false });
-        this.#end();
+      complete,
+      (error) => {
+        if (engine.closesOnBug) return this.host.bug(error);
+        // All results are out: what breaks a notification of the end is not the client's business.
+        this.report(error);
+        if (!this.ended) complete();
       },
     );
   }
 
   failed(error: unknown): void {
+    if (this.over) return;
+    this.#state = 'failing';
     this.#fail([toGraphQLError(error)]);
   }
 
   /** Answer with errors instead of executing. */
   refuse(errors: readonly unknown[]): void {
-    this.#told = true;
+    if (this.over) return;
+    this.#state = 'refusing';
     this.#fail(errors);
   }
 
   #fail(errors: readonly unknown[]): void {
-    if (this.ended || this.#finishing) return;
-    this.#finishing = true;
     this.#release();
-    const { context, engine } = this.host;
-    const { onError, jsonMessageReplacer: replacer } = engine.options;
-    this.step(
-      () => onError?.(context, this.id, this.payload, errors as Parameters<typeof onError>[3]),
-      (replaced) =>
-        this.step(
-          () => {
-            if (replaced) validateMessage({ id: this.id, type: 'error', payload: replaced });
-            return encodePayload(replaced || errors.map(formatError), replacer);
-          },
-          (payload) => {
-            this.connection.send({ head: `${encodeMessageHead(this.id, 'error')}${payload}}`, binary: false });
-            this.#end();
-            this.#tellComplete();
-          },
-        ),
-    );
+    encodeErrors(this, errors, (payload) => this.#sendError(payload));
+  }
+
+  #sendError(payload: string): void {
+    const refused = this.#state === 'refusing';
+    this.connection.send({ head: `${encodeMessageHead(this.id, 'error')}${payload}}`, binary: false });
+    this.#end();
+    if (!refused) this.#tellComplete();
   }
 
   cancel(): void {
-    if (this.ended) return;
-    this.ended = true;
+    const state = this.#state;
+    if (state === 'ended') return;
+    this.#state = 'ended';
     this.#leaveGroup();
     this.#release();
-    this.#tellComplete();
+    if (state !== 'completing' && state !== 'refusing') this.#tellComplete();
   }
 
   #end(): void {
-    this.ended = true;
+    this.#state = 'ended';
     this.#leaveGroup();
     this.host.session.forget(this);
   }
@@ -371,22 +358,12 @@ export class Operation implements RunningOperation, Reader, Sharer {
   }
 
   #tellComplete(): void {
-    if (this.#told) return;
-    this.#told = true;
     const { context, engine } = this.host;
     this.host.release(
       () => engine.options.onComplete?.(context, this.id, this.payload),
-      (error) => this.host.bug(error),
+      (error) => (engine.closesOnBug ? this.host.bug(error) : this.report(error)),
     );
   }
 }
 
-const noResult = 'execute and subscribe must return a result or an async iterable of results';
-
 const asResult = (result: unknown): ExecutionResult => result as ExecutionResult;
-
-/** The iterable in an outcome, if it streams. */
-function streamOf(outcome: Outcome): AsyncIterable<unknown> | undefined {
-  if (outcome instanceof EventStream) return outcome.events;
-  return isAsyncIterable(outcome) ? outcome : undefined;
-}

@@ -13,6 +13,7 @@ import type { PromiseOr } from '../../core/promise-or.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Handshake, Principal } from '../../core/subprotocol.ts';
 import type { Compile } from '../execution/compile.ts';
+import type { MaskError } from '../execution/errors.ts';
 import type { IncrementalResults, OperationKind, OperationResult } from '../execution/execute.ts';
 import type { ShareKey } from '../execution/shared-results.ts';
 import type {
@@ -24,13 +25,18 @@ import type {
 } from '../protocol/messages.ts';
 import type { graphqlLimits } from './limits.ts';
 
+/** The payload of `connection_init`. Never trusted before a hook has looked at it. */
 export type ConnectionParams = Readonly<Record<string, unknown>>;
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing was declared so by its author
 export type Nothing = undefined | void;
 
 /** One connection, as hooks and `context` see it. */
-export interface Context<Params = ConnectionParams, Extra = Record<string, unknown>> {
+export interface GraphqlContext<
+  Params = ConnectionParams,
+  Extra = Record<string, unknown>,
+  User extends Principal = Principal,
+> {
   /** `connection_init` came. */
   readonly connectionInitReceived: boolean;
   /** The client was let in. */
@@ -40,7 +46,8 @@ export interface Context<Params = ConnectionParams, Extra = Record<string, unkno
   /** The operations that run, by id: the iterable of one that streams, `null` for others. Made when it is read. */
   readonly subscriptions: Readonly<Record<string, AsyncIterable<unknown> | null>>;
   /** Whom `authenticate` named. */
-  readonly principal: Principal | undefined;
+  readonly principal: User | undefined;
+  /** What is kept of the HTTP request. */
   readonly handshake: Handshake;
   /** Yours: what hooks of one connection want to tell each other. */
   extra: Extra;
@@ -49,21 +56,38 @@ export interface Context<Params = ConnectionParams, Extra = Record<string, unkno
 /** Arguments of an execution. `abortSignal` is aborted when the client completes the operation or is gone. */
 export type OperationArgs = ExecutionArgs & { readonly abortSignal: AbortSignal };
 
-/** Options and hooks of a GraphQL server. A hook that throws closes the connection (4500). */
-export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string, unknown>> {
+/**
+ * Options and hooks of a GraphQL server. A hook of the connection that throws closes it (4500); a hook of an operation
+ * that throws is the `error` of that operation. A hook that has not answered within `limits.hookTimeout` of `attach()` is
+ * given up: 1013, or the `error` of its operation.
+ *
+ * `Params` is the type of `connectionParams`, `Extra` that of `context.extra`, `User` that of the principal, `Value` that
+ * of what `context` makes for resolvers.
+ */
+export interface GraphqlOptions<
+  Params = ConnectionParams,
+  Extra = Record<string, unknown>,
+  User extends Principal = Principal,
+  Value = unknown,
+> {
   /** The schema, or a function that is asked per operation. Needed unless `onSubscribe` returns arguments. */
   readonly schema?:
     | GraphQLSchema
     | ((
-        context: Context<Params, Extra>,
+        context: GraphqlContext<Params, Extra, User>,
         id: string,
         payload: SubscribePayload,
         args: Omit<ExecutionArgs, 'schema'>,
       ) => PromiseOr<GraphQLSchema>)
     | undefined;
-  /** What resolvers get as context, or a function that makes it, once per operation. Default: the {@link Context}. */
+  /** What resolvers get as context, or a function that makes it, once per operation. Default: the {@link GraphqlContext}. */
   readonly context?:
-    | ((context: Context<Params, Extra>, id: string, payload: SubscribePayload, args: OperationArgs) => unknown)
+    | ((
+        context: GraphqlContext<Params, Extra, User>,
+        id: string,
+        payload: SubscribePayload,
+        args: OperationArgs,
+      ) => PromiseOr<Value>)
     | object
     | string
     | number
@@ -71,15 +95,24 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
     | symbol
     | null
     | undefined;
+  /**
+   * Ask `context` anew for each event of a subscription, for loaders that remember what they loaded, and for tracing. It
+   * needs a `context` function. With `share`, the context of an event is that of one of those who share it.
+   *
+   * @defaultValue `false`: the context is made once per operation
+   */
+  readonly contextPerEvent?: boolean | undefined;
   /** The root value of each kind of operation. */
   readonly roots?: { readonly [Kind in OperationKind]?: unknown } | undefined;
   /** Instead of the functions of the `graphql` package. A document is parsed and validated once, unless it is refused. */
   readonly parse?: typeof parse | undefined;
+  /** Instead of `validate` of the `graphql` package. */
   readonly validate?: typeof validate | undefined;
   /** For queries and mutations; a subscription's events are executed by what `subscribe` is, as in graphql-ws. */
   readonly execute?:
     | ((args: ExecutionArgs) => PromiseOr<AsyncIterable<ExecutionResult> | ExecutionResult | IncrementalResults>)
     | undefined;
+  /** Instead of `subscribe` of the `graphql` package; its results are not pushed, and not shared. */
   readonly subscribe?: ((args: ExecutionArgs) => OperationResult) | undefined;
   /**
    * Instead of `execute` and `subscribe`: a compiler such as graphql-jit, for queries, mutations and the events of
@@ -102,6 +135,7 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
   readonly compile?: Compile | undefined;
   /** Rules that are checked beside those of the specification. */
   readonly validationRules?: readonly ValidationRule[] | undefined;
+  /** Limits of this server, beside those of every connection. */
   readonly limits?: LimitOptions<typeof graphqlLimits> | undefined;
   /** The same as `limits.initTimeout`, in ms; 0 and `Infinity` switch it off. Default 3,000. */
   readonly connectionInitWaitTimeout?: number | null | undefined;
@@ -109,35 +143,53 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
    * Subscriptions with the same key, document, operation name, variables and event are executed once and encoded once.
    * Their results must not depend on anything else: the context is that of one of them. Default: nothing is shared.
    */
-  readonly share?: ((context: unknown, args: ExecutionArgs) => ShareKey) | undefined;
+  readonly share?: ((context: Value, args: ExecutionArgs) => ShareKey) | undefined;
   /**
    * What a subscription that is pushed, such as one of a bus topic, does while its client does not read: `disconnect`
    * (the default) goes on up to `highWaterMark`, then the client is cut (1013); `dropOldest` keeps the last
    * `limits.maxBacklog` events; `latest` keeps one.
    */
   readonly slowSubscriber?: SlowSubscriber | undefined;
-  /** Hide the messages of errors that were thrown by hooks. Default: whether `NODE_ENV` is `production`. */
+  /**
+   * Say nothing to strangers that was not written for them: errors are masked, see `maskError`, and the reason of a close
+   * does not say what was wrong with a message.
+   *
+   * @defaultValue whether `NODE_ENV` is `production`
+   */
   readonly isProd?: boolean | undefined;
+  /**
+   * What clients are told of errors, on every way out: in results, in `error` messages, as the reason of a close. A
+   * function gets each error and returns it, so that it is told as it is, or what is told instead: a GraphQLError, or an
+   * object with a `message`. What was masked goes to the endpoint's `onError`. `false`: everything is told.
+   *
+   * @defaultValue in production an error that is no GraphQLError is told as `Internal server error`; else all are told
+   * @example
+   * graphqlServer({ schema, maskError: (error) => (isFriendly(error) ? error : new GraphQLError('Sorry')) });
+   */
+  readonly maskError?: MaskError | false | undefined;
 
   /**
    * After `authenticate`. `false` refuses (4403); an object becomes the payload of `connection_ack`. Not asked again
    * when credentials are refreshed: what decides about new `connectionParams` belongs into `authenticate`.
    */
   readonly onConnect?:
-    | ((context: Context<Params, Extra>) => PromiseOr<Record<string, unknown> | boolean | Nothing>)
+    | ((context: GraphqlContext<Params, Extra, User>) => PromiseOr<Record<string, unknown> | boolean | Nothing>)
     | undefined;
   /** A client that was let in is gone; its operations were ended before. */
   readonly onDisconnect?:
-    | ((context: Context<Params, Extra>, code: number, reason: string) => PromiseOr<void>)
+    | ((context: GraphqlContext<Params, Extra, User>, code: number, reason: string) => PromiseOr<void>)
     | undefined;
   /** A client is gone, let in or not. */
-  readonly onClose?: ((context: Context<Params, Extra>, code: number, reason: string) => PromiseOr<void>) | undefined;
+  readonly onClose?:
+    | ((context: GraphqlContext<Params, Extra, User>, code: number, reason: string) => PromiseOr<void>)
+    | undefined;
   /** A ping came; its pong leaves afterwards. */
   readonly onPing?:
-    | ((context: Context<Params, Extra>, payload: ConnectionParams | null | undefined) => PromiseOr<void>)
+    | ((context: GraphqlContext<Params, Extra, User>, payload: ConnectionParams | null | undefined) => PromiseOr<void>)
     | undefined;
+  /** A pong came. */
   readonly onPong?:
-    | ((context: Context<Params, Extra>, payload: ConnectionParams | null | undefined) => PromiseOr<void>)
+    | ((context: GraphqlContext<Params, Extra, User>, payload: ConnectionParams | null | undefined) => PromiseOr<void>)
     | undefined;
   /**
    * An operation came. Returns nothing; or arguments, which are executed as they are (for persisted operations); or
@@ -145,7 +197,7 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
    */
   readonly onSubscribe?:
     | ((
-        context: Context<Params, Extra>,
+        context: GraphqlContext<Params, Extra, User>,
         id: string,
         payload: SubscribePayload,
       ) => PromiseOr<ExecutionArgs | readonly (GraphQLError | FormattedError)[] | Nothing>)
@@ -156,17 +208,27 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
    */
   readonly onOperation?:
     | ((
-        context: Context<Params, Extra>,
+        context: GraphqlContext<Params, Extra, User>,
         id: string,
         payload: SubscribePayload,
         args: ExecutionArgs,
         result: AsyncIterable<ExecutionResult> | ExecutionResult,
       ) => PromiseOr<AsyncIterable<ExecutionResult> | ExecutionResult | Nothing>)
     | undefined;
+  /** Before an event of a subscription is executed. Not with a `subscribe` of your own, which executes them itself. */
+  readonly onEvent?:
+    | ((
+        context: GraphqlContext<Params, Extra, User>,
+        id: string,
+        payload: SubscribePayload,
+        args: ExecutionArgs,
+        event: unknown,
+      ) => PromiseOr<void>)
+    | undefined;
   /** Before each `next`; may replace the payload. */
   readonly onNext?:
     | ((
-        context: Context<Params, Extra>,
+        context: GraphqlContext<Params, Extra, User>,
         id: string,
         payload: SubscribePayload,
         args: ExecutionArgs,
@@ -176,7 +238,7 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
   /** Before each `error`; may replace the payload. */
   readonly onError?:
     | ((
-        context: Context<Params, Extra>,
+        context: GraphqlContext<Params, Extra, User>,
         id: string,
         payload: SubscribePayload,
         errors: readonly (GraphQLError | FormattedError)[],
@@ -184,10 +246,11 @@ export interface GraphqlOptions<Params = ConnectionParams, Extra = Record<string
     | undefined;
   /** An operation that was executed has ended, whoever ended it. */
   readonly onComplete?:
-    | ((context: Context<Params, Extra>, id: string, payload: SubscribePayload) => PromiseOr<void>)
+    | ((context: GraphqlContext<Params, Extra, User>, id: string, payload: SubscribePayload) => PromiseOr<void>)
     | undefined;
-  /** For `JSON.parse` of messages, and for `JSON.stringify` of payloads. */
+  /** For `JSON.parse` of messages. */
   readonly jsonMessageReviver?: JSONMessageReviver | undefined;
+  /** For `JSON.stringify` of payloads: of each payload, not of whole messages. */
   readonly jsonMessageReplacer?: JSONMessageReplacer | undefined;
 }
 
@@ -205,6 +268,7 @@ const functions = {
   onPong: true,
   onSubscribe: true,
   onOperation: true,
+  onEvent: true,
   onNext: true,
   onError: true,
   onComplete: true,
@@ -216,12 +280,14 @@ const functions = {
 const optionNames = {
   schema: true,
   context: true,
+  contextPerEvent: true,
   roots: true,
   validationRules: true,
   limits: true,
   connectionInitWaitTimeout: true,
   slowSubscriber: true,
   isProd: true,
+  maskError: true,
   ...functions,
 } as const satisfies Record<keyof GraphqlOptions, true>;
 
@@ -239,6 +305,8 @@ const foreignNames: Readonly<Record<string, string>> = {
   resolvers: 'build a schema with it: schema: makeExecutableSchema({ typeDefs, resolvers }).',
   rootValue: 'give it per kind of operation: roots: { query, mutation, subscription }.',
   contextValue: 'that is called context.',
+  formatError: 'what clients are told of errors is said by maskError.',
+  maskedErrors: 'what clients are told of errors is said by maskError.',
   introspection: 'use validationRules: [NoSchemaIntrospectionCustomRule] of the graphql package.',
   subscriptions: 'subscriptions are what this server is for; its hooks are options of their own.',
   onOperationComplete: 'that is called onComplete.',
@@ -272,6 +340,13 @@ export function checkOptions(options: GraphqlOptions<never, never>): void {
   if (options.compile && (options.execute || options.subscribe)) {
     throw new TypeError('compile takes the place of execute and subscribe: leave them out, or leave out compile');
   }
+  if (options.maskError !== undefined && options.maskError !== false) mustBeFunctions({ maskError: options.maskError });
+  if (options.contextPerEvent && typeof options.context !== 'function') {
+    throw new TypeError('contextPerEvent needs context to be a function: it is asked anew for each event');
+  }
+  if (options.subscribe && (options.contextPerEvent || options.onEvent)) {
+    throw new TypeError('contextPerEvent and onEvent need events that are executed here: leave out subscribe');
+  }
   slowSubscriberOf(options.slowSubscriber);
   if (timeout !== null && !(typeof timeout === 'number' && timeout >= 0)) {
     throw new TypeError(`connectionInitWaitTimeout must be a number of ms, 0 for none; got ${String(timeout)}`);
@@ -283,4 +358,10 @@ export function isErrors(value: unknown): value is readonly (GraphQLError | Form
   if (!Array.isArray(value)) return false;
   if (value.length > 0 && value.every((error) => typeof error?.message === 'string')) return true;
   throw new Error('onSubscribe must return nothing, execution arguments, or a non-empty array of GraphQL errors');
+}
+
+/** Arguments that `onSubscribe` returned. Throws a `TypeError` if they have no document. */
+export function checkedArguments(given: ExecutionArgs): ExecutionArgs {
+  if (Array.isArray(given.document?.definitions)) return given;
+  throw new TypeError('onSubscribe returned arguments without a document: { schema, document: parse(text) }');
 }

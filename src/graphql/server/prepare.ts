@@ -3,14 +3,20 @@ import type { PromiseOr } from '../../core/promise-or.ts';
 import { type OperationKind, operationKind } from '../execution/execute.ts';
 import type { SubscribePayload } from '../protocol/messages.ts';
 import type { ServerRuntime } from './engine.ts';
-import { type ConnectionParams, type Context, isErrors, type OperationArgs } from './options.ts';
+import {
+  type ConnectionParams,
+  checkedArguments,
+  type GraphqlContext,
+  isErrors,
+  type OperationArgs,
+} from './options.ts';
 
 /** An operation that is being prepared. */
 export interface Prepared {
   readonly id: string;
   readonly payload: SubscribePayload;
   readonly signal: AbortSignal;
-  readonly host: { readonly engine: ServerRuntime; readonly context: Context<ConnectionParams, unknown> };
+  readonly host: { readonly engine: ServerRuntime; readonly context: GraphqlContext<ConnectionParams, unknown> };
   /** Run a hook and go on, unless nobody waits for it any more. */
   step<T>(run: () => PromiseOr<T>, then: (value: T) => void): void;
   /** Answer with errors instead of executing. */
@@ -33,7 +39,8 @@ class OperationArguments implements OperationArgs {
     const { operationName, variables } = operation.payload;
     this.#operation = operation;
     this.document = document;
-    this.operationName = operationName;
+    // Some tools send an empty name for none ([GQL-53]).
+    this.operationName = operationName === '' ? undefined : operationName;
     this.variableValues = variables;
     Object.defineProperty(this, 'abortSignal', OperationArguments.#signal);
   }
@@ -51,8 +58,15 @@ class OperationArguments implements OperationArgs {
 type Execute = (kind: OperationKind, args: ExecutionArgs) => void;
 
 /**
- * From what a client sent to what can be executed: onSubscribe, parse, schema, validate, root value, context. Ends in
- * `execute`, in an `error` message, or nowhere if the client does not wait for it.
+ * From what a client sent to what can be executed, in these steps:
+ *
+ *   onSubscribe ─▶ parse ─▶ schema ─▶ validate ─▶ root value ─▶ context ─▶ execute
+ *        └─ arguments of its own ────────────────────┘
+ *
+ * Each step is `operation.step(run, then)`: `then` follows at once when `run` gives a value, and later when it gives a
+ * promise. Nothing here is `async`, since an `await` costs each operation a turn and some hundred bytes that most of them
+ * do not need. A step after which nobody waits any more has no `then`, so that all of it ends in `execute`, in an `error`
+ * message, or nowhere.
  */
 export function prepare(operation: Prepared, execute: Execute): void {
   const { host, id, payload } = operation;
@@ -63,7 +77,7 @@ export function prepare(operation: Prepared, execute: Execute): void {
     (given) => {
       if (!given) return prepareText(operation, execute);
       operation.step(
-        () => (isErrors(given) ? { errors: given } : { args: given }),
+        () => (isErrors(given) ? { errors: given } : { args: checkedArguments(given) }),
         (told) => {
           if ('errors' in told) return operation.refuse(told.errors);
           const args = {
@@ -119,6 +133,7 @@ function complement(
   const { roots, context = host.context } = host.engine.options;
   const kind = operationKind(args.document, args.operationName);
   if (!kind) return operation.refuse([new GraphQLError('Unable to identify operation')]);
+  if (args.operationName === '') args.operationName = undefined;
   if (needsRoot) args.rootValue = roots?.[kind];
   if (!needsContext) return execute(kind, args);
   if (typeof context !== 'function') {

@@ -1,3 +1,4 @@
+import { never } from '../../core/clock.ts';
 import { CloseCode, ProtocolError } from '../../core/fault.ts';
 import { SmallMap } from '../../core/small-map.ts';
 import type { Connection, Session } from '../../core/subprotocol.ts';
@@ -18,6 +19,9 @@ export interface SessionHandler {
   init(payload: PingMessage['payload']): void;
   ping(payload: PingMessage['payload']): void;
   pong(payload: PingMessage['payload']): void;
+  /** When a hook of the application runs out of time; undefined: none is asked. */
+  readonly hooksDeadline: number | undefined;
+  hooksTick(now: number): void;
   operation(message: SubscribeMessage): RunningOperation;
   /** The transport is gone: operations are about to be cancelled, and then they were. */
   ending(): void;
@@ -50,7 +54,8 @@ export const pullsPerTurn = 64;
  * opened ──connection_init──▶ initialising ──acknowledge()──▶ acknowledged
  */
 export class GraphqlSession implements Session {
-  deadline: number;
+  /** By when `connection_init` has to come. */
+  #initBy: number;
   readonly #connection: Connection;
   readonly #handler: SessionHandler;
   readonly #limits: GraphqlLimits;
@@ -67,7 +72,11 @@ export class GraphqlSession implements Session {
     this.#handler = handler;
     this.#limits = limits;
     this.#reviver = reviver;
-    this.deadline = connection.now + limits.initTimeout;
+    this.#initBy = connection.now + limits.initTimeout;
+  }
+
+  get deadline(): number {
+    return Math.min(this.#initBy, this.#handler.hooksDeadline ?? never);
   }
 
   get idle(): boolean {
@@ -87,7 +96,7 @@ export class GraphqlSession implements Session {
       case 'connection_init':
         if (this.#phase !== 'opened') return this.#refuseSecondInit();
         this.#phase = 'initialising';
-        this.deadline = Number.POSITIVE_INFINITY;
+        this.#initBy = never;
         return this.#handler.init(message.payload);
       case 'ping':
         return this.#handler.ping(message.payload);
@@ -197,7 +206,8 @@ export class GraphqlSession implements Session {
   // ── the rest of a session's life ───────────────────────────────────────────────────────────────────────────────
 
   tick(now: number): void {
-    if (now >= this.deadline) throw new ProtocolError('initTimeout');
+    if (now >= this.#initBy) throw new ProtocolError('initTimeout');
+    this.#handler.hooksTick(now);
   }
 
   released(): void {}
@@ -206,7 +216,9 @@ export class GraphqlSession implements Session {
     this.#draining = true;
   }
 
-  fail(): void {
+  fail(error?: ProtocolError): void {
+    // What was wrong is worked out already: the application hears of it, whatever the client may know ([GQL-52]).
+    if (error?.fault === 'malformed') this.#connection.report(error);
     this.#cancelAll();
   }
 

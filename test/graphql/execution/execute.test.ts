@@ -1,13 +1,6 @@
-import { GraphQLError, parse } from 'graphql';
+import { parse } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
-import {
-  chain,
-  flatten,
-  formatError,
-  formatResult,
-  isAsyncIterable,
-  operationKind,
-} from '../../../src/graphql/execution/execute.ts';
+import { chain, flatten, isAsyncIterable, operationKind } from '../../../src/graphql/execution/execute.ts';
 
 describe('operationKind', () => {
   test.each([
@@ -50,23 +43,6 @@ describe('incremental results', () => {
     const result = { data: {} };
     expect(flatten(result)).toBe(result);
   });
-});
-
-test('errors are formatted, whoever made them', () => {
-  expect(formatError(new GraphQLError('g', { extensions: { code: 'C' } }))).toEqual({
-    message: 'g',
-    extensions: { code: 'C' },
-  });
-  expect(formatError({ message: 'plain', extra: 1 })).toEqual({ message: 'plain', extra: 1 });
-  expect(formatError(new TypeError('t'))).toEqual({ message: 't' });
-  expect([{ message: 1 }, null, undefined, 'text'].map(formatError).map(({ message }) => message)).toEqual([
-    '[object Object]',
-    'null',
-    'undefined',
-    'text',
-  ]);
-  const clean = { data: null };
-  expect(formatResult(clean)).toBe(clean);
 });
 
 test('chain goes on at once where it can', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import type { Principal } from '../../../src/core/subprotocol.ts';
-import type { Context } from '../../../src/graphql/server/options.ts';
+import type { GraphqlContext } from '../../../src/graphql/server/options.ts';
 import { serveGraphql } from '../../support/graphql-peer.ts';
 import { createTestSchema } from '../../support/graphql-schema.ts';
 
@@ -175,7 +175,7 @@ describe('credentials', () => {
     const answers: ((principal: Principal | false) => void)[] = [];
     const shown: unknown[] = [];
     const server = serveGraphql(
-      { schema: createTestSchema().schema, context: ({ principal }: Context) => ({ name: principal?.name }) },
+      { schema: createTestSchema().schema, context: ({ principal }: GraphqlContext) => ({ name: principal?.name }) },
       {
         authenticate: ({ connectionParams }) => {
           shown.push(connectionParams?.['name']);

@@ -1,9 +1,9 @@
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import fc from 'fast-check';
-import { GraphQLError, parse, versionInfo } from 'graphql';
+import { execute, GraphQLError, parse, subscribe, versionInfo } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
 import { graphqlServer } from '../../../src/graphql/index.ts';
-import type { Context, GraphqlOptions } from '../../../src/graphql/server/options.ts';
+import type { GraphqlContext, GraphqlOptions } from '../../../src/graphql/server/options.ts';
 import { serveGraphql } from '../../support/graphql-peer.ts';
 import { createTestSchema, ManualSource } from '../../support/graphql-schema.ts';
 
@@ -112,7 +112,7 @@ describe('the connection', () => {
     peer.socket.receiver?.received('nonsense');
     peer.subscribe('1', '{ hello }');
     expect(await peer.take()).toEqual([]);
-    expect(peer.socket.closing).toEqual({ code: 4400, reason: 'Invalid message received' });
+    expect(peer.socket.closing).toEqual({ code: 4400, reason: 'Invalid message received: A message must be JSON' });
     expect(onSubscribe).not.toHaveBeenCalled();
   });
 
@@ -393,7 +393,7 @@ describe('hooks', () => {
       'onClose',
     ]);
     expect(contexts.size).toBe(1);
-    const [context] = [...contexts] as Context[];
+    const [context] = [...contexts] as GraphqlContext[];
     expect(context).toMatchObject({ connectionInitReceived: true, acknowledged: true, extra: {} });
     expect(context?.handshake.headers['cookie']).toBe('c');
   });
@@ -443,98 +443,158 @@ describe('hooks', () => {
     ]);
   });
 
-  test.each([
-    'onConnect',
-    'onPing',
-    'onPong',
-    'schema',
-    'context',
-    'onSubscribe',
-    'onOperation',
-    'onNext',
-    'onError',
-    'onComplete',
-    'parse',
-    'validate',
-    'execute',
-    'share',
-    'subscribe',
-  ])('[GQL-30] %s that throws closes with 4500 and harms nobody else', async (hook) => {
-    const throwing = [
-      () => {
-        throw new Error('a bug');
-      },
-      () => Promise.reject(new Error('a bug')),
-    ];
-    // Those that have to answer at once are tried with a throw only.
-    for (const throws of ['parse', 'validate', 'share'].includes(hook) ? throwing.slice(0, 1) : throwing) {
-      const { schema } = createTestSchema();
-      const server = serveGraphql({ schema, isProd: false, [hook]: throws });
-      const bystander = server.connect({ acknowledged: false });
-      const peer = server.connect({ acknowledged: false });
-      peer.send({ type: 'ping' });
-      peer.send({ type: 'pong' });
-      peer.send({ type: 'connection_init' });
-      await peer.take();
-      if (!peer.socket.closing) {
-        peer.subscribe('1', '{ hello }');
-        peer.subscribe('2', '{ nothing }');
-        peer.subscribe('3', 'subscription { price { price } }');
+  const throwing = [
+    () => {
+      throw new Error('a bug');
+    },
+    () => Promise.reject(new Error('a bug')),
+  ];
+
+  test.each(['onConnect', 'onPing', 'onPong'])(
+    '[GQL-30] %s that throws closes with 4500 and harms nobody else',
+    async (hook) => {
+      for (const throws of throwing) {
+        const server = serveGraphql({ schema: createTestSchema().schema, isProd: false, [hook]: throws });
+        const bystander = server.connect({ acknowledged: false });
+        const peer = server.connect({ acknowledged: false });
+        peer.send({ type: 'ping' });
+        peer.send({ type: 'pong' });
+        peer.send({ type: 'connection_init' });
         await peer.take();
+        expect(peer.socket.closing).toEqual({ code: 4500, reason: 'a bug' });
+        expect(server.errors[0]).toEqual(new Error('a bug'));
+        expect(bystander.socket.closing).toBeUndefined();
       }
-      expect(peer.socket.closing).toEqual({ code: 4500, reason: 'a bug' });
-      expect(server.errors[0]).toEqual(new Error('a bug'));
-      expect(bystander.socket.closing).toBeUndefined();
-    }
-  });
+    },
+  );
 
-  test('[GQL-30] in production the client is told nothing, and thrown values that are no errors never show', async () => {
-    const { schema } = createTestSchema();
-    const failing = (thrown: unknown, isProd: boolean) => ({
-      schema,
-      isProd,
-      onSubscribe: () => {
-        throw thrown;
-      },
-    });
-    for (const options of [failing(new Error('secret'), true), failing('secret', false)]) {
-      const peer = serveGraphql(options).connect();
-      peer.subscribe('1', '{ hello }');
+  test.each([
+    ...['schema', 'context', 'onSubscribe', 'onOperation', 'onNext', 'onEvent'],
+    ...['parse', 'validate', 'execute', 'share', 'subscribe', 'compile'],
+  ])('[GQL-30] %s that throws is one error of its operation, and harms no other', async (hook) => {
+    // Those that have to answer at once are tried with a throw only.
+    const atOnce = ['parse', 'validate', 'share', 'compile'];
+    for (const throws of atOnce.includes(hook) ? throwing.slice(0, 1) : throwing) {
+      const { schema, bus, counts } = createTestSchema();
+      let broken = false;
+      const given: Readonly<Record<string, unknown>> = {
+        schema: () => schema,
+        validate: () => [],
+        parse,
+        execute,
+        subscribe,
+      };
+      const server = serveGraphql({
+        schema,
+        isProd: false,
+        [hook]: (...args: unknown[]) => {
+          if (broken) return throws();
+          return (given[hook] as ((...args: unknown[]) => unknown) | undefined)?.(...args);
+        },
+      });
+      const peer = server.connect();
+      const subscription = 'subscription Good { count }';
+      peer.subscribe('good', subscription);
       await peer.take();
-      expect(peer.socket.closing).toEqual({ code: 4500, reason: 'Internal server error' });
+      broken = true;
+      const query = ['share', 'subscribe', 'onEvent'].includes(hook) ? 'subscription Bad { count }' : '{ hello }';
+      peer.subscribe('bad', query);
+      if (hook === 'onEvent') void bus.publish(counts, 1);
+      const messages = (await peer.take()).filter(({ id }) => id === 'bad');
+      expect(messages).toEqual([
+        { id: 'bad', type: 'error', payload: [expect.objectContaining({ message: 'a bug' })] },
+      ]);
+      // The good subscription has the same event.
+      expect(server.errors).toEqual(Array(hook === 'onEvent' ? 2 : 1).fill(new Error('a bug')));
+      broken = false;
+      void bus.publish(counts, 2);
+      if (hook !== 'onEvent') expect(await peer.results('good')).toEqual([{ data: { count: 2 } }]);
+      peer.subscribe('bad', '{ hello }');
+      expect(await peer.results('bad')).toEqual([{ data: { hello: 'world' } }]);
+      expect(peer.socket.closing).toBeUndefined();
     }
   });
 
-  test('[GQL-30] [GQL-19] an error whose message is no text ends its connection, and nothing else', async () => {
+  test('[GQL-30] onComplete that throws is reported, and its operation ends as it would', async () => {
+    for (const onComplete of throwing) {
+      const server = serveGraphql({ schema: createTestSchema().schema, isProd: false, onComplete });
+      const peer = server.connect();
+      peer.subscribe('1', '{ hello }');
+      peer.subscribe('2', 'subscription { broken }');
+      expect((await peer.take()).map(({ id, type }) => `${id} ${type}`).sort()).toEqual([
+        ...['1 complete', '1 next', '2 complete', '2 next'],
+      ]);
+      expect(server.errors).toEqual([new Error('a bug'), new Error('a bug')]);
+      expect(peer.socket.closing).toBeUndefined();
+    }
+  });
+
+  test('[GQL-30] onError that throws is reported, and the errors are told as if there were none', async () => {
+    for (const onError of throwing) {
+      const server = serveGraphql({ schema: createTestSchema().schema, isProd: false, onError: onError as never });
+      const peer = server.connect();
+      peer.subscribe('1', '{ nothing }');
+      expect(await peer.take()).toEqual([{ id: '1', type: 'error', payload: [expect.any(Object)] }]);
+      expect(server.errors).toEqual([new Error('a bug')]);
+    }
+  });
+
+  test('[GQL-30] [GQL-46] in production the client is told nothing of a hook’s error, but what a GraphQLError says', async () => {
+    const { schema } = createTestSchema();
+    const thrown: unknown[] = [new Error('secret'), 'secret', new GraphQLError('Sign in')];
+    const throwNext = () => {
+      throw thrown.shift();
+    };
+    const server = serveGraphql({ schema, isProd: true, context: throwNext });
+    const peer = server.connect();
+    for (const id of ['1', '2', '3']) peer.subscribe(id, '{ hello }');
+    const texts = (await peer.take()).map(({ payload }) => (payload as [{ message: string }])[0].message);
+    expect(texts).toEqual(['Internal server error', 'Internal server error', 'Sign in']);
+    expect(server.errors.map(String)).toEqual(['Error: secret', 'ThrownValue: secret']);
+    for (const [error, reason] of [
+      [new Error('secret'), 'Internal server error'],
+      [new GraphQLError('Banned'), 'Banned'],
+    ] as const) {
+      const closing = serveGraphql({ schema, isProd: true, onConnect: () => Promise.reject(error) });
+      const refused = closing.connect({ acknowledged: false });
+      refused.send({ type: 'connection_init' });
+      await refused.take();
+      expect(refused.socket.closing).toEqual({ code: 4500, reason });
+    }
+  });
+
+  test('[GQL-30] [GQL-19] an error whose message is no text is one error of its operation', async () => {
     const odd = Object.assign(new Error(), { message: { status: 503 } as unknown as string });
     for (const onSubscribe of [() => Promise.reject(odd), () => Promise.reject(Object.create(null))]) {
       const peer = serveGraphql({ schema: createTestSchema().schema, isProd: false, onSubscribe }).connect();
       peer.subscribe('1', '{ hello }');
-      await peer.take();
-      expect(peer.socket.closing).toEqual({ code: 4500, reason: 'Internal server error' });
+      expect(await peer.take()).toEqual([{ id: '1', type: 'error', payload: [{ message: expect.any(String) }] }]);
+      expect(peer.socket.closing).toBeUndefined();
     }
   });
 
   test('[GQL-30] onSubscribe that answers nonsense, and a missing schema, are bugs', async () => {
     const empty = serveGraphql({ isProd: false, onSubscribe: () => [] }).connect();
     empty.subscribe('1', '{ hello }');
-    expect(empty.socket.closing?.reason).toContain('onSubscribe must return');
+    expect(await empty.take()).toEqual([
+      { id: '1', type: 'error', payload: [{ message: expect.stringContaining('onSubscribe must return') }] },
+    ]);
     const missing = serveGraphql({ isProd: false, onSubscribe: () => undefined }).connect();
     missing.subscribe('1', '{ hello }');
-    expect(missing.socket.closing).toEqual({ code: 4500, reason: 'The GraphQL schema is not provided' });
+    expect(await missing.take()).toEqual([
+      { id: '1', type: 'error', payload: [{ message: 'The GraphQL schema is not provided' }] },
+    ]);
   });
 
   test.each([[[]], [[5]], [{ message: 'alone' }], ['text']])(
     '[GQL-30] [GQL-6] onError that answers %j, which is no list of errors, is a bug',
     async (answer) => {
       const onError = () => answer as never;
-      const peer = serveGraphql({ schema: createTestSchema().schema, isProd: false, onError }).connect();
+      const server = serveGraphql({ schema: createTestSchema().schema, isProd: false, onError });
+      const peer = server.connect();
       peer.subscribe('1', '{ nothing }');
-      expect(await peer.take()).toEqual([]);
-      expect(peer.socket.closing).toEqual({
-        code: 4500,
-        reason: expect.stringContaining('payload must be a non-empty array of GraphQL errors'),
-      });
+      expect(await peer.take()).toEqual([{ id: '1', type: 'error', payload: [expect.any(Object)] }]);
+      expect(server.refused[0]?.message).toContain('payload must be a non-empty array of GraphQL errors');
     },
   );
 
@@ -665,6 +725,9 @@ describe('options', () => {
     const options: Required<Omit<GraphqlOptions, 'compile'>> = {
       schema,
       context: 1,
+      contextPerEvent: false,
+      maskError: false,
+      onEvent: hook,
       roots: {},
       parse,
       validate: hook as never,
@@ -689,7 +752,7 @@ describe('options', () => {
       jsonMessageReviver: hook,
       jsonMessageReplacer: hook,
     };
-    expect(() => graphqlServer({ ...options, compile: undefined })).not.toThrow();
+    expect(() => graphqlServer({ ...options, onEvent: undefined, compile: undefined })).not.toThrow();
     const none = Object.fromEntries(Object.keys(options).map((name) => [name, undefined]));
     expect(() => graphqlServer({ ...none, schema })).not.toThrow();
   });

@@ -43,6 +43,8 @@ function open(options: { acknowledged?: boolean; maxOperations?: number } = {}) 
     init: (payload) => void log.push(`init ${JSON.stringify(payload)}`),
     ping: () => void log.push('ping'),
     pong: () => void log.push('pong'),
+    hooksDeadline: undefined,
+    hooksTick: () => {},
     operation(message) {
       const operation = new RecordedOperation(message, log);
       operations.push(operation);
@@ -170,6 +172,18 @@ describe('operations', () => {
         ],
       },
     ]);
+  });
+
+  test('[GQL-35] however many wait for a saturated connection, it is looked at once after each turn', () => {
+    const { session, subscribe, connection, operations } = open();
+    for (const id of ['1', '2', '3']) subscribe(id, 'stream');
+    connection.saturated = true;
+    for (const operation of operations) expect(session.takes(operation as RunningOperation)).toBe(false);
+    expect(connection.queued).toHaveLength(1);
+    connection.endTurn();
+    expect(connection.queued).toHaveLength(0);
+    for (const operation of operations) expect(session.takes(operation as RunningOperation)).toBe(false);
+    expect(connection.queued).toHaveLength(1);
   });
 
   test('[GQL-42] none is started once the server drains; those with an end are waited for', () => {

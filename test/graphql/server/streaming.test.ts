@@ -6,7 +6,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { createBus } from '../../../src/bus/bus.ts';
 import { createSubscription, type Sink } from '../../../src/bus/subscription.ts';
 import { topic } from '../../../src/bus/topic.ts';
-import type { Context, GraphqlOptions } from '../../../src/graphql/index.ts';
+import type { GraphqlContext, GraphqlOptions } from '../../../src/graphql/index.ts';
 import { contentOf } from '../../support/fake-socket.ts';
 import { type GraphqlPeer, serveGraphql } from '../../support/graphql-peer.ts';
 import { createTestSchema, ManualSource } from '../../support/graphql-schema.ts';
@@ -218,12 +218,14 @@ describe('sources that are pulled', () => {
     () => {
       throw new Error('a bug');
     },
-  ])('[GQL-30] onComplete that throws on the client’s complete is a bug like any other', async (onComplete) => {
-    const peer = serveGraphql({ schema: createTestSchema().schema, isProd: false, onComplete }).connect();
+  ])('[GQL-30] onComplete that throws on the client’s complete is reported', async (onComplete) => {
+    const server = serveGraphql({ schema: createTestSchema().schema, isProd: false, onComplete });
+    const peer = server.connect();
     peer.subscribe('1', '{ slow }');
     peer.complete('1');
     await peer.take();
-    expect(peer.socket.closing).toEqual({ code: 4500, reason: 'a bug' });
+    expect(peer.socket.closing).toBeUndefined();
+    expect(server.errors).toEqual([new Error('a bug')]);
   });
 
   test('[GQL-34] an always ready source starves neither pings nor other operations', async () => {
@@ -378,7 +380,7 @@ describe('sources that are pulled', () => {
 
   test('a topic’s subscription that the application returns is completed', async () => {
     const { schema, bus } = createTestSchema();
-    let context: Context | undefined;
+    let context: GraphqlContext | undefined;
     const { connect } = serveGraphql({
       schema,
       onConnect(given) {

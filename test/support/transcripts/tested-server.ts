@@ -1,4 +1,5 @@
 import { type AcceptingEndpoint, createEndpoint } from '../../../src/core/endpoint.ts';
+import { ProtocolError } from '../../../src/core/fault.ts';
 import type { ServerReceiver } from '../../../src/core/socket.ts';
 import { graphqlServer } from '../../../src/graphql/index.ts';
 import { stompBroker } from '../../../src/stomp/index.ts';
@@ -51,12 +52,14 @@ export function testedServer(options: Options, cut: Cut): Tested {
   const { subprotocol, passcode } = options;
   const protocol =
     subprotocol === 'graphql-transport-ws'
-      ? graphqlServer({ schema: transcriptSchema(bus), ...options.options })
+      ? // The reasons of real peers, and their errors as they are.
+        graphqlServer({ schema: transcriptSchema(bus), isProd: true, maskError: false, ...options.options })
       : stompBroker({ bus, ...options.options });
   const endpoint = createEndpoint({
     protocols: [protocol],
     clock,
-    onError: (error) => errors.push(error),
+    // A message that was refused shows in its close.
+    onError: (error) => (error instanceof ProtocolError ? undefined : errors.push(error)),
     ...(passcode === undefined
       ? {}
       : {

@@ -1,0 +1,33 @@
+import type { PromiseOr } from '../../core/promise-or.ts';
+import type { Connection } from '../../core/subprotocol.ts';
+import type { ServerRuntime } from './engine.ts';
+import type { ConnectionParams, GraphqlContext } from './options.ts';
+import type { GraphqlSession } from './session.ts';
+
+/** For whom a hook is asked. */
+export interface StepOwner {
+  /** Nobody waits for the answer any more. */
+  readonly ended: boolean;
+  /** The application's own code threw. */
+  bug(error: unknown): void;
+}
+
+/** What operations need of their connection. */
+export interface OperationContext {
+  readonly connection: Connection;
+  readonly engine: ServerRuntime;
+  readonly session: GraphqlSession;
+  readonly context: GraphqlContext<ConnectionParams, unknown>;
+  /**
+   * Run something of the application's, then go on with what it gave: at once if that is no promise, so that nothing
+   * waits for a promise where there is none. What it throws, and a promise that is not kept in time, goes to `broken`, or
+   * to the owner's `bug`. Nothing follows once the owner or the connection has ended.
+   */
+  step<T>(run: () => PromiseOr<T>, then: (value: T) => void, owner: StepOwner, broken?: (error: unknown) => void): void;
+  /** The outcome, or a rejection once `hookTimeout` is over. */
+  inTime<T>(outcome: PromiseLike<T>): Promise<T>;
+  /** Let go of something, in its own time. What breaks on the way is reported, unless `broken` takes it. */
+  release(run: () => unknown, broken?: (error: unknown) => void): void;
+  /** End the connection: the application's own code threw. */
+  bug(error: unknown): void;
+}
