@@ -1,7 +1,17 @@
 /** The front door without the server: what browsers can load. */
 
 export type { Access, ClientAccess, DeclareOptions, OpenTopics, Operation } from './bus/access.ts';
-export type { Backbone, BackboneState, HeaderValue, MessageOptions, PublishOptions } from './bus/backbone.ts';
+export {
+  type Backbone,
+  type BackboneAbilities,
+  BackboneError,
+  type BackboneFailure,
+  type BackboneSink,
+  type BackboneState,
+  type HeaderValue,
+  type MessageOptions,
+  type PublishOptions,
+} from './bus/backbone.ts';
 export {
   type Bus,
   type BusEvents,

@@ -27,6 +27,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'stomp/relay': ['stomp/server', 'stomp/client', 'stomp/protocol', 'core', '#tcp'],
   'stomp/client': ['stomp/protocol', 'core', 'bus', 'connect', '#socket'],
   'stomp/index.ts': ['stomp/broker', 'stomp/relay', 'stomp/server', 'stomp/protocol', 'core'],
+  backbones: ['bus', 'core', 'adapters', 'stomp/client', 'node:'],
   'browser.ts': ['core', 'bus', 'connect'],
   'index.ts': ['core', 'bus', 'adapters', 'browser.ts'],
   'rxjs.ts': ['rxjs', 'bus'],

@@ -8,6 +8,10 @@ export interface MessageOptions {
   readonly contentType?: string | undefined;
   /** Names and values, in the order in which they were given. */
   readonly headers?: MessageHeaders | undefined;
+  /** The same id on the same topic within 5 min is the same message, where `abilities.ids` says so. */
+  readonly id?: string | undefined;
+  /** How long it may wait, in ms. */
+  readonly timeout?: number | undefined;
 }
 
 /** What a header may be: numbers and booleans are taken as text, `undefined` is left out. */
@@ -23,38 +27,126 @@ export interface PublishOptions {
   readonly contentType?: string | undefined;
   /** What travels with the body. A map must not be changed afterwards. */
   readonly headers?: ReadonlyMap<string, HeaderValue> | { readonly [name: string]: HeaderValue } | undefined;
+  /**
+   * Publishes to one topic with the same id are one message, if the later one comes within 5 min and the backbone's
+   * abilities claim `ids`. Absent: the backbone takes an id of its own for each publish, so that repeating it after a
+   * lost answer makes no second message.
+   */
+  readonly id?: string | undefined;
+  /**
+   * How long the publish may wait for the backbone, in ms. Then it is rejected with a {@link BackboneError}.
+   *
+   * @defaultValue `10_000`
+   */
+  readonly timeout?: number | undefined;
 }
 
-/** `up`: messages come and go. `down`: it tries to come back. `closed`: it does not. */
-export type BackboneState = 'up' | 'down' | 'closed';
+/** `connecting`: not up yet for the first time. `down`: it was up and tries to be again. `closed`: for good. */
+export type BackboneState = 'connecting' | 'up' | 'down' | 'closed';
+
+/** Why a backbone did not do what it was asked for. */
+export type BackboneFailure = 'unavailable' | 'timeout' | 'tooLarge' | 'full' | 'closed';
+
+/**
+ * A publish or a subscribe failed. `unavailable`: there is no connection; `timeout`: no answer in time; `tooLarge`: the
+ * body is over `abilities.maxBody`; `full`: too much waits already; `closed`: the backbone was closed.
+ *
+ * @example
+ * try { await bus.publish(prices, value); } catch (error) {
+ *   if (error instanceof BackboneError && error.stored === 'no') await later(value);
+ * }
+ */
+export class BackboneError extends Error {
+  override readonly name = 'BackboneError';
+  /** The kind of failure. */
+  readonly reason: BackboneFailure;
+  /** `no`: nobody will ever see the message. `unknown`: only the answer is missing, readers may have it. */
+  readonly stored: 'no' | 'unknown';
+
+  constructor(reason: BackboneFailure, message: string, stored: 'no' | 'unknown' = 'no', options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+    this.stored = stored;
+  }
+}
+
+/** What a backbone promises. What is not claimed is not used, and `test/backbones/contract.ts` says so aloud. */
+export interface BackboneAbilities {
+  /** A message that is published again with its id, by the application or by a repeated attempt, stays one message. */
+  readonly ids: boolean;
+  /**
+   * Positions are places in the log of the backbone, the same on every server. False: this process numbers what it
+   * receives, and a position is good here only.
+   */
+  readonly positions: boolean;
+  /** `broker`: only what matches a subscription comes here. `all`: every message comes, and the bus filters. */
+  readonly patterns: 'broker' | 'all';
+  /** It carries work queues across servers. */
+  readonly queues: boolean;
+  /** {@link Backbone.since} is there. */
+  readonly history: boolean;
+  /** The largest body, in bytes. Infinity: it does not say. */
+  readonly maxBody: number;
+}
+
+/** Who hears a backbone: the bus. Nothing that a backbone calls here may throw. */
+export interface BackboneSink {
+  /** A message came. Messages of a topic come in the order of the backbone, each once. */
+  message(message: Message): void;
+  /**
+   * Something of this topic or pattern may be missing; of all where it is undefined. Messages that come after this call
+   * go on at `from`, where that is known.
+   */
+  gap(name: string | undefined, from: Position | undefined): void;
+  /** The state changed. `error` says why, without credentials. */
+  state(state: BackboneState, error?: unknown): void;
+  /** Something came that is no message of ours, or is of a later version: it was passed over. */
+  unreadable(error: Error): void;
+}
 
 /**
  * What carries messages between servers. The embedded one carries them within this process; others stand on Redis,
- * NATS or a STOMP broker. `subwire/extend` has what one needs to write one: its messages are made by `createMessage`.
+ * NATS or a STOMP broker.
+ *
+ * `subwire/extend` has what authors of one need: its messages are made by `createMessage`.
  */
 export interface Backbone {
-  /** Whether messages come and go at the moment. */
+  /** One word for errors and statistics, such as `redis`. */
+  readonly name: string;
+  /** What it promises. */
+  readonly abilities: BackboneAbilities;
+  /** Where it is in its life. */
   readonly state: BackboneState;
   /**
-   * Resolves when the backbone HAS the message: a receipt means that. Rejects when it has not, or cannot know. The bus
-   * has checked all arguments.
+   * The mark: up to here everything that this process subscribed to has been delivered. Undefined: not known yet, or
+   * there are no positions.
    */
-  publish(topic: string, body: Uint8Array, options: MessageOptions): Promise<Position>;
-  /** Messages of this topic, or of all that match a pattern, are wanted here, from when it resolves. */
-  subscribe(topic: string): Promise<void>;
-  /** They are not wanted any more. */
-  unsubscribe(topic: string): Promise<void>;
-  /** Hear every message that is wanted here, in the order of its topic. Returns how to stop. */
-  on(event: 'message', listener: (message: Message) => void): () => void;
-  /** Messages of a topic, or of all that match a pattern, may have been lost: said aloud, never hidden ([BUS-11]). */
-  on(event: 'gap', listener: (topic: string) => void): () => void;
-  /** Hear each change of `state`. */
-  on(event: 'state', listener: (state: BackboneState) => void): () => void;
-  /** Let everything go. Later calls of `publish` reject. */
+  readonly position: Position | undefined;
+  /** Who hears it. Called once, before anything is subscribed to; a second call throws a `TypeError`. */
+  open(sink: BackboneSink): void;
+  /**
+   * Resolves when the backbone HAS the message: a receipt means that. The value is the message's position, where the
+   * backbone tells it to publishers. Rejects with a {@link BackboneError}; other errors are bugs.
+   */
+  publish(topic: string, body: Uint8Array, options: MessageOptions): Promise<Position | undefined>;
+  /**
+   * Messages of this topic, or of all that match a pattern, are wanted here. Resolves when it is live, with a position
+   * that was read before: all that comes after it is delivered. Rejects with a {@link BackboneError} if it is not live
+   * within 10 s; the name stays wanted all the same, until it is unsubscribed.
+   */
+  subscribe(name: string): Promise<Position | undefined>;
+  /** They are not wanted any more: when this was called, nothing of them is delivered. */
+  unsubscribe(name: string): Promise<void>;
+  /**
+   * What came after a position, oldest first. Undefined: not all of it is known any more, or it is more than `limit`
+   * messages. A position of another epoch, of the future or below zero is undefined as well, and never an error.
+   */
+  since?(name: string, after: Position, limit: number): Promise<readonly Message[] | undefined>;
+  /** Let go of everything. What is under way is rejected as `closed`. May be called again. */
   close(): Promise<void>;
 }
 
-const methods = ['publish', 'subscribe', 'unsubscribe', 'on', 'close'] as const;
+const methods = ['publish', 'subscribe', 'unsubscribe', 'open', 'close'] as const;
 
 /** Throws a `TypeError` that names the option, and the method that is missing. */
 export function assertBackbone(given: unknown): asserts given is Backbone {
@@ -68,7 +160,9 @@ export function assertBackbone(given: unknown): asserts given is Backbone {
   }
 }
 
-const publishNames = { contentType: true, headers: true } as const satisfies Record<keyof PublishOptions, true>;
+const publishNames = {
+  ...{ contentType: true, headers: true, id: true, timeout: true },
+} as const satisfies Record<keyof PublishOptions, true>;
 const nothing: MessageOptions = Object.freeze({});
 
 /**
@@ -97,11 +191,18 @@ export function checkedOptions(topic: string, given: PublishOptions | undefined)
   for (const name in given) {
     if (name !== 'contentType' && name !== 'headers') checkNames(given, publishNames, owner);
   }
-  const { contentType, headers } = given;
+  const { contentType, headers, id, timeout } = given;
+  if (id !== undefined && typeof id !== 'string') throw new TypeError(`${owner}: id must be text; got ${kindOf(id)}`);
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) {
+    throw new TypeError(`${owner}: timeout must be a number of ms from 0 up; got ${kindOf(timeout)}`);
+  }
   if (contentType !== undefined && typeof contentType !== 'string') {
     throw new TypeError(`${owner}: contentType must be text; got ${kindOf(contentType)}`);
   }
-  return { contentType, headers: headers === undefined ? undefined : checkedHeaders(owner, headers) };
+  const texts = headers === undefined ? undefined : checkedHeaders(owner, headers);
+  // Most publishes have neither: theirs keep the shape that they had.
+  if (id === undefined && timeout === undefined) return { contentType, headers: texts };
+  return { contentType, headers: texts, id, timeout };
 }
 
 function checkedHeaders(owner: string, given: NonNullable<PublishOptions['headers']>): MessageHeaders | undefined {
@@ -126,3 +227,9 @@ function checkedHeaders(owner: string, given: NonNullable<PublishOptions['header
   }
   return headers;
 }
+
+/** For so long a publish or a subscribe waits for its backbone unless it says otherwise, in ms. */
+export const defaultPatience = 10_000;
+
+/** For so long a publish with an id that was seen is the same message, in ms. */
+export const idWindow = 300_000;

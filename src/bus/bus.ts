@@ -77,8 +77,8 @@ export interface SubscribeOptions<T> {
 
 /** What a bus tells, by event. */
 export interface BusEvents {
-  /** Messages of this topic, or of all that a pattern matches, may have been lost. */
-  gap(topic: string): void;
+  /** Messages of this topic, or of all that a pattern matches, may have been lost; undefined: of any topic. */
+  gap(topic: string | undefined): void;
   /** The backbone went away, came back or was closed. */
   state(state: BackboneState): void;
 }
@@ -88,12 +88,13 @@ export interface Bus {
   /** What carries messages between servers. */
   readonly backbone: Backbone;
   /**
-   * Publish a value of a typed topic. Resolves when the backbone has it. Wrong arguments reject with a `TypeError`, before
+   * Publish a value of a typed topic. Resolves when the backbone has it, with its position where the backbone tells it.
+   * Rejects with a `BackboneError` that says whether it may be stored all the same. Wrong arguments reject with a `TypeError`, before
    * anything is counted or sent; so does a topic that says `clients` and is not declared here.
    */
-  publish<T>(topic: Topic<T>, value: T, options?: PublishOptions): Promise<Position>;
+  publish<T>(topic: Topic<T>, value: T, options?: PublishOptions): Promise<Position | undefined>;
   /** Publish bytes, which must not be changed afterwards: they are not copied. */
-  publish(topic: string, body: Uint8Array, options?: PublishOptions): Promise<Position>;
+  publish(topic: string, body: Uint8Array, options?: PublishOptions): Promise<Position | undefined>;
   /**
    * The values of a typed topic, from now on: an async iterable that a resolver can return. Throws a `TypeError` that
    * names what is wrong, and an `Error` once the bus is closed.
@@ -150,6 +151,8 @@ export interface BusStats {
   readonly published: number;
   /** Bodies that did not decode. */
   readonly undecodable: number;
+  /** What came from the backbone and was no message of ours: of a foreign writer, or of a later version. */
+  readonly unreadable: number;
   /** How often the backbone said that messages may have been lost. */
   readonly gaps: number;
 }
@@ -190,6 +193,7 @@ export function createBus(options: BusOptions = {}): Bus {
   const undecodableMessages = new WeakSet<Message>();
   let published = 0;
   let undecodable = 0;
+  let unreadable = 0;
   let gaps = 0;
   let closing: Promise<void> | undefined;
 
@@ -227,13 +231,22 @@ export function createBus(options: BusOptions = {}): Bus {
     access,
   );
   const { on, emit } = createListeners<{ [Event in keyof BusEvents]: BusEvents[Event] }>(report);
-  backbone.on('message', (message) => fanOut.deliver(message));
-  backbone.on('gap', (topic) => {
-    gaps++;
-    emit('gap', topic);
-    fanOut.gap(topic);
+  backbone.open({
+    message: (message) => fanOut.deliver(message),
+    gap(name) {
+      gaps++;
+      emit('gap', name);
+      fanOut.gap(name);
+    },
+    state(state, error) {
+      emit('state', state);
+      if (error !== undefined) report(error);
+    },
+    unreadable(error) {
+      unreadable++;
+      report(error);
+    },
   });
-  backbone.on('state', (state) => void emit('state', state));
 
   function assertOpen(call: string): void {
     if (closing) throw new Error(`The bus is closed: ${call} comes too late`);
@@ -269,7 +282,7 @@ export function createBus(options: BusOptions = {}): Bus {
     }
   }
 
-  function send(name: string, body: Uint8Array, checked: MessageOptions): Promise<Position> {
+  function send(name: string, body: Uint8Array, checked: MessageOptions): Promise<Position | undefined> {
     published++;
     return backbone.publish(name, body, checked);
   }
@@ -300,7 +313,11 @@ export function createBus(options: BusOptions = {}): Bus {
       return fanOut.listen(name, listener, protocolOf(name, listenOptions));
     },
     // Asynchronous, so that every mistake is a rejection.
-    async publish<T>(target: Topic<T> | string, value: T | Uint8Array, given?: PublishOptions): Promise<Position> {
+    async publish<T>(
+      target: Topic<T> | string,
+      value: T | Uint8Array,
+      given?: PublishOptions,
+    ): Promise<Position | undefined> {
       if (closing) throw new Error(`The bus is closed: nothing can be published to ${nameOf(target)}`);
       if (typeof target === 'string') {
         const problem = problemOfTopic(target);
@@ -352,6 +369,7 @@ export function createBus(options: BusOptions = {}): Bus {
       declared: access.declared,
       published,
       undecodable,
+      unreadable,
       gaps,
     }),
     close() {
@@ -364,7 +382,7 @@ export function createBus(options: BusOptions = {}): Bus {
 }
 
 /** A method of a backbone may throw instead of rejecting: both are a rejection. */
-async function called(call: () => Promise<void>): Promise<void> {
+async function called(call: () => Promise<unknown>): Promise<void> {
   await call();
 }
 

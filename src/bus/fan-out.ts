@@ -205,8 +205,17 @@ export class FanOut {
     }
   }
 
-  /** Messages of this topic, or of all that a pattern matches, may have been lost: tell those who listen ([BUS-11]). */
-  gap(name: string): void {
+  /**
+   * Messages of this topic, of all that a pattern matches, or of any topic, may have been lost: tell those who listen
+   * ([BUS-11]).
+   */
+  gap(name: string | undefined): void {
+    if (name === undefined) {
+      for (const channel of [...this.#topics.values(), ...this.#patterns.values()]) {
+        for (const listening of [...channel.listeners]) listening.tell('gap', channel.name, this.#upstream);
+      }
+      return;
+    }
     const own = isPattern(name) ? this.#patterns.get(name) : this.#topics.get(name);
     const concerned = this.#patterns.match(name);
     if (own) concerned.push(own);

@@ -1,7 +1,11 @@
-import { createListeners } from '../core/listeners.ts';
+import { systemClock, type Timers } from '../core/clock.ts';
 import { randomId } from '../core/random.ts';
-import type { Backbone, BackboneState, MessageOptions } from './backbone.ts';
+import { type Backbone, BackboneError, type BackboneSink, idWindow, type MessageOptions } from './backbone.ts';
 import { createMessage, type Message, type Position } from './message.ts';
+import { idKey, RecentIds } from './recent-ids.ts';
+
+/** So many ids of publishers are kept at the most: a publisher that names every message costs a bounded memory. */
+const maxIds = 100_000;
 
 /**
  * The embedded backbone: messages live in this process and reach it in publish order. A new process is a new epoch.
@@ -9,14 +13,14 @@ import { createMessage, type Message, type Position } from './message.ts';
  * @example
  * const bus = createBus({ backbone: memoryBackbone() });
  */
-export function memoryBackbone(): Backbone {
+export function memoryBackbone({ clock = systemClock }: { readonly clock?: Pick<Timers, 'now'> } = {}): Backbone {
   const epoch = randomId().slice(0, 8);
-  const listeners = new Set<(message: Message) => void>();
+  const ids = new RecentIds<Position>(idWindow, maxIds);
   const waiting: Message[] = [];
+  let sink: BackboneSink | undefined;
   let offset = 0;
   let delivering = false;
   let closed = false;
-  const states = createListeners<{ state: (state: BackboneState) => void }>((error) => said(error));
 
   function deliver(message: Message): void {
     waiting.push(message);
@@ -24,51 +28,49 @@ export function memoryBackbone(): Backbone {
     if (delivering) return;
     delivering = true;
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      for (const listener of listeners) call(listener, next);
+      // The message is here, whatever the sink makes of it: the publisher does not hear of its bugs.
+      try {
+        sink?.message(next);
+      } catch (error) {
+        console.error('subwire: the sink of the backbone threw:', error);
+      }
     }
     delivering = false;
   }
 
-  /** The message is here, whatever a listener makes of it: neither the publisher nor the others hear of its bugs. */
-  function call(listener: (message: Message) => void, message: Message): void {
-    try {
-      listener(message);
-    } catch (error) {
-      said(error);
-    }
-  }
-
-  function said(error: unknown): void {
-    console.error('subwire: a listener of the backbone threw:', error);
-  }
-
   return {
+    name: 'memory',
+    // Every message is here already, and the bus passes on those that are wanted.
+    abilities: { ids: true, positions: true, patterns: 'all', queues: false, history: false, maxBody: Infinity },
     get state() {
       return closed ? 'closed' : 'up';
     },
-    async publish(topic: string, body: Uint8Array, { contentType, headers }: MessageOptions): Promise<Position> {
-      if (closed) throw new Error(`The bus is closed: nothing can be published to "${topic}"`);
+    get position() {
+      return { epoch, offset };
+    },
+    open(opened) {
+      if (sink) throw new TypeError('This backbone has a bus already: make one backbone for each bus');
+      sink = opened;
+    },
+    async publish(topic: string, body: Uint8Array, { contentType, headers, id }: MessageOptions): Promise<Position> {
+      if (closed) throw new BackboneError('closed', `The bus is closed: nothing can be published to "${topic}"`);
+      const key = id === undefined ? undefined : idKey(topic, id);
+      const known = key === undefined ? undefined : ids.get(key, clock.now());
+      if (known) return known;
       // One count for all topics: a count per name would let publishers of ever new names fill the memory.
       const position = { epoch, offset: ++offset };
+      if (key !== undefined) ids.set(key, position, clock.now());
       deliver(createMessage({ topic, body, contentType, headers, position }));
       return position;
     },
-    // Every message is here already: the bus passes on those that are wanted.
-    async subscribe() {},
-    async unsubscribe() {},
-    on(event, listener) {
-      if (event === 'state') return states.on('state', listener as (state: BackboneState) => void);
-      // Nothing is ever lost between publisher and listener here: there are no gaps.
-      if (event !== 'message') return () => {};
-      const onMessage = listener as (message: Message) => void;
-      listeners.add(onMessage);
-      return () => listeners.delete(onMessage);
+    async subscribe() {
+      return { epoch, offset };
     },
+    async unsubscribe() {},
     async close() {
       if (closed) return;
       closed = true;
-      states.emit('state', 'closed');
-      listeners.clear();
+      sink?.state('closed');
     },
   };
 }

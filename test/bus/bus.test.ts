@@ -29,6 +29,7 @@ function recording() {
     },
     async subscribe(name) {
       upstream.push(`+${name}`);
+      return undefined;
     },
     async unsubscribe(name) {
       upstream.push(`-${name}`);
@@ -47,7 +48,7 @@ test('every subscriber gets every value, in publish order, from when it began', 
   expect([await read(first), await read(first), await read(second)]).toEqual([1, 2, 2]);
   expect(bus.stats()).toEqual({
     ...{ listeners: 2, topics: 1, patterns: 0, declared: 0 },
-    ...{ published: 2, undecodable: 0, gaps: 0 },
+    ...{ published: 2, undecodable: 0, unreadable: 0, gaps: 0 },
   });
 });
 

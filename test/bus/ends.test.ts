@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Backbone } from '../../src/bus/backbone.ts';
+import type { Backbone, BackboneSink, BackboneState } from '../../src/bus/backbone.ts';
 import { createBus } from '../../src/bus/bus.ts';
 import { memoryBackbone } from '../../src/bus/memory-backbone.ts';
 import { MessagesLost, push } from '../../src/bus/subscription.ts';
@@ -10,16 +10,22 @@ const prices = topic<number>('prices');
 
 /** A backbone that says gap and state when a test wants it to. */
 function moody() {
-  const listeners = new Map<string, (detail: string) => void>();
   const inner = memoryBackbone();
+  let sink: BackboneSink | undefined;
   const backbone: Backbone = {
     ...inner,
-    on(event: string, listener: (detail: never) => void) {
-      listeners.set(event, listener as (detail: string) => void);
-      return inner.on(event as 'message', listener as never);
+    open(opened) {
+      sink = opened;
+      inner.open(opened);
     },
   };
-  return { backbone, say: (event: 'gap' | 'state', detail: string) => listeners.get(event)?.(detail) };
+  function say(event: 'gap', name: string | undefined): void;
+  function say(event: 'state', state: BackboneState): void;
+  function say(event: 'gap' | 'state', detail: string | undefined): void {
+    if (event === 'gap') sink?.gap(detail, undefined);
+    else sink?.state(detail as BackboneState);
+  }
+  return { backbone, say };
 }
 
 test('[BUS-10] close ends every reader, waiting, reading and pushed, and listeners hear of it', async () => {
@@ -96,6 +102,16 @@ test('[BUS-11] a gap ends the readers of that topic with an error, unless they t
   expect([(await other.next()).value, bus.stats().gaps]).toEqual([3, 1]);
   say('gap', 'x.*');
   expect(told.slice(3)).toEqual(['bus x.*', 'x x.*']);
+});
+
+test('[BUS-11] a gap of all topics is told to everybody, with the name that each listens to', () => {
+  const { backbone, say } = moody();
+  const bus = createBus({ backbone });
+  const told: string[] = [];
+  bus.on('gap', (name) => told.push(`bus ${name}`));
+  for (const name of ['a', 'b.*']) bus.listen(name, { receive() {}, gap: (concerned) => told.push(concerned) });
+  say('gap', undefined);
+  expect([told, bus.stats().gaps]).toEqual([['bus undefined', 'a', 'b.*'], 1]);
 });
 
 test('[BUS-11] a gap keeps its place among the values that wait for an asynchronous filter', async () => {

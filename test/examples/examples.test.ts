@@ -32,3 +32,12 @@ test('the example bridge: each side gets what the other sends, and nobody what i
   expect(said('mutation')).toEqual(['{"calibrate":true}']);
   expect(lines).toHaveLength(8);
 });
+
+test('the example cluster-local: clients of both processes hear what either process sends', {
+  timeout: 60_000,
+}, async () => {
+  const lines = await runExample('cluster-local');
+  expect(lines.sort()).toEqual(
+    [1, 2, 3, 4].flatMap((client) => [1, 2].map((process) => `client ${client} hears: from process ${process}`)),
+  );
+});
