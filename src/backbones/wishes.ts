@@ -7,8 +7,8 @@ interface Wish {
   waiting: { readonly deadline: number; resolve(position: Position | undefined): void; reject(error: Error): void }[];
   /** Where it became live; absent: it is not. */
   live: { readonly position: Position | undefined } | undefined;
-  /** It was live once. */
-  known: boolean;
+  /** It was live once, lastly from here on. */
+  known: { readonly position: Position | undefined } | undefined;
 }
 
 /**
@@ -47,16 +47,21 @@ export class Wishes implements Timed {
     return this.#names.get(name)?.live !== undefined;
   }
 
+  /** Where it became live, if it ever was. */
+  placeOf(name: string): Position | undefined {
+    return this.#names.get(name)?.known?.position;
+  }
+
   /** Was it live at any time since it is wanted? */
   wasLive(name: string): boolean {
-    return this.#names.get(name)?.known === true;
+    return this.#names.get(name)?.known !== undefined;
   }
 
   /** Resolves when it is live: at once where it is already. */
   want(name: string): Promise<Position | undefined> {
     let wish = this.#names.get(name);
     if (!wish) {
-      wish = { waiting: [], live: undefined, known: false };
+      wish = { waiting: [], live: undefined, known: undefined };
       this.#names.set(name, wish);
     }
     if (wish.live) return Promise.resolve(wish.live.position);
@@ -85,7 +90,7 @@ export class Wishes implements Timed {
     const wish = this.#names.get(name);
     if (!wish) return;
     wish.live = { position };
-    wish.known = true;
+    wish.known = wish.live;
     for (const { resolve } of wish.waiting) resolve(position);
     wish.waiting = [];
   }

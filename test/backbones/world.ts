@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backbone, BackboneAbilities, BackboneState } from '../../src/bus/backbone.ts';
 import type { Message, Position } from '../../src/bus/message.ts';
+import type { ProgramName } from '../support/programs/program.ts';
 
 /** Bounds of a history that a case can reach. */
 export interface SmallHistory {
@@ -48,6 +49,10 @@ export interface Contract {
   readonly durable: boolean;
   /** More than one server can share the broker. */
   readonly shared: boolean;
+  /** What has to be installed. */
+  readonly program?: ProgramName | undefined;
+  /** These cases alone; absent: all. */
+  readonly only?: readonly number[];
   /** Cases that do not hold, by number, each with its reason. */
   readonly unclaimed?: Readonly<Record<number, string>>;
 }

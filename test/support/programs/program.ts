@@ -14,6 +14,8 @@ const programs = {
   chromium: '/usr/bin/chromium',
   rabbitmq: '/usr/sbin/rabbitmq-server',
   activemq: '/usr/share/activemq/lib',
+  redis: '/usr/bin/redis-server',
+  nats: '/usr/sbin/nats-server',
   'python3-stomp': '/usr/lib/python3/dist-packages/stomp',
 } as const;
 
@@ -74,6 +76,8 @@ export interface RunningProgram {
   output(): string;
   /** End it and everything that it started; resolves when all of it is gone. */
   stop(): Promise<void>;
+  /** Send a signal to the program alone: SIGSTOP lets it stand still, SIGCONT go on. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): Promise<void>;
   /** The same without a chance to say goodbye, as in a crash. */
   kill(): Promise<void>;
 }
@@ -108,6 +112,10 @@ export async function startProgram(options: ProgramOptions): Promise<RunningProg
     output: () => output,
     stop: () => stop(supervisor),
     kill: () => kill(supervisor),
+    async signal(name) {
+      const [program] = await childrenOf(supervisor);
+      if (program !== undefined) process.kill(program, name);
+    },
   };
   const deadline = performance.now() + within;
   while (!(await accepts(port))) {
@@ -134,10 +142,14 @@ async function kill(supervisor: ChildProcess): Promise<void> {
   if (supervisor.exitCode !== null || supervisor.signalCode !== null) return;
   const exit = once(supervisor, 'exit');
   // The program, and what keeps watch over our end of the pipe: the supervisor finds the rest.
-  const { pid } = supervisor;
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  for (const child of children.split(' ').filter(Boolean)) process.kill(Number(child), 'SIGKILL');
+  for (const child of await childrenOf(supervisor)) process.kill(child, 'SIGKILL');
   await exit;
+}
+
+/** The program comes first. */
+async function childrenOf({ pid }: ChildProcess): Promise<number[]> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return children.split(' ').filter(Boolean).map(Number);
 }
 
 function accepts(port: number): Promise<boolean> {

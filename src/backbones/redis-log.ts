@@ -1,0 +1,150 @@
+import { BackboneError } from '../bus/backbone.ts';
+import type { Position } from '../bus/message.ts';
+import { messageOf } from '../core/fault.ts';
+import { randomId } from '../core/random.ts';
+import type { Batch } from './outbox.ts';
+import type { RedisArgument, RedisCalls } from './redis-client.ts';
+import { changesScript, placeScript, publishScript, type RedisScript, readScript } from './redis-scripts.ts';
+
+/** A message in the log. */
+export interface RedisEntry {
+  /** The topic of it. */
+  readonly topic: string;
+  /** Its place, in µs of the clock of Redis. */
+  readonly offset: number;
+  /** The place of the message before it on its topic; 0: not known. */
+  readonly link: number;
+  /** The sealed body. */
+  readonly envelope: Buffer;
+}
+
+/** What was read of one topic. */
+export interface Past {
+  /** The epoch of the log now. */
+  readonly epoch: string;
+  /** Oldest first. */
+  readonly entries: readonly RedisEntry[];
+  /** Nothing is missing between the offset that was asked for and the end. */
+  readonly complete: boolean;
+}
+
+/** What changed after an offset. */
+export interface Changes {
+  /** The epoch of the log now. */
+  readonly epoch: string;
+  /** The last offset of the log. */
+  readonly last: number;
+  /** The topics that have messages after it; undefined: not all of them are known. */
+  readonly topics: readonly string[] | undefined;
+}
+
+/** How the log is kept. */
+export interface RedisLogOptions {
+  /** Before all keys and channels: `{prefix:0}`. */
+  readonly root: string;
+  /** How many messages of a topic are kept. */
+  readonly maxMessages: number;
+  /** How long a topic is kept after its last message, in ms. */
+  readonly maxAge: number;
+  /** Redis never loses what it has confirmed. */
+  readonly durable: boolean;
+  /** Which topics have a past. */
+  history(topic: string): boolean;
+}
+
+/** For so long it is remembered when a topic had its last message, in µs: longer than any history. */
+const remembered = 3_600_000_000;
+/** More topics than this are not looked through. */
+const mostTopics = 10_000;
+
+/** The log of messages in Redis: what the scripts do, in the words of a backbone. */
+export class RedisLog {
+  readonly #calls: RedisCalls;
+  readonly #options: RedisLogOptions;
+  // The batch that was tried last, and in which epoch: Redis without its memory would store it a second time.
+  #tried: { readonly id: string; readonly epoch: string } | undefined;
+
+  constructor(calls: RedisCalls, options: RedisLogOptions) {
+    this.#calls = calls;
+    this.#options = options;
+  }
+
+  /** Store a batch, once however often it is asked for; `epoch` is the one that is believed to be there. */
+  async publish(batch: Batch, epoch: string): Promise<readonly Position[]> {
+    const { maxMessages, maxAge, history } = this.#options;
+    const before = this.#tried?.id === batch.id ? this.#tried.epoch : '';
+    if (before === '') this.#tried = { id: batch.id, epoch };
+    const args: RedisArgument[] = [String(maxMessages), String(maxAge), newEpoch(), batch.id, before];
+    for (const { topic, id = '', envelope } of batch.messages) {
+      args.push(topic, history(topic) ? 'h' : '-', id, envelope as Buffer);
+    }
+    try {
+      const [stored = '', ...offsets] = String(await this.#run(publishScript, args)).split(' ');
+      return offsets.map((offset) => ({ epoch: stored, offset: Number(offset) }));
+    } catch (error) {
+      const words = messageOf(error);
+      if (words.includes('SUBWIRE_EPOCH')) {
+        const lost = 'redis: the answer was lost, and Redis has another log now, which does not know the message';
+        throw new BackboneError('unavailable', lost, 'unknown');
+      }
+      // Redis has looked at it and says no: nothing is stored (a script that fails at its first write changes nothing).
+      if (/^(OOM|READONLY|MISCONF|NOPERM|NOREPLICAS)/.test(words)) {
+        throw new BackboneError('unavailable', `redis: ${words}`, 'no');
+      }
+      throw error;
+    }
+  }
+
+  /** The end of the log; with the id of a server also its beacon. */
+  async place(beacon = ''): Promise<Position> {
+    const args = [newEpoch(), beacon, this.#options.durable ? '1' : '', String(remembered)];
+    const [epoch, last] = (await this.#run(placeScript, args)) as [Buffer, Buffer];
+    return { epoch: epoch.toString(), offset: Number(last) };
+  }
+
+  /** What one topic had after an offset. */
+  async read(topic: string, after: number, limit: number): Promise<Past> {
+    const answer = (await this.#run(readScript, [topic, String(after), String(limit + 1)])) as [
+      ...texts: [epoch: Buffer, last: Buffer, now: Buffer, lastOfTopic: Buffer],
+      entries: [id: Buffer, fields: [p: Buffer, link: Buffer, d: Buffer, envelope: Buffer]][],
+    ];
+    const [epoch, last, now, lastOfTopic] = answer.slice(0, 4).map(String) as [string, string, string, string];
+    const entries = answer[4].map(([id, [, link, , envelope]]) => ({
+      topic,
+      offset: Number.parseInt(id.toString(), 10),
+      link: Number(link),
+      envelope,
+    }));
+    const known = after >= Number(now) - remembered;
+    const [first] = entries;
+    let complete = known && lastOfTopic === '';
+    if (first) complete = first.link === 0 ? known : first.link <= after;
+    else if (lastOfTopic !== '') complete = Number(lastOfTopic) <= after;
+    complete &&= entries.length <= limit && after <= Number(last);
+    return { epoch, entries, complete };
+  }
+
+  /** Which topics had messages after an offset. */
+  async changes(after: number): Promise<Changes> {
+    const answer = (await this.#run(changesScript, [String(after), String(mostTopics + 1)])) as [
+      ...texts: [epoch: Buffer, last: Buffer, now: Buffer],
+      topics: (Buffer | number)[],
+    ];
+    const topics = answer[3].filter((_each, index) => index % 2 === 0).map(String);
+    const known = topics.length <= mostTopics && after >= Number(answer[2]) - remembered;
+    return { epoch: answer[0].toString(), last: Number(answer[1]), topics: known ? topics : undefined };
+  }
+
+  /** Redis forgets scripts when it starts: then it is told again. */
+  async #run({ sha, text }: RedisScript, args: RedisArgument[]): Promise<unknown> {
+    const { root } = this.#options;
+    try {
+      return await this.#calls.call(['EVALSHA', sha, '1', root, ...args]);
+    } catch (error) {
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+      return this.#calls.call(['EVAL', text, '1', root, ...args]);
+    }
+  }
+}
+
+const newEpoch = (): string => randomId().slice(0, 12);
