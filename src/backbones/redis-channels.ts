@@ -1,10 +1,4 @@
-import type { RedisEntry } from './redis-log.ts';
-
-/** A message as it comes live. */
-export interface LiveEntry extends RedisEntry {
-  /** The epoch in which it was stored. */
-  readonly epoch: string;
-}
+import type { LiveEntry } from './linked-log.ts';
 
 /** `offset link epoch envelope`, separated by one space each. Undefined: somebody else wrote it. */
 export function readLive(topic: string, message: Buffer): LiveEntry | undefined {

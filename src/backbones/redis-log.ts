@@ -2,41 +2,10 @@ import { BackboneError } from '../bus/backbone.ts';
 import type { Position } from '../bus/message.ts';
 import { messageOf } from '../core/fault.ts';
 import { randomId } from '../core/random.ts';
+import type { Changes, LinkedLog, Past } from './linked-log.ts';
 import type { Batch } from './outbox.ts';
 import type { RedisArgument, RedisCalls } from './redis-client.ts';
 import { changesScript, placeScript, publishScript, type RedisScript, readScript } from './redis-scripts.ts';
-
-/** A message in the log. */
-export interface RedisEntry {
-  /** The topic of it. */
-  readonly topic: string;
-  /** Its place, in µs of the clock of Redis. */
-  readonly offset: number;
-  /** The place of the message before it on its topic; 0: not known. */
-  readonly link: number;
-  /** The sealed body. */
-  readonly envelope: Buffer;
-}
-
-/** What was read of one topic. */
-export interface Past {
-  /** The epoch of the log now. */
-  readonly epoch: string;
-  /** Oldest first. */
-  readonly entries: readonly RedisEntry[];
-  /** Nothing is missing between the offset that was asked for and the end. */
-  readonly complete: boolean;
-}
-
-/** What changed after an offset. */
-export interface Changes {
-  /** The epoch of the log now. */
-  readonly epoch: string;
-  /** The last offset of the log. */
-  readonly last: number;
-  /** The topics that have messages after it; undefined: not all of them are known. */
-  readonly topics: readonly string[] | undefined;
-}
 
 /** How the log is kept. */
 export interface RedisLogOptions {
@@ -58,7 +27,7 @@ const remembered = 3_600_000_000;
 const mostTopics = 10_000;
 
 /** The log of messages in Redis: what the scripts do, in the words of a backbone. */
-export class RedisLog {
+export class RedisLog implements LinkedLog {
   readonly #calls: RedisCalls;
   readonly #options: RedisLogOptions;
   // The batch that was tried last, and in which epoch: Redis without its memory would store it a second time.
@@ -109,16 +78,16 @@ export class RedisLog {
       entries: [id: Buffer, fields: [p: Buffer, link: Buffer, d: Buffer, envelope: Buffer]][],
     ];
     const [epoch, last, now, lastOfTopic] = answer.slice(0, 4).map(String) as [string, string, string, string];
-    const entries = answer[4].map(([id, [, link, , envelope]]) => ({
+    const [first] = answer[4];
+    const entries = answer[4].map(([id, [, , , envelope]]) => ({
       topic,
       offset: Number.parseInt(id.toString(), 10),
-      link: Number(link),
       envelope,
     }));
     const known = after >= Number(now) - remembered;
-    const [first] = entries;
     let complete = known && lastOfTopic === '';
-    if (first) complete = first.link === 0 ? known : first.link <= after;
+    const link = first && Number(first[1][1]);
+    if (link !== undefined) complete = link === 0 ? known : link <= after;
     else if (lastOfTopic !== '') complete = Number(lastOfTopic) <= after;
     complete &&= entries.length <= limit && after <= Number(last);
     return { epoch, entries, complete };

@@ -1,20 +1,19 @@
 import type { Position } from '../bus/message.ts';
-import type { LiveEntry } from './redis-channels.ts';
-import type { Past, RedisEntry, RedisLog } from './redis-log.ts';
+import type { LinkedLog, LiveEntry, LogEntry, Past } from './linked-log.ts';
 
 /** What a reader needs of its backbone. */
-export interface RedisReaderHost {
+export interface LinkedReaderHost {
   /** Does anybody want this topic? */
   isWanted(topic: string): boolean;
   /** From which offset on patterns cover a topic; Infinity: none does. */
   placeOf(topic: string): number;
   /** Here is the next message. */
-  deliver(entry: RedisEntry, epoch: string): void;
+  deliver(entry: LogEntry, epoch: string): void;
   /** Something may be missing. */
   gap(topic: string | undefined, from: Position): void;
   /** A read failed; it is tried again when this resolves. */
   failed(error: unknown): Promise<void>;
-  /** Is there a stream that could be read? */
+  /** Is there a past that could be read? */
   hasHistory(topic: string): boolean;
 }
 
@@ -38,14 +37,14 @@ const mostHeld = 100_000;
 const mostHeldBytes = 67_108_864;
 
 /**
- * Puts the live messages of Redis in order: each says which message came before it on its topic, so that one that is
+ * Puts live messages in order: each says which message came before it on its topic, so that one that is
  * missing is read from the log, one that came already is dropped, and a branch of the log that was lost is said.
  */
-export class RedisReader {
+export class LinkedReader {
   /** The epoch of the log, as far as this server knows. */
   epoch: string | undefined;
-  readonly #log: RedisLog;
-  readonly #host: RedisReaderHost;
+  readonly #log: LinkedLog;
+  readonly #host: LinkedReaderHost;
   readonly #tracks = new Map<string, Track>();
   /** Up to here everything was delivered. */
   #mark = 0;
@@ -57,7 +56,7 @@ export class RedisReader {
   /** How many tracks hold messages. */
   #reading = 0;
 
-  constructor(log: RedisLog, host: RedisReaderHost) {
+  constructor(log: LinkedLog, host: LinkedReaderHost) {
     this.#log = log;
     this.#host = host;
   }
@@ -154,7 +153,7 @@ export class RedisReader {
     this.#deliver(track, entry, entry.epoch);
   }
 
-  #deliver(track: Track, entry: RedisEntry, epoch: string): void {
+  #deliver(track: Track, entry: LogEntry, epoch: string): void {
     track.last = entry.offset;
     track.seen = true;
     this.#host.deliver(entry, epoch);
@@ -233,7 +232,7 @@ export class RedisReader {
 
   /**
    * The connection was away: whatever changed since the mark is read, then what was held comes. `goesOn` says whether
-   * the connection is still the same; rejects if Redis cannot be read.
+   * the connection is still the same; rejects if the log cannot be read.
    */
   async catchUp(goesOn: () => boolean): Promise<void> {
     if (this.epoch === undefined) {
