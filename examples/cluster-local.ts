@@ -15,7 +15,7 @@ else serve();
 
 /** What each process does. It finds the address of the hub in its environment. */
 function serve(): void {
-  const bus = createBus({ backbone: localBackbone() });
+  const bus = createBus({ backbone: localBackbone(), open: { room: 'read', lobby: 'write' } });
   const http = createServer();
   const onSend = async (): Promise<void> => {
     await bus.publish('room', Buffer.from(`from process ${cluster.worker?.id}`));

@@ -16,10 +16,10 @@ export {
   type Bus,
   type BusEvents,
   type BusOptions,
-  type BusStats,
   createBus,
   type SubscribeOptions,
 } from './bus/bus.ts';
+export type { BusStats } from './bus/bus-stats.ts';
 export type { Listener, ListenHandle, ListenOptions, MessageReceiver } from './bus/fan-out.ts';
 export { memoryBackbone } from './bus/memory-backbone.ts';
 export type { Message, MessageHeaders, Position } from './bus/message.ts';

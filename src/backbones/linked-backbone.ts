@@ -4,7 +4,7 @@ import {
   BackboneError,
   type BackboneSink,
   type BackboneState,
-  type PublishOptions,
+  type MessageOptions,
 } from '../bus/backbone.ts';
 import { createMessage, type Message, type Position } from '../bus/message.ts';
 import { isPattern } from '../bus/pattern.ts';
@@ -35,7 +35,6 @@ export interface LiveEvents {
 /** A connection to a broker that subscribes, and connects again by itself. */
 export interface LiveConnection {
   /** Live messages of these names, from when it resolves. Names that are subscribed to already may be among them. */
-  /** A topic or pattern is wanted here. */
   subscribe(names: readonly string[]): Promise<void>;
   /** No more of them. */
   unsubscribe(names: readonly string[]): Promise<void>;
@@ -138,7 +137,7 @@ export class LinkedBackbone implements Backbone, Timed {
   }
 
   /** Resolves when the broker has the message. */
-  async publish(topic: string, body: Uint8Array, options: PublishOptions): Promise<Position | undefined> {
+  async publish(topic: string, body: Uint8Array, options: MessageOptions): Promise<Position | undefined> {
     const { maxBody } = this.abilities;
     if (body.length > maxBody) {
       const words = `${this.name}: a body of ${body.length} bytes for "${topic}"; at most ${maxBody}`;
@@ -150,6 +149,7 @@ export class LinkedBackbone implements Backbone, Timed {
     return this.#outbox.publish(topic, envelope, id, timeout);
   }
 
+  /** A topic or pattern is wanted here. */
   subscribe(name: string): Promise<Position | undefined> {
     if (this.state === 'closed')
       return Promise.reject(new BackboneError('closed', `${this.name}: the backbone is closed`));

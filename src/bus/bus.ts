@@ -19,6 +19,7 @@ import {
   type MessageOptions,
   type PublishOptions,
 } from './backbone.ts';
+import type { BusStats } from './bus-stats.ts';
 import { FanOut, type Listener, type ListenHandle, type ListenOptions } from './fan-out.ts';
 import { memoryBackbone } from './memory-backbone.ts';
 import type { Message, Position } from './message.ts';
@@ -135,26 +136,6 @@ export interface Bus {
   stats(): BusStats;
   /** End every reader and let the backbone go. Later calls reject or throw. May be called again. */
   close(): Promise<void>;
-}
-
-/** Numbers of a bus: those of now, and since it was made. */
-export interface BusStats {
-  /** How many listen, subscriptions included. */
-  readonly listeners: number;
-  /** Topics that somebody listens to by their names. */
-  readonly topics: number;
-  /** Patterns that somebody listens to. */
-  readonly patterns: number;
-  /** Names and families that are declared. */
-  readonly declared: number;
-  /** Messages that were handed to the backbone. */
-  readonly published: number;
-  /** Bodies that did not decode. */
-  readonly undecodable: number;
-  /** What came from the backbone and was no message of ours: of a foreign writer, or of a later version. */
-  readonly unreadable: number;
-  /** How often the backbone said that messages may have been lost. */
-  readonly gaps: number;
 }
 
 const optionNames = { backbone: true, topics: true, open: true, onError: true } as const satisfies Record<
