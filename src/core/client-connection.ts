@@ -32,6 +32,8 @@ export interface ClientConnectionOptions {
 export interface ClientConnection extends BaseConnection, SocketReceiver {
   /** Open the session. It may send or close while it is made. */
   start(open: (connection: ClientConnection) => BaseSession): void;
+  /** What the end that follows is about, such as the peer's last words: it becomes its `error`. */
+  explain?(error: unknown): void;
   /** Is the peer still there? */
   probe(): void;
   /** Drop the transport at once. It has ended then, like this, whatever the transport says. */
@@ -53,6 +55,7 @@ export function openConnection(
   let over = false;
   // Why we close: that counts, whether or not the peer answers, and with whatever code.
   let ending: ClientEnd | undefined;
+  let explanation: unknown;
   // When to look whether the transport takes more; once closing, when to drop it.
   let wakeAt = never;
 
@@ -135,6 +138,10 @@ export function openConnection(
 
     probe: () => enter((now) => session?.probe?.(now)),
 
+    explain(error) {
+      explanation ??= error;
+    },
+
     resume(outcome, then, otherwise) {
       Promise.resolve(outcome).then(
         (value) => enter((now) => then(value, now)),
@@ -181,7 +188,7 @@ export function openConnection(
       } catch (error) {
         report(error);
       }
-      ended(end);
+      ended({ ...end, error: explanation ?? end.error });
     },
   };
   return connection;

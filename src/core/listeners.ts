@@ -9,6 +9,8 @@ export interface Listeners<Events extends Named<Events>> {
   emit<Event extends keyof Events>(event: Event, ...details: Parameters<Events[Event]>): boolean;
   /** Call what belongs to the application: what it throws, or rejects with, is reported and goes no further. */
   guard(run: () => unknown): void;
+  /** What a function of the application returned: if it is a promise that rejects, that is reported. */
+  watch(outcome: unknown): void;
   /** Hand an error to the application. Never throws: a logger that does must not cost the connection. */
   report(error: unknown): void;
 }
@@ -32,11 +34,15 @@ export function createListeners<Events extends Named<Events>>(
     } catch {}
   }
 
+  function watch(outcome: unknown): void {
+    // A function that returns nothing may be asynchronous all the same.
+    const promised = outcome as Partial<PromiseLike<unknown>> | null | undefined;
+    if (typeof promised?.then === 'function') promised.then(undefined, report);
+  }
+
   function guard(run: () => unknown): void {
     try {
-      // A function that returns nothing may be asynchronous all the same.
-      const outcome = run() as Partial<PromiseLike<unknown>> | undefined;
-      if (typeof outcome?.then === 'function') outcome.then(undefined, report);
+      watch(run());
     } catch (error) {
       report(error);
     }
@@ -45,6 +51,7 @@ export function createListeners<Events extends Named<Events>>(
   return {
     report,
     guard,
+    watch,
     on(event, listener) {
       const own = [event, listener] as const;
       listeners = [...listeners, own];

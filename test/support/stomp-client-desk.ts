@@ -28,11 +28,12 @@ export class Peer {
     return frames;
   }
 
-  /** The frames since the last call as `COMMAND name:value …`. */
+  /** The frames since the last call as `COMMAND name:value …`, without the receipts of (UN)SUBSCRIBE. */
   lines(): string[] {
-    return this.take().map(({ command, headers }) =>
-      [command, ...[...headers].map((each) => each.join(':'))].join(' '),
-    );
+    return this.take().map(({ command, headers }) => {
+      const shown = [...headers].filter(([name]) => name !== 'receipt' || !command.endsWith('SUBSCRIBE'));
+      return [command, ...shown.map((each) => each.join(':'))].join(' ');
+    });
   }
 
   say(command: string, headers: Record<string, string> = {}, body = ''): void {

@@ -15,9 +15,26 @@ import { StompError } from './errors.ts';
 const { early, tolerance } = beatFactors.client;
 /** A server is trusted with more than a client is, but not with all of our memory ([STOMP-23]). */
 const decoderLimits = { maxHeaders: 1_000, maxHeaderLine: 262_144, maxHeaderBytes: 262_144 };
+/** What a frame with a `receipt` waits for. */
+const receiptOf = 'RECEIPT';
 
-/** Told once of what came of something: an error, or nothing. */
-export type Done = (error?: unknown) => void;
+/**
+ * Told once of what came of something: an error, or nothing. `blamed`: the ERROR names no frame, and this one is the first
+ * that was not answered, so that it is most likely about it.
+ */
+export type Done = (error?: unknown, blamed?: boolean) => void;
+
+/** A frame that was sent or received, for `onFrame`. */
+export interface SeenFrame {
+  /** Which way it went. */
+  readonly direction: 'sent' | 'received';
+  /** Such as SEND or MESSAGE. */
+  readonly command: string;
+  /** Its headers; the value of `passcode` is left out. */
+  readonly headers: Headers;
+  /** Its body, '' if it has none. */
+  readonly body: string | Uint8Array;
+}
 
 /** As much of the options of a client as its sessions need; times in ms. */
 export interface ClientSessionOptions {
@@ -35,6 +52,12 @@ export interface ClientSessionOptions {
   readonly contentLength?: boolean | undefined;
   /** Split larger frames into WebSocket messages of so many bytes. */
   readonly maxFrameBytes: number;
+  /** Send every frame as a binary message. */
+  readonly forceBinary?: boolean | undefined;
+  /** Text messages come without the NUL at their end. */
+  readonly appendMissingNul?: boolean | undefined;
+  /** Sees each frame. */
+  readonly onFrame?: ((frame: SeenFrame) => void) | undefined;
 }
 
 /** What a client hears from each of its sessions. */
@@ -62,12 +85,19 @@ export interface ClientSession extends BaseSession {
    * Send a frame. `done` is told when it was written, with `receipt` when its RECEIPT came ([STOMP-61]). False: nothing
    * was sent, since it is not `connected`. Throws a `TypeError` on a header that the version cannot carry.
    */
-  send(command: string, headers: HeaderInput, body?: string | Uint8Array, done?: Done, receipt?: boolean): boolean;
+  send(
+    command: string,
+    headers: HeaderInput,
+    body?: string | Uint8Array,
+    done?: Done,
+    receipt?: boolean,
+    contentLength?: boolean,
+  ): boolean;
   /**
    * `done` is told an error if nothing came within so many ms or the connection ended, and nothing if a RECEIPT came
    * whose id is `key`. Whoever waits for something else takes any object as the key, and ignores `done` once it came.
    */
-  expect(key: unknown, what: string, ms: number, done: Done): void;
+  expect(key: unknown, what: string, ms: number, done: Done, measured?: boolean): void;
   /** Send DISCONNECT and nothing after it; `left` is called once its RECEIPT came, `timeout` ms passed or the link broke ([STOMP-66] [STOMP-67]). */
   leave(timeout: number, left: Done): void;
   /** Go on with what was received and held back. */
@@ -80,6 +110,7 @@ interface Pending {
   readonly since: number;
   readonly ms: number;
   readonly done: Done;
+  readonly measured: boolean;
 }
 
 /** connecting ──CONNECTED──▶ connected ──leave──▶ leaving */
@@ -88,7 +119,7 @@ export function openClientSession(
   options: ClientSessionOptions,
   host: ClientSessionHandler,
 ): ClientSession {
-  const { versions, heartbeatOutgoing, heartbeatIncoming } = options;
+  const { versions, heartbeatOutgoing, heartbeatIncoming, onFrame, forceBinary } = options;
   const decoder = new Decoder({ ...decoderLimits, maxBody: connection.limits.maxPayload });
   // By the id of their RECEIPT, if that is what they wait for.
   const pending = new Map<unknown, Pending>();
@@ -103,18 +134,48 @@ export function openClientSession(
   const expectBy = (): number => connection.receivedAt + expectEvery;
 
   /** False: nobody waits for it. */
-  function settle(key: unknown, error?: unknown): boolean {
+  function settle(key: unknown, error?: unknown, blamed = false): boolean {
     const waiting = pending.get(key);
     if (!waiting) return false;
     pending.delete(key);
-    if (!error && session.connected) host.measured(connection.now - waiting.since);
-    waiting.done(error);
+    if (!error && session.connected && waiting.measured) host.measured(connection.now - waiting.since);
+    waiting.done(error, blamed);
     return true;
   }
 
   /** Nothing comes any more. */
   function settleAll(error: unknown): void {
-    for (const key of pending.keys()) settle(key, error);
+    let first = true;
+    for (const [key, { what }] of pending) {
+      const frame = what === receiptOf;
+      settle(key, error, frame && first);
+      first &&= !frame;
+    }
+  }
+
+  function see(
+    direction: SeenFrame['direction'],
+    command: string,
+    headers: HeaderInput,
+    body: string | Uint8Array,
+  ): void {
+    const shown = joined(headers).map(([name, value]) => [name, name === 'passcode' ? '…' : value] as const);
+    // Of a header that is repeated the first one counts.
+    onFrame?.({ direction, command, headers: new Map(shown.reverse()), body });
+  }
+
+  function transmit(
+    command: string,
+    version: Version,
+    headers: HeaderInput,
+    body?: string | Uint8Array,
+    contentLength?: boolean,
+  ): void {
+    const wire = encodeFrame(version, command, headers, body, contentLength);
+    if (onFrame) see('sent', command, headers, body ?? '');
+    for (const piece of splitFrame(wire, options.maxFrameBytes)) {
+      connection.send(forceBinary ? { ...piece, binary: true } : piece);
+    }
   }
 
   /** Whoever leaves need not wait for the close handshake as well. */
@@ -122,6 +183,7 @@ export function openClientSession(
 
   function take(frame: Frame): void {
     const { command, headers } = frame;
+    if (onFrame) see('received', command, headers, frame.text);
     if (command === 'ERROR') {
       const error = new StompError(frame);
       const named = settle(headers.get('receipt-id'), error);
@@ -169,26 +231,34 @@ export function openClientSession(
         host: virtualHost,
         'heart-beat': `${heartbeatOutgoing},${heartbeatIncoming}`,
       };
-      connection.send(encodeFrame('1.2', 'CONNECT', new Map(joined(own, headers))));
+      transmit('CONNECT', '1.2', new Map(joined(own, headers)));
     },
 
-    send(command: string, headers: HeaderInput, body?: string | Uint8Array, done?: Done, receipt?: boolean) {
+    send(
+      command: string,
+      headers: HeaderInput,
+      body?: string | Uint8Array,
+      done?: Done,
+      receipt?: boolean,
+      contentLength = options.contentLength,
+    ) {
       if (!session.connected) {
         done?.(new ConnectionLost(CloseCode.abnormal, 'The connection is gone', { wasConnected: true }));
         return false;
       }
       const id = receipt && `receipt-${count++}`;
       const all = id ? joined({ receipt: id }, headers) : headers;
-      const wire = encodeFrame(session.version as Version, command, all, body, options.contentLength);
-      for (const piece of splitFrame(wire, options.maxFrameBytes)) connection.send(piece);
-      if (id && done) session.expect(id, 'RECEIPT', options.receiptTimeout, done);
+      transmit(command, session.version as Version, all, body, contentLength);
+      // Many subscriptions come back at once: their round trips say no more than one does.
+      const measured = !command.endsWith('SUBSCRIBE');
+      if (id && done) session.expect(id, receiptOf, options.receiptTimeout, done, measured);
       else done?.();
       return true;
     },
 
-    expect(key: unknown, what: string, ms: number, done: Done) {
+    expect(key: unknown, what: string, ms: number, done: Done, measured = true) {
       const since = connection.now;
-      pending.set(key, { what, since, ms, done });
+      pending.set(key, { what, since, ms, done, measured });
       lateAt = Math.min(lateAt, since + ms);
       connection.touch();
     },
@@ -198,13 +268,15 @@ export function openClientSession(
       ready = false;
       // [STOMP-66] Not even a heart-beat follows.
       sendEvery = never;
-      session.expect('disconnect', 'RECEIPT', timeout, done);
+      session.expect('disconnect', 'answer to DISCONNECT', timeout, done);
     },
 
     fail: left,
 
     receive(data: string | Uint8Array) {
-      decoder.push(data);
+      // [STOMP-119] What React Native cut off; heart-beats have none.
+      const cut = options.appendMissingNul && typeof data === 'string' && /[^\n\r\0][\n\r]*$/.test(data);
+      decoder.push(cut ? `${data}\0` : data);
       session.released();
     },
 

@@ -2,17 +2,30 @@ import { createSubscription, type Sink } from '../../bus/subscription.ts';
 import type { Listeners } from '../../core/listeners.ts';
 import { assertOption } from '../../core/options.ts';
 import type { Frame } from '../protocol/frame.ts';
-import type { HeaderInput } from '../protocol/headers.ts';
 import { joined } from '../protocol/headers.ts';
+import { Acknowledgements, type Claim } from './acknowledgements.ts';
 import type { ClientSession } from './client-session.ts';
 import type { PerConnection, StompClientEvents, StompSubscription } from './client-types.ts';
+import { StompError } from './errors.ts';
 import { ask } from './options.ts';
+import { checkDestination, headersOf, type SendHeaders } from './outgoing.ts';
 import { ReceivedMessage } from './received-message.ts';
+
+/**
+ * Brokers such as RabbitMQ do not say which frame their ERROR is about. A subscription that was the first unanswered frame
+ * so often in a row is what they refuse ([STOMP-116]).
+ */
+const maxBlames = 2;
+
+type Callback = (message: ReceivedMessage) => unknown;
 
 interface Subscriber {
   readonly destination: string;
+  readonly callback: Callback | undefined;
   readonly sink: Sink<ReceivedMessage>;
-  next(message: ReceivedMessage): void;
+  /** What was acknowledged on this connection. */
+  acknowledgements: Acknowledgements | undefined;
+  next(message: ReceivedMessage): unknown;
   /** Send SUBSCRIBE, if it is pending. */
   announce(to: ClientSession): Promise<void>;
 }
@@ -23,12 +36,8 @@ export interface ClientSubscriptions {
   readonly restored: boolean;
   /** How many there are. */
   readonly count: number;
-  /** Throws a `TypeError` if the destination is none, or if the id in `headers` is in use. */
-  open(
-    destination: string,
-    callback?: ((message: ReceivedMessage) => void) | undefined,
-    headers?: PerConnection<HeaderInput>,
-  ): StompSubscription;
+  /** Throws a `TypeError` if an argument is wrong, or if the id in `headers` is in use. */
+  open(destination: string, callback?: Callback | undefined, headers?: PerConnection<SendHeaders>): StompSubscription;
   /** A new connection is there: subscribe again to all. */
   restore(to: ClientSession): void;
   /** A MESSAGE came. */
@@ -41,28 +50,186 @@ export interface ClientSubscriptions {
 export interface SubscriptionSender {
   /** How long the headers of a subscription may be awaited, in ms. */
   readonly timeout: number;
+  /** Transactions that are open, by id. */
+  readonly transactions: ReadonlyMap<string, Claim>;
+  /** A listener of `connected` is being called, after a connection was lost. */
+  readonly reconnecting: boolean;
   /** What was published may leave, if every subscription is known to the server. */
   flush(): void;
   /** There is something to connect for. False: that cannot be. */
   want(): boolean;
+  /** Do this as soon as there is a connection. */
+  whenConnected(write: (to: ClientSession) => void): void;
+  /** An error that has no other way to be heard. */
+  tell(error: unknown): void;
+  /** Tell the developer. */
+  warn(text: string): void;
 }
 
+/** Nobody has to await an outcome: what went wrong is told by an event as well. */
+function deferred(): { readonly promise: Promise<void>; resolve(): void; reject(error: unknown): void } {
+  let resolve!: () => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<void>((...both) => {
+    [resolve, reject] = both;
+  });
+  promise.catch(() => {});
+  return { promise, resolve, reject };
+}
+
+/** None yet. */
 export function createClientSubscriptions(
-  { emit, report }: Listeners<StompClientEvents>,
-  { timeout, flush, want }: SubscriptionSender,
+  { emit, report, watch }: Listeners<StompClientEvents>,
+  client: SubscriptionSender,
 ): ClientSubscriptions {
   const subscribers = new Map<string, Subscriber>();
   let session: ClientSession | undefined;
   // Whose SUBSCRIBE was not sent on this connection yet: nothing that is published leaves before the last of them.
   const pending = new Set<Subscriber>();
+  // Whose UNSUBSCRIBE was not answered yet: what comes for them was under way.
+  const leaving = new Set<string>();
   let named = 0;
+  let warned = false;
 
   /** Rejects if they do not come in time: nobody who publishes has to wait for ever. */
-  const inTime = (headers: Promise<HeaderInput>, on: ClientSession): Promise<HeaderInput> =>
+  const inTime = (headers: Promise<SendHeaders>, on: ClientSession): Promise<SendHeaders> =>
     new Promise((resolve, reject) => {
-      on.expect({}, 'headers', timeout, reject);
+      on.expect({}, 'headers', client.timeout, reject);
       headers.then(resolve, reject);
     });
+
+  /** [STOMP-115] Subscriptions come back by themselves; examples of stompjs subscribe at each connection. */
+  function warnOfHabit(destination: string, callback: Callback | undefined): void {
+    if (warned || !callback || !client.reconnecting) return;
+    const again = [...subscribers.values()].some(
+      (each) => each.destination === destination && String(each.callback) === String(callback),
+    );
+    if (!again) return;
+    warned = true;
+    client.warn(
+      `subwire: "${destination}" is subscribed to again in a listener of "connected", so that each message comes twice. ` +
+        'Subscriptions come back by themselves: subscribe once, outside of it',
+    );
+  }
+
+  function open(destination: string, callback?: Callback, headers: PerConnection<SendHeaders> = []): StompSubscription {
+    checkDestination(destination);
+    const callable = callback === undefined || typeof callback === 'function';
+    assertOption(callable, 'callback', 'a function, or absent', callback);
+    const fixed = typeof headers === 'function' ? undefined : headersOf(headers);
+    const given = new Map(fixed).get('id');
+    const id = given ?? `subscription-${named++}`;
+    assertOption(!subscribers.has(id), 'id', 'unused', `"${id}"`);
+    warnOfHabit(destination, callback);
+    const own = { id, destination };
+    const active = deferred();
+    // More headers of UNSUBSCRIBE; undefined: none is sent.
+    let farewell: SendHeaders | undefined = [];
+    let blames = 0;
+    let ended = false;
+
+    function close(): void {
+      ended = true;
+      subscribers.delete(id);
+      if (subscriber.acknowledgements) subscriber.acknowledgements.ended = true;
+      active.reject(new Error(`The subscription to "${destination}" has ended`));
+      // One that is not pending is known to the server, if we are connected.
+      if (pending.delete(subscriber)) return client.flush();
+      if (!session?.connected || !farewell) return;
+      // [STOMP-49] Some 1.0 servers know a subscription by its destination only.
+      const names = session.version === '1.0' ? own : { id };
+      const left = (): void => void leaving.delete(id);
+      leaving.add(id);
+      try {
+        session.send('UNSUBSCRIBE', joined(names, headersOf(farewell)), undefined, left, true);
+      } catch (error) {
+        // A header that cannot be carried: then it goes without.
+        client.tell(error);
+        session.send('UNSUBSCRIBE', names, undefined, left, true);
+      }
+    }
+
+    let sink!: Sink<ReceivedMessage>;
+    const subscription = createSubscription<ReceivedMessage>((made) => {
+      sink = made;
+      return close;
+    });
+
+    function refuse(error: unknown): void {
+      farewell = undefined;
+      active.reject(error);
+      sink.error(error);
+    }
+
+    /** The server said something to SUBSCRIBE, or it will not say anything any more. */
+    function answered(error: unknown, blamed: boolean): void {
+      if (error === undefined) {
+        blames = 0;
+        active.resolve();
+      } else if (!(error instanceof StompError)) {
+        // The connection is lost, and the next one asks anew; or this server gives no receipts.
+        if (session?.connected) active.reject(error);
+      } else if (error.headers.has('receipt-id') || (blamed && ++blames >= maxBlames)) refuse(error);
+    }
+
+    const subscriber: Subscriber = {
+      destination,
+      callback,
+      sink,
+      acknowledgements: undefined,
+      next: callback ?? ((message) => sink.next(message)),
+
+      /** At once, unless there is a function to be asked for headers. */
+      async announce(to) {
+        try {
+          const more = fixed ?? headersOf(await inTime(ask(headers), to));
+          const others = more.filter(([name]) => name !== 'id');
+          // It may have ended meanwhile.
+          if (pending.has(subscriber)) {
+            leaving.delete(id);
+            subscriber.acknowledgements = new Acknowledgements(
+              new Map(others).get('ack') ?? 'auto',
+              client.transactions,
+            );
+            to.send(
+              'SUBSCRIBE',
+              joined(own, others),
+              undefined,
+              (error, blamed = false) => answered(error, blamed),
+              true,
+            );
+          }
+        } catch (error) {
+          // The next connection asks anew.
+          if (to.connected) {
+            client.tell(error);
+            refuse(error);
+          }
+        }
+        if (to === session) pending.delete(subscriber);
+        client.flush();
+      },
+    };
+
+    subscribers.set(id, subscriber);
+    if (session?.connected) {
+      pending.add(subscriber);
+      void subscriber.announce(session);
+    }
+    if (!client.want()) sink.complete();
+    return Object.assign(subscription, {
+      id,
+      active: active.promise,
+      unsubscribe(more?: SendHeaders) {
+        const last = headersOf(more ?? []);
+        if (!ended) {
+          farewell = last;
+          void subscription.return();
+          // [STOMP-114] ActiveMQ ends a durable subscription by a second UNSUBSCRIBE, once it is no longer in use.
+        } else if (more) client.whenConnected((to) => void to.send('UNSUBSCRIBE', joined({ id }, last)));
+      },
+    });
+  }
 
   return {
     get restored() {
@@ -71,95 +238,30 @@ export function createClientSubscriptions(
     get count() {
       return subscribers.size;
     },
-
-    open(destination, callback, headers = []) {
-      checkDestination(destination);
-      // A function has no entries.
-      const given = new Map(joined(headers as HeaderInput)).get('id');
-      const id = given ?? `subscription-${named++}`;
-      assertOption(!subscribers.has(id), 'id', 'unused', `"${id}"`);
-      const own = { id, destination };
-      // More headers of UNSUBSCRIBE.
-      let farewell: HeaderInput = [];
-
-      function close(): void {
-        subscribers.delete(id);
-        // One that is not pending is known to the server, if we are connected.
-        if (pending.delete(subscriber)) return flush();
-        // [STOMP-49] Some 1.0 servers know a subscription by its destination only.
-        const names = session?.version === '1.0' ? own : { id };
-        try {
-          session?.send('UNSUBSCRIBE', joined(names, farewell));
-        } catch (error) {
-          // A header that cannot be carried: then it goes without.
-          emit('error', error);
-          session?.send('UNSUBSCRIBE', names);
-        }
-      }
-
-      let sink!: Sink<ReceivedMessage>;
-      const subscription = createSubscription<ReceivedMessage>((made) => {
-        sink = made;
-        return close;
-      });
-      const subscriber: Subscriber = {
-        destination,
-        sink,
-        next: callback ?? ((message) => sink.next(message)),
-        announce,
-      };
-
-      /** At once, unless there is a function to be asked for headers. */
-      async function announce(to: ClientSession): Promise<void> {
-        try {
-          const more = typeof headers === 'function' ? await inTime(ask(headers), to) : headers;
-          const others = joined(more).filter(([name]) => name !== 'id');
-          // It may have ended meanwhile.
-          if (pending.has(subscriber)) to.send('SUBSCRIBE', joined(own, others));
-        } catch (error) {
-          // The next connection asks anew.
-          if (to.connected) {
-            emit('error', error);
-            sink.error(error);
-          }
-        }
-        if (to === session) pending.delete(subscriber);
-        flush();
-      }
-
-      subscribers.set(id, subscriber);
-      if (session?.connected) {
-        pending.add(subscriber);
-        void announce(session);
-      }
-      if (!want()) sink.complete();
-      return Object.assign(subscription, {
-        id,
-        unsubscribe(more: HeaderInput = []) {
-          farewell = more;
-          void subscription.return();
-        },
-      });
-    },
+    open,
 
     restore(to) {
       session = to;
+      leaving.clear();
       const all = [...subscribers.values()];
       for (const subscriber of all) pending.add(subscriber);
       for (const { announce } of all) void announce(to);
-      flush();
+      client.flush();
     },
 
     deliver(frame) {
-      const message = new ReceivedMessage(frame, session as ClientSession);
       const id = frame.headers.get('subscription');
+      const destination = frame.headers.get('destination');
       const subscriber =
         id === undefined
           ? // [STOMP-42] Only 1.0 may leave it out.
-            [...subscribers.values()].find(({ destination }) => destination === message.destination)
+            [...subscribers.values()].find((each) => each.destination === destination)
           : subscribers.get(id);
+      // [STOMP-113] It was under way when its subscription ended.
+      if (!subscriber && id !== undefined && leaving.has(id)) return;
+      const message = new ReceivedMessage(frame, session as ClientSession, subscriber?.acknowledgements);
       try {
-        if (subscriber) subscriber.next(message);
+        if (subscriber) watch(subscriber.next(message));
         else emit('unhandled', message);
       } catch (error) {
         report(error);
@@ -173,14 +275,4 @@ export function createClientSubscriptions(
       }
     },
   };
-}
-
-/** Throws a `TypeError` if it is no destination. */
-export function checkDestination(destination: unknown): void {
-  assertOption(
-    destination && typeof destination === 'string',
-    'destination',
-    'a string such as "/topic/prices"',
-    destination,
-  );
 }

@@ -6,12 +6,16 @@ import type { ConnectionLost } from '../../core/connection-lost.ts';
 import type { Address, ConnectorState } from '../../core/dial.ts';
 import type { Transport } from '../../core/socket.ts';
 import type { Headers } from '../protocol/frame.ts';
-import type { HeaderInput } from '../protocol/headers.ts';
 import type { Version } from '../protocol/versions.ts';
+import type { SeenFrame } from './client-session.ts';
 import type { StompError } from './errors.ts';
+import type { SendBody, SendHeaders } from './outgoing.ts';
 import type { ReceivedMessage } from './received-message.ts';
 
 type Awaitable<T> = T | Promise<T>;
+
+export type { SeenFrame } from './client-session.ts';
+export type { SendBody, SendHeaders, SendHeaderValue } from './outgoing.ts';
 
 /** A value, or a (perhaps async) function that is asked for it at each connection. */
 export type PerConnection<T> = T | (() => Awaitable<T>);
@@ -33,7 +37,7 @@ export interface StompClientOptions {
    */
   readonly webSocketImpl?: unknown;
   /** Headers of CONNECT such as `login` and `passcode`. If the function throws, the attempt has failed. */
-  readonly connectHeaders?: PerConnection<HeaderInput> | undefined;
+  readonly connectHeaders?: PerConnection<SendHeaders> | undefined;
   /**
    * The virtual host.
    * @defaultValue the host name of the URL, over a byte stream `/`
@@ -94,6 +98,20 @@ export interface StompClientOptions {
    * @defaultValue Infinity
    */
   readonly maxFrameBytes?: number | undefined;
+  /**
+   * Send every frame as a binary WebSocket message, for a `WebSocket` that cuts text at its first NUL, as React Native's
+   * does ([STOMP-119]); it needs `appendMissingNul` as well where the server answers in text.
+   * @defaultValue false
+   */
+  readonly forceBinary?: boolean | undefined;
+  /**
+   * Give text messages back the NUL at their end that React Native's `WebSocket` cuts off ([STOMP-119]). The server must
+   * send each frame in one message, and its texts must have no NUL.
+   * @defaultValue false
+   */
+  readonly appendMissingNul?: boolean | undefined;
+  /** Sees each frame that is sent or received, for a log; heart-beats are none. */
+  readonly onFrame?: ((frame: SeenFrame) => void) | undefined;
   /** Listeners that are called before all others. */
   readonly on?: { readonly [Event in keyof StompClientEvents]?: StompClientEvents[Event] | undefined } | undefined;
   /** Ends the client as `dispose()` does. */
@@ -119,12 +137,25 @@ export interface StompClientOptions {
 
 /** What is to be sent by {@link StompClient.publish}. */
 export interface PublishParameters {
+  /** Where it goes, such as `/topic/prices`. */
   readonly destination: string;
-  /** Text, or bytes. Default: none. */
-  readonly body?: string | Uint8Array | undefined;
-  readonly headers?: HeaderInput | undefined;
-  /** Wait until the server has processed it, not only until it was written ([STOMP-61]). */
+  /**
+   * Text, or bytes.
+   * @defaultValue none
+   */
+  readonly body?: SendBody | undefined;
+  /** More headers of SEND. */
+  readonly headers?: SendHeaders | undefined;
+  /**
+   * Wait until the server has processed it, not only until it was written ([STOMP-61]).
+   * @defaultValue false
+   */
   readonly receipt?: boolean | undefined;
+  /**
+   * Give text its length, for this message; see {@link StompClientOptions.contentLength}.
+   * @defaultValue that of the client
+   */
+  readonly contentLength?: boolean | undefined;
   /** Stop waiting; what has not been written is not sent. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -170,6 +201,8 @@ export interface StompClientState {
   readonly subprotocol: string | undefined;
   /** The version that is spoken, while connected. */
   readonly version: Version | undefined;
+  /** What the server calls itself in CONNECTED, such as `RabbitMQ/3.13.0`, while connected. */
+  readonly server: string | undefined;
   /** Round trip of the last receipt, in ms; undefined before the first one of a connection. */
   readonly latency: number | undefined;
   /** How the last attempt or connection ended: code, reason, and cause such as an ERROR, or a 404 of the handshake. */
@@ -188,23 +221,40 @@ export interface StompClientStore {
 
 /** A subscription: its callback is called, or it is iterated. It comes back by itself after a reconnect. */
 export interface StompSubscription extends Subscription<ReceivedMessage> {
+  /** The `id` header of its SUBSCRIBE. */
   readonly id: string;
-  /** End it; iterators complete. `headers` go into UNSUBSCRIBE, such as those that end a durable subscription. */
-  unsubscribe(headers?: HeaderInput): void;
+  /**
+   * Resolves when the server has confirmed it, by RECEIPT ([STOMP-110]): what is sent from then on is not missed. Rejects with the
+   * {@link StompError} that refuses it, or when it ends before. Nobody has to await it.
+   */
+  readonly active: Promise<void>;
+  /**
+   * End it; iterators complete. `headers` go into UNSUBSCRIBE. Called again with headers it sends another UNSUBSCRIBE, as
+   * soon as there is a connection: so ActiveMQ ends a durable subscription (`activemq.subscriptionName`). RabbitMQ wants
+   * `durable` and its name in the first one.
+   */
+  unsubscribe(headers?: SendHeaders): void;
 }
 
 /** SENDs, ACKs and NACKs that take effect together, at `commit()` ([STOMP-58]). It does not outlive its connection. */
 export interface Transaction {
+  /** The `transaction` header of its frames. */
   readonly id: string;
+  /** Send a message at `commit()`. Rejects as `publish` of the client does. */
   publish(parameters: PublishParameters): Promise<void>;
+  /** Acknowledge at `commit()`; see {@link ReceivedMessage.ack}. */
   ack(message: ReceivedMessage): boolean;
+  /** Refuse at `commit()`; see {@link ReceivedMessage.nack}. */
   nack(message: ReceivedMessage): boolean;
   /** Resolves when the server has done it. Rejects with a {@link StompError} or {@link ConnectionLost}. */
   commit(): Promise<void>;
+  /** Nothing of it happens; what it acknowledged can be acknowledged again. */
   abort(): void;
 }
 
+/** A STOMP client; see `createStompClient()`. */
 export interface StompClient extends AsyncDisposable {
+  /** How the connection stands, to show it. */
   readonly state: StompClientStore;
   /** Listen to an event; any number of listeners. Returns how to stop. */
   on<Event extends keyof StompClientEvents>(event: Event, listener: StompClientEvents[Event]): () => void;
@@ -228,15 +278,20 @@ export interface StompClient extends AsyncDisposable {
   /**
    * Send a message. Resolves when it was written, with `receipt` when the server has processed it; until then it waits
    * for a connection. Rejects with a {@link StompError}, a {@link ConnectionLost}, the signal's reason, or a `TypeError`
-   * that names a header that the version cannot carry. A rejection that nobody awaits is no unhandled one: see `dropped`.
+   * that names what is wrong with the body, the destination or a header: nothing is sent then. A rejection that nobody
+   * awaits is no unhandled one: see `dropped`.
    *
    * @example
    * await client.publish({ destination: '/topic/prices', body: '{"ask":1}', receipt: true });
    */
   publish(parameters: PublishParameters): Promise<void>;
   /**
-   * Receive what is sent to a destination. With a callback it is called at once, in order; what it throws goes to
-   * `onError`. Without one, iterate: up to 1,000 messages wait for the reader, one more ends the subscription.
+   * Receive what is sent to a destination. It comes back by itself after a reconnect: do not subscribe in a listener of
+   * `connected`. With a callback it is called at once, in order; what it throws or rejects with goes to `onError`. Without
+   * one, iterate: up to 1,000 messages wait for the reader, one more ends the subscription. A server that refuses it ends it
+   * alone: `active` and the iterator reject with the ERROR, and `error` is told.
+   *
+   * Throws a `TypeError` that names the argument when one is wrong.
    *
    * @example
    * for await (const message of client.subscribe('/topic/prices')) show(message.json());
@@ -244,8 +299,14 @@ export interface StompClient extends AsyncDisposable {
   subscribe(
     destination: string,
     callback?: ((message: ReceivedMessage) => void) | undefined,
-    headers?: PerConnection<HeaderInput>,
+    headers?: PerConnection<SendHeaders>,
   ): StompSubscription;
+  /**
+   * Show the headers of CONNECT again on the live connection, or these (subwire servers): a SEND to `/app/$credentials` ([STOMP-111]).
+   * True: the server took them. False: there is no connection; the next one asks `connectHeaders`. A server that refuses
+   * them answers with an ERROR, and the promise rejects with it.
+   */
+  refresh(headers?: SendHeaders): Promise<boolean>;
   /**
    * Begin a transaction. Throws an `Error` while not connected.
    *

@@ -7,10 +7,11 @@ import type { Connector } from '../../core/dial.ts';
 import { CloseCode, type Fault } from '../../core/fault.ts';
 import { createListeners } from '../../core/listeners.ts';
 import type { BaseConnection } from '../../core/subprotocol.ts';
-import { joined } from '../protocol/headers.ts';
+import { type HeaderInput, joined } from '../protocol/headers.ts';
 import { subprotocolOf } from '../protocol/versions.ts';
+import type { Claim } from './acknowledgements.ts';
 import { type ClientSession, type Done, openClientSession } from './client-session.ts';
-import { checkDestination, createClientSubscriptions } from './client-subscriptions.ts';
+import { createClientSubscriptions } from './client-subscriptions.ts';
 import type {
   PublishParameters,
   StompClient,
@@ -20,7 +21,7 @@ import type {
 } from './client-types.ts';
 import { stompClientFaults } from './close-codes.ts';
 import { ask, resolveOptions } from './options.ts';
-import type { AckHeaders } from './received-message.ts';
+import { bodyOf, checkDestination, headersOf } from './outgoing.ts';
 
 export { ConnectionLost } from '../../core/connection-lost.ts';
 export type { Headers } from '../protocol/frame.ts';
@@ -28,10 +29,24 @@ export type { HeaderInput } from '../protocol/headers.ts';
 export type { Version } from '../protocol/versions.ts';
 export type * from './client-types.ts';
 export { StompError } from './errors.ts';
-export { type AckHeaders, ReceivedMessage } from './received-message.ts';
+export { ReceivedMessage } from './received-message.ts';
 
-/** What passes, by our own server's codes and ours (1013): such an end is not final even in answer to CONNECT. */
-const transientCodes: readonly number[] = [1001, 1012, 1013, 4403, 4408];
+/**
+ * Trouble that passes, by our own server's codes and ours: such an end is not final even in answer to CONNECT. 1011 is a
+ * hook that threw, 1013 one that is late, 4403 credentials that are over ([STOMP-73]).
+ */
+const transientCodes: readonly number[] = [
+  CloseCode.goingAway,
+  CloseCode.internalError,
+  CloseCode.serviceRestart,
+  CloseCode.tryAgainLater,
+  CloseCode.forbidden,
+  CloseCode.initTimeout,
+];
+/** The same CONNECT is shown so many times in a row to a server that refuses it by such a code ([STOMP-112]). */
+const maxRefusals = 5;
+/** Where subwire servers take new credentials. */
+const credentialsDestination = '/app/$credentials';
 
 /**
  * A STOMP client over WebSocket, or any other transport. It connects when it is first used, reconnects with full-jitter
@@ -49,16 +64,24 @@ export function createStompClient(options: StompClientOptions): StompClient {
   const { url, connectHeaders = [], connectionTimeout, maxQueued, onError = console.error, signal } = settings;
 
   const waiters: Done[] = [];
-  // Publishes that wait: how to send one, and whom to tell.
+  // What waits for a connection: how to send it, and whom to tell.
   const queue = new Map<(to: ClientSession) => void, Done>();
+  const transactions = new Map<string, Claim>();
   let session: ClientSession | undefined;
-  let transactions = 0;
+  let transactionCount = 0;
   let leaving: Promise<void> | undefined;
   let disposal: Promise<void> | undefined;
   // A connection that was ready was lost: what was sent to its subscriptions meanwhile is missing.
   let missed: ConnectionLost | undefined;
   // What the server, or the application, said about the end that follows.
   let complaint: Error | undefined;
+  // The headers of CONNECT; those that were refused last, and how often in a row.
+  let shown = '';
+  let refused = '';
+  let refusals = 0;
+  // Listeners of `connected` are being called, after a loss.
+  let reconnecting = false;
+  let server: string | undefined;
   let latency: number | undefined;
   let snapshot: StompClientState;
 
@@ -69,16 +92,16 @@ export function createStompClient(options: StompClientOptions): StompClient {
     const { state: status, connection, error, retryAt } = dial;
     const attempt = status === 'connected' ? 0 : dial.attempt;
     const version = session?.version;
-    snapshot = { status, attempt, subprotocol: version && connection?.name, version, latency, error, retryAt };
+    const subprotocol = version && connection?.name;
+    snapshot = { status, attempt, subprotocol, version, server, latency, error, retryAt };
     emit('state', snapshot);
   }
 
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-  function publish(parameters: PublishParameters, within?: ClientSession, more: AckHeaders = {}): Promise<void> {
-    const { destination, headers = [], body, receipt, signal: aborted } = parameters;
-    checkDestination(destination);
+  function publish(parameters: PublishParameters, within?: ClientSession, more: HeaderInput = []): Promise<void> {
     return promise((settle) => {
+      const { destination, receipt, signal: aborted, contentLength } = parameters;
       const done = (error?: unknown): void => {
         aborted?.removeEventListener('abort', abort);
         settle(error);
@@ -86,30 +109,45 @@ export function createStompClient(options: StompClientOptions): StompClient {
         // Whoever asked for a receipt awaits the promise.
         if (!emit('dropped', parameters, error) && !receipt) report(error);
       };
-      const write = (to: ClientSession): void => {
+      const attempt = (write: () => void): void => {
         try {
-          to.send('SEND', joined({ destination }, more, headers), body, done, receipt);
+          write();
         } catch (error) {
           done(error);
         }
       };
       const abort = (): void => {
-        queue.delete(write);
+        if (write) queue.delete(write);
         done(aborted?.reason);
       };
-      if (aborted?.aborted) return abort();
-      aborted?.addEventListener('abort', abort);
-      // In a transaction it does not go behind what waits: COMMIT would overtake it.
-      if (within) write(within);
-      else if (disposal) done(endOfAll());
-      else if (leaving) done(new Error('The client is disconnecting'));
-      else if (queue.size >= maxQueued) done(new Error(`More than maxQueued (${maxQueued}) messages wait`));
-      else {
-        queue.set(write, done);
-        flush();
-        want();
-      }
+      let write: ((to: ClientSession) => void) | undefined;
+      attempt(() => {
+        // [STOMP-118] At the call: what is wrong must not wait for a connection to be noticed.
+        checkDestination(destination);
+        const body = bodyOf(parameters.body);
+        const headers = joined({ destination }, more, headersOf(parameters.headers ?? []));
+        const send = (to: ClientSession): void =>
+          attempt(() => void to.send('SEND', headers, body, done, receipt, contentLength));
+        write = send;
+        if (aborted?.aborted) return abort();
+        aborted?.addEventListener('abort', abort);
+        // In a transaction it does not go behind what waits: COMMIT would overtake it.
+        if (within) send(within);
+        else enqueue(send, done);
+      });
     });
+  }
+
+  /** Send it as soon as there is a connection, behind what waits already; or tell why not. */
+  function enqueue(write: (to: ClientSession) => void, done: Done): void {
+    if (disposal) done(endOfAll());
+    else if (leaving) done(new Error('The client is disconnecting'));
+    else if (queue.size >= maxQueued) done(new Error(`More than maxQueued (${maxQueued}) messages wait`));
+    else {
+      queue.set(write, done);
+      flush();
+      want();
+    }
   }
 
   /** Something needs a connection. It does not cut a back-off short: only `connect()` does. False: there will be none. */
@@ -129,19 +167,39 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   // ── the connection ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  const subscriptions = createClientSubscriptions(listeners, { timeout: connectionTimeout, flush, want });
-
-  /** What is told of what was asked of a client that is no more. */
-  const endOfAll = (): unknown => (signal?.aborted ? signal.reason : new Error('The client is disposed'));
-
   /** [STOMP-76] An error that nobody listens to has a last resort. */
   function tell(error: unknown): void {
     if (!emit('error', error)) report(error);
   }
 
+  const subscriptions = createClientSubscriptions(listeners, {
+    timeout: connectionTimeout,
+    transactions,
+    get reconnecting() {
+      return reconnecting;
+    },
+    flush,
+    want,
+    whenConnected: (write) => enqueue(write, () => {}),
+    tell,
+    warn: (text) => settings.warn !== false && console.warn(text),
+  });
+
+  /** What is told of what was asked of a client that is no more. */
+  const endOfAll = (): unknown => (signal?.aborted ? signal.reason : new Error('The client is disposed'));
+
   function complain(error: unknown): void {
     complaint = error instanceof Error ? error : new Error(String(error));
+    dial.connection?.explain?.(complaint);
     tell(error);
+  }
+
+  /** [STOMP-112] The server refused the same CONNECT so often that it will go on to. */
+  function isHopeless({ code, fault, wasConnected }: ConnectionLost): boolean {
+    if (wasConnected || fault || !complaint || code !== CloseCode.forbidden) return false;
+    refusals = shown === refused ? refusals + 1 : 1;
+    refused = shown;
+    return refusals >= maxRefusals;
   }
 
   const offered = url ? [...settings.versions.map(subprotocolOf), 'stomp'] : [];
@@ -151,8 +209,12 @@ export function createStompClient(options: StompClientOptions): StompClient {
       connected(headers) {
         // Before anybody hears of it and publishes.
         subscriptions.restore(own);
+        refusals = 0;
+        server = headers.get('server');
+        reconnecting = dial.wasLost;
         dial.connected();
         emit('connected', headers);
+        reconnecting = false;
         for (const done of waiters.splice(0)) done();
         const event = missed;
         missed = undefined;
@@ -169,9 +231,11 @@ export function createStompClient(options: StompClientOptions): StompClient {
     session = own;
     let fault: Fault = 'unavailable';
     connection.resume(
-      ask(connectHeaders).then((headers) => {
+      ask(connectHeaders).then((given) => {
         // Headers that cannot be carried will not be next time either.
         fault = 'internal';
+        const headers = headersOf(given);
+        shown = JSON.stringify(headers);
         own.start(settings.host ?? (new URL(address).hostname || '/'), headers);
       }),
       () => {},
@@ -196,16 +260,20 @@ export function createStompClient(options: StompClientOptions): StompClient {
       const { code, fault, wasConnected } = end;
       if (wasConnected) missed = end;
       if (fault === 'heartbeat') emit('heartbeatLost');
-      // [STOMP-73] A complaint in answer to CONNECT, or headers that it cannot carry: another attempt would end alike.
-      const refused = complaint && !wasConnected && !transientCodes.includes(code);
-      if (leaving || refused || fault === 'unacceptable' || code === 4406 || code === 1008) return false;
+      // [STOMP-73] An answer to CONNECT, or headers that it cannot carry: another attempt would end alike. What was refused
+      // later ends by itself, and the connection comes back.
+      const judged = fault
+        ? fault === 'internal'
+        : code === CloseCode.policyViolation || (complaint && !transientCodes.includes(code));
+      const hopeless = isHopeless(end);
+      if (leaving || (judged && !wasConnected) || hopeless) return false;
+      if (fault === 'unacceptable' || code === CloseCode.subprotocolNotAcceptable) return false;
       return checkRetry(settings.retry?.(end, attempt) ?? true);
     },
 
     changed(state, end) {
       if (state !== 'connected') {
-        session = undefined;
-        latency = undefined;
+        session = server = latency = undefined;
       }
       if (state === 'connecting') complaint = undefined;
       update();
@@ -271,20 +339,33 @@ export function createStompClient(options: StompClientOptions): StompClient {
     terminate: () => dial.lose(CloseCode.terminated, 'Terminated'),
     publish: (parameters) => publish(parameters),
     subscribe: subscriptions.open,
+    async refresh(given) {
+      if (dial.state !== 'connected' || !session?.connected) return false;
+      const to = session;
+      const headers = joined({ destination: credentialsDestination }, headersOf(given ?? (await ask(connectHeaders))));
+      await promise((done) => to.send('SEND', headers, undefined, done, true));
+      return true;
+    },
     begin() {
       const own = session;
-      const id = `transaction-${transactions++}`;
-      const header: AckHeaders = { transaction: id };
+      const id = `transaction-${transactionCount++}`;
+      const header = { transaction: id };
       if (!own?.send('BEGIN', header)) throw new Error('await connect() before begin()');
+      const claim: Claim = { undone: false, done: false };
+      transactions.set(id, claim);
       return {
         id,
         publish: (parameters) => publish(parameters, own, header),
         ack: (message) => message.ack(header),
         nack: (message) => message.nack(header),
         async commit() {
+          transactions.delete(id);
+          claim.done = true;
           await promise((done) => own.send('COMMIT', header, undefined, done, true));
         },
         abort() {
+          transactions.delete(id);
+          claim.undone = true;
           own.send('ABORT', header);
         },
       };

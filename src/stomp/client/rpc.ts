@@ -1,13 +1,25 @@
+import { checkNames } from '../../core/options.ts';
 import { randomId } from '../../core/random.ts';
-import { joined } from '../protocol/headers.ts';
-import type { PublishParameters, ReceivedMessage, StompClient } from './client.ts';
+import type { PublishParameters, ReceivedMessage, StompClient, StompSubscription } from './client.ts';
+import { StompError } from './errors.ts';
+import { headersOf, type SendBody } from './outgoing.ts';
 
+/** Options of {@link createRpc}. */
 export interface RpcOptions {
-  /** Where replies come. Default: a `/temp-queue/…` of this client. */
+  /**
+   * Where replies come.
+   * @defaultValue a `/temp-queue/…` of this client
+   */
   readonly replyTo?: string | undefined;
-  /** Subscribe to it? Default true. RabbitMQ does it by itself for `/temp-queue/…` and wants `false`. */
+  /**
+   * Subscribe to it?
+   * @defaultValue yes, unless RabbitMQ is the server and it is a `/temp-queue/…`: it subscribes by itself, and refuses ours
+   */
   readonly subscribe?: boolean | undefined;
-  /** How long a reply may take, in ms. Default 30,000. */
+  /**
+   * How long a reply may take, in ms.
+   * @defaultValue 30,000
+   */
   readonly timeout?: number | undefined;
 }
 
@@ -29,6 +41,8 @@ export interface Rpc {
 const longest = 0x7fffffff;
 
 interface Waiting {
+  /** It was handed to the client: the loss of a connection may have lost it. */
+  published: boolean;
   resolve(message: ReceivedMessage): void;
   reject(error: unknown): void;
 }
@@ -41,19 +55,46 @@ interface Waiting {
  * const reply = await rpc.request({ destination: '/queue/time', body: 'UTC' });
  */
 export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
-  const { replyTo = `/temp-queue/${randomId()}`, subscribe = true, timeout = 30_000 } = options;
+  checkNames(options, { replyTo: true, subscribe: true, timeout: true }, 'createRpc()');
+  const { replyTo = `/temp-queue/${randomId()}`, timeout = 30_000 } = options;
   if (!(timeout > 0)) throw new TypeError(`timeout must be a number of ms above 0; got ${String(timeout)}`);
   const waiting = new Map<string, Waiting>();
-  const receive = (message: ReceivedMessage): void =>
-    waiting.get(message.headers.get('correlation-id') ?? '')?.resolve(message);
-  const rejectAll = (error: unknown): void => {
-    for (const each of [...waiting.values()]) each.reject(error);
-  };
-  const subscription = subscribe ? client.subscribe(replyTo, receive) : undefined;
-  const stops = [client.on('closed', rejectAll), client.on('unhandled', receive)];
   // Every rpc of a client hears the messages of no subscription: ids of two must not meet.
   const own = randomId();
   let count = 0;
+  let subscription: StompSubscription | undefined;
+  let refused: unknown;
+
+  const receive = (message: ReceivedMessage): void =>
+    waiting.get(message.headers.get('correlation-id') ?? '')?.resolve(message);
+  function rejectAll(error: unknown, unpublished = true): void {
+    for (const each of [...waiting.values()]) if (each.published || unpublished) each.reject(error);
+  }
+
+  function listen(): void {
+    subscription = client.subscribe(replyTo, receive);
+    subscription.active.catch((error: unknown) => {
+      if (error instanceof StompError && options.subscribe) refused = error;
+    });
+  }
+  const listensByItself = (server = ''): boolean => server.startsWith('RabbitMQ') && replyTo.startsWith('/temp-queue/');
+
+  let disposed = false;
+  // Whether to subscribe depends on the server; what goes wrong on the way to it is told to the requests by `closed`.
+  let listening: Promise<void> | undefined;
+  function decide(): void {
+    listening = undefined;
+    if (!disposed && !listensByItself(client.state.getSnapshot().server)) listen();
+  }
+  if (options.subscribe) listen();
+  else if (options.subscribe === undefined) {
+    if (client.state.getSnapshot().status === 'connected') decide();
+    else listening = client.connect().then(decide, () => {});
+  }
+  const stops = [
+    client.on('closed', (error, willRetry) => rejectAll(error, !willRetry)),
+    client.on('unhandled', receive),
+  ];
 
   return {
     request(parameters) {
@@ -69,6 +110,7 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
           for (const signal of signals) signal.removeEventListener('abort', abort);
         };
         const settle: Waiting = {
+          published: false,
           resolve(message) {
             end();
             resolve(message);
@@ -82,17 +124,23 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
         const abort = (): void => settle.reject(signals.find(({ aborted }) => aborted)?.reason);
         for (const signal of signals) signal.addEventListener('abort', abort);
         waiting.set(id, settle);
-        if (given?.aborted) abort();
-        client
-          .publish({
+        if (given?.aborted) return abort();
+        async function publish(): Promise<void> {
+          if (listening) await listening;
+          if (!waiting.has(id)) return;
+          if (refused) throw new Error(`The server refused the subscription to ${replyTo}`, { cause: refused });
+          settle.published = true;
+          await client.publish({
             ...parameters,
             signal: unwanted.signal,
-            headers: joined({ 'reply-to': replyTo, 'correlation-id': id }, headers),
-          })
-          .catch(settle.reject);
+            headers: [['reply-to', replyTo], ['correlation-id', id], ...headersOf(headers)],
+          });
+        }
+        publish().catch(settle.reject);
       });
     },
     dispose() {
+      disposed = true;
       subscription?.unsubscribe();
       for (const stop of stops) stop();
       rejectAll(new Error('The rpc was disposed'));
@@ -101,7 +149,7 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
 }
 
 /** What a request is answered with. */
-export type RpcReply = string | Uint8Array | Pick<PublishParameters, 'body' | 'headers'>;
+export type RpcReply = SendBody | Pick<PublishParameters, 'body' | 'headers'>;
 
 /**
  * Answer the requests that come to a destination. What the handler throws goes to `onError` (default `console.error`),
@@ -122,13 +170,14 @@ export function serveRpc(
     if (replyTo === undefined) return;
     new Promise<RpcReply>((resolve) => resolve(handler(request)))
       .then((reply) => {
-        const { body, headers = [] } =
-          typeof reply === 'string' || reply instanceof Uint8Array ? { body: reply } : reply;
-        return client.publish({
-          destination: replyTo,
-          body,
-          headers: joined(correlation === undefined ? [] : { 'correlation-id': correlation }, headers),
-        });
+        // What is no reply is refused as a body by `publish`, with words.
+        const whole = Object(reply) === reply && ('body' in (reply as object) || 'headers' in (reply as object));
+        const { body, headers = [] } = (whole ? reply : { body: reply ?? null }) as Pick<
+          PublishParameters,
+          'body' | 'headers'
+        >;
+        const own = correlation === undefined ? [] : [['correlation-id', correlation] as const];
+        return client.publish({ destination: replyTo, body, headers: [...own, ...headersOf(headers)] });
       })
       .catch(onError);
   });

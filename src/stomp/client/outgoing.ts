@@ -1,0 +1,61 @@
+import { assertOption } from '../../core/options.ts';
+
+/** A header value to send: numbers and booleans are written as text, `undefined` leaves the header out. */
+export type SendHeaderValue = string | number | boolean | undefined;
+
+/** Headers to send: a plain object, or entries such as those of a `Map`. */
+export type SendHeaders = Iterable<readonly [string, SendHeaderValue]> | Readonly<Record<string, SendHeaderValue>>;
+
+/** A body to send: text as it is, or bytes. */
+export type SendBody = string | ArrayBufferView | ArrayBuffer;
+
+/** What somebody handed over, in words for an error. */
+function nameOf(value: unknown): string {
+  if (Object(value) !== value) return typeof value === 'string' || value == null ? String(value) : `a ${typeof value}`;
+  const { name } = (value as object).constructor ?? Object;
+  return name === 'Object' ? 'an object' : `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
+}
+
+/**
+ * Headers of the application as entries of text: numbers and booleans are written as text, `undefined` leaves a header
+ * out. Throws a `TypeError` that names the header, whatever the version: nothing was stored or written by then
+ * ([STOMP-118]).
+ *
+ * @example
+ * headersOf({ 'prefetch-count': 1, durable: false, selector: undefined }); // [['prefetch-count', '1'], ['durable', 'false']]
+ */
+export function headersOf(given: SendHeaders): (readonly [string, string])[] {
+  if (Object(given) !== given || typeof given === 'function') {
+    throw new TypeError(`headers must be an object such as { priority: 9 }; got ${nameOf(given)}`);
+  }
+  const entries = Symbol.iterator in given ? given : Object.entries(given);
+  const headers: (readonly [string, string])[] = [];
+  for (const [name, value] of entries) {
+    if (value === undefined) continue;
+    const text = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+    if (!text) throw new TypeError(`header "${name}" must be text, a number or a boolean; got ${nameOf(value)}`);
+    if (!name || `${name}${value}`.includes('\0')) throw new TypeError(`header "${name}" needs a name, and has no NUL`);
+    headers.push([name, String(value)]);
+  }
+  return headers;
+}
+
+/**
+ * A body of the application as text or bytes; other views of bytes and buffers are taken as their bytes. Throws a
+ * `TypeError` that says what came and what to do ([STOMP-118]).
+ */
+export function bodyOf(given: SendBody | undefined): string | Uint8Array | undefined {
+  if (given === undefined || typeof given === 'string' || given instanceof Uint8Array) return given;
+  if (ArrayBuffer.isView(given)) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
+  // Of another realm, such as that of a test or a frame, it is no instance of ours.
+  if (Object.prototype.toString.call(given) === '[object ArrayBuffer]') return new Uint8Array(given as ArrayBuffer);
+  const blob = typeof Blob === 'function' && (given as unknown) instanceof Blob;
+  const advice = blob ? 'await its arrayBuffer()' : Object(given) === given ? 'JSON.stringify it' : 'make it text';
+  throw new TypeError(`body must be text or bytes; got ${nameOf(given)}: ${advice}`);
+}
+
+/** Throws a `TypeError` if it is no destination. */
+export function checkDestination(destination: unknown): void {
+  const valid = destination && typeof destination === 'string';
+  assertOption(valid, 'destination', 'a string such as "/topic/prices"', destination);
+}
