@@ -1,3 +1,4 @@
+import { CloseCode } from '../core/fault.ts';
 import { assertOption } from '../core/options.ts';
 import type { SocketReceiver, Transport } from '../core/socket.ts';
 import type { Wire } from '../core/wire.ts';
@@ -6,16 +7,25 @@ export { timers as clock } from '../core/timers.ts';
 
 /** As much of the WHATWG `WebSocket` as is used: the browser's, Node's, or one that behaves alike. */
 export interface WebSocketLike {
+  /** The token that the server chose; '' if none. */
   readonly protocol: string;
+  /** 1 while messages can be sent. */
   readonly readyState: number;
+  /** Bytes that were sent and have not left yet. */
   readonly bufferedAmount: number;
+  /** How binary messages come; set to `arraybuffer`. */
   binaryType: string;
+  /** Sends a message. */
   send(data: string | Uint8Array<ArrayBuffer>): void;
+  /** Begins the close handshake. */
   close(code?: number, reason?: string): void;
-  /** Of `ws`: do not wait for a close frame. */
+  /** Of `ws`: drops the connection without a close frame. */
   terminate?(): void;
+  /** Adds a listener of `open`, `message`, `error` or `close`. */
   addEventListener(type: string, listener: (event: never) => void): void;
 }
+
+/** A class of such sockets. */
 export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike;
 
 type Message = string | Uint8Array<ArrayBuffer>;
@@ -49,8 +59,9 @@ function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transpo
     function end({ code, reason }: { readonly code: number; readonly reason: string }): void {
       if (told) return;
       told = true;
-      if (receiver) receiver.closed(code, reason);
-      else attempt.failed(code, reason || 'The WebSocket could not be opened', problem);
+      // Some runtimes say 0 for a connection that never opened ([CONN-82]).
+      if (receiver) receiver.closed(code || CloseCode.abnormal, reason);
+      else attempt.failed(CloseCode.abnormal, reason || 'The WebSocket could not be opened', problem);
     }
 
     socket.addEventListener('open', () => {
@@ -71,7 +82,7 @@ function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transpo
           if (socket.terminate) socket.terminate();
           else socket.close();
           // A dead peer answers no close frame, and the browser would wait for it.
-          end({ code: 1006, reason: '' });
+          end({ code: CloseCode.abnormal, reason: '' });
         },
       });
     });

@@ -12,13 +12,26 @@ import { checkNames } from '../core/options.ts';
 import type { Socket, SocketReceiver, Transport } from '../core/socket.ts';
 import type { Subprotocol } from '../core/subprotocol.ts';
 import type { Wire } from '../core/wire.ts';
+import { Complaints } from './complaints.ts';
 import { processMemory } from './process-memory.ts';
+import { awaitProxyHeader } from './proxy-protocol.ts';
 import type { TcpServer, TlsConnectOptions, TlsServerOptions } from './server-types.ts';
 
+/** Where {@link tcp} connects to. */
 export interface TcpOptions {
+  /**
+   * A name or an address.
+   *
+   * @defaultValue `127.0.0.1`
+   */
   readonly host?: string | undefined;
+  /** From 1 to 65535. */
   readonly port: number;
-  /** Over TLS: `true`, or the options of `tls.connect`. */
+  /**
+   * Over TLS: `true`, or the options of `tls.connect`.
+   *
+   * @defaultValue false
+   */
   readonly tls?: boolean | TlsConnectOptions | undefined;
 }
 
@@ -64,20 +77,39 @@ export function tcp({ host = '127.0.0.1', port, tls = false }: TcpOptions): Tran
   };
 }
 
+/** The options of {@link listenTcp}. */
 export interface ListenTcpOptions extends EndpointOptions {
+  /** From 0 to 65535; 0: the system chooses one, which {@link TcpEndpoint.port} tells. */
   readonly port: number;
-  /** Default `127.0.0.1`: nothing is open to the network by accident. */
+  /**
+   * The address to listen on. The default opens nothing to the network by accident.
+   *
+   * @defaultValue `127.0.0.1`
+   */
   readonly host?: string | undefined;
-  /** Over TLS: at least `key` and `cert`. */
+  /**
+   * Over TLS: at least `key` and `cert`.
+   *
+   * @defaultValue plain TCP
+   */
   readonly tls?: TlsServerOptions | undefined;
+  /**
+   * Every connection begins with a header of the PROXY protocol (version 1 or 2), from which `handshake.remoteAddress`
+   * is taken; one that has none, or none within 5 s, is dropped. Only for a port that nobody but the proxy can reach.
+   *
+   * @defaultValue false: such a header is not understood
+   */
+  readonly proxyProtocol?: boolean | undefined;
 }
 
-const optionNames = { ...endpointOptionNames, port: true, host: true, tls: true } satisfies Record<
+const optionNames = { ...endpointOptionNames, port: true, host: true, tls: true, proxyProtocol: true } satisfies Record<
   keyof ListenTcpOptions,
   true
 >;
 
+/** An {@link Endpoint} with the port that it listens on. */
 export interface TcpEndpoint extends Endpoint {
+  /** The server that listens. */
   readonly server: TcpServer;
   /** The port that is listened on; known when {@link listenTcp} has resolved. */
   readonly port: number;
@@ -94,28 +126,65 @@ export interface TcpEndpoint extends Endpoint {
  */
 export async function listenTcp(options: ListenTcpOptions): Promise<TcpEndpoint> {
   checkNames(options, optionNames, 'listenTcp()');
-  const { port, host = '127.0.0.1', tls } = options;
+  const { port, host = '127.0.0.1', tls, proxyProtocol = false, clock = systemClock } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new TypeError(`port must be a number from 0 to 65535; got ${String(port)}`);
   }
+  if (typeof proxyProtocol !== 'boolean')
+    throw new TypeError(`proxyProtocol must be true or false; got ${String(proxyProtocol)}`);
   const endpoint = createEndpoint(options, processMemory());
   const choice = endpoint.choose([]);
   if (choice.kind !== 'speak') {
     throw new TypeError('protocols must hold one that speaks over a byte stream, such as stompBroker({ bus })');
   }
+  const complaints = new Complaints(endpoint.report, clock);
+  // Of connections whose proxy said it, by address and port of the proxy.
+  const clients = new Map<string, string>();
   const accept = (socket: RawSocket): void => serve(socket, choice.subprotocol);
-  const server = tls
-    ? createSecureServer({ ...(tls as SecureServerOptions), ...halfOpen }, accept)
-    : createServer(halfOpen, accept);
+  const secure = tls && createSecureServer({ ...(tls as SecureServerOptions), ...halfOpen }, accept);
+  const server = proxyProtocol ? createServer(halfOpen, afterHeader) : (secure ?? createServer(halfOpen, accept));
+
+  function drop(socket: RawSocket): void {
+    endpoint.refused();
+    socket.destroy();
+  }
 
   function serve(socket: RawSocket, subprotocol: Subprotocol): void {
-    if (endpoint.unavailable() !== undefined) {
-      endpoint.refused();
-      socket.destroy();
-      return;
-    }
-    const handshake = { url: '', headers: {}, remoteAddress: socket.remoteAddress ?? '', secure: Boolean(tls) };
+    if (endpoint.unavailable() !== undefined) return drop(socket);
+    const told = clients.get(peerOf(socket));
+    const handshake = {
+      url: '',
+      headers: {},
+      remoteAddress: told ?? socket.remoteAddress ?? '',
+      secure: Boolean(tls),
+      trusted: told !== undefined,
+    };
     bindStream(socket, (adapted) => endpoint.accept(adapted, handshake, subprotocol));
+  }
+
+  /** The header comes before TLS, in the clear ([CONN-77]). */
+  function afterHeader(socket: RawSocket): void {
+    socket.on('error', () => {});
+    if (endpoint.unavailable() !== undefined) return drop(socket);
+    awaitProxyHeader(
+      socket,
+      clock,
+      ({ address }) => {
+        const peer = peerOf(socket);
+        if (address !== undefined) {
+          clients.set(peer, address);
+          socket.once('close', () => clients.delete(peer));
+        }
+        // TLS reads what was put back by itself.
+        if (secure) return void secure.emit('connection', socket);
+        accept(socket);
+        socket.resume();
+      },
+      ({ message }) => {
+        complaints.tell('proxyProtocol', () => `A connection was dropped: ${message}`);
+        drop(socket);
+      },
+    );
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -130,6 +199,9 @@ export async function listenTcp(options: ListenTcpOptions): Promise<TcpEndpoint>
   const address = server.address();
   return Object.assign(endpoint, { server, port: typeof address === 'object' && address ? address.port : port });
 }
+
+/** Connections to one port differ in these. */
+const peerOf = ({ remoteAddress, remotePort }: RawSocket): string => `${remoteAddress} ${remotePort}`;
 
 /** Else Node ends our side by itself, before the answers of this turn have left: TLS reads data and end at once. */
 const halfOpen = { allowHalfOpen: true };

@@ -135,6 +135,17 @@ test('[CONN-27] an error and the close after it are told once', () => {
   expect(log).toEqual(['opened', 'closed 1006']);
 });
 
+test('[CONN-82] a socket that never opened has the code 1006, also where the runtime says 0', () => {
+  const deno = dial();
+  deno.fake.emit('error');
+  deno.fake.emit('close', { code: 0, reason: '' });
+  expect(deno.log).toEqual(['failed 1006 The WebSocket could not be opened false']);
+  const lost = dial();
+  lost.fake.emit('open');
+  lost.fake.emit('close', { code: 0, reason: '' });
+  expect(lost.log).toEqual(['opened', 'closed 1006']);
+});
+
 test('a socket that never opens has failed, with the reason where one is known', () => {
   const browser = dial();
   browser.fake.emit('error');

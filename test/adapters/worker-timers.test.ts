@@ -7,6 +7,7 @@ import { workerTimers } from '../../src/adapters/worker-timers.ts';
 class FakeWorker {
   static last: FakeWorker;
   onmessage: (event: { data: unknown }) => void = () => {};
+  onerror: () => void = () => {};
   terminated = false;
   readonly loaded: Promise<void>;
   readonly #inside: { onmessage?: (event: { data: unknown }) => void } & Record<string, unknown> = {};
@@ -78,3 +79,46 @@ test('what was cleared while it was under way does nothing, nor does anything af
   vi.advanceTimersByTime(1_000);
   expect([ticks, worker.terminated]).toEqual([0, true]);
 });
+
+test.each(['tells so later', 'throws'])(
+  "[CONN-83] where no worker may be loaded, which %s, the page's timers serve",
+  (how) => {
+    if (how === 'throws') {
+      vi.stubGlobal(
+        'Worker',
+        class {
+          constructor() {
+            throw new Error('SecurityError');
+          }
+        },
+      );
+    }
+    const timers = workerTimers();
+    const start = timers.now();
+    const heard: string[] = [];
+    const timed = (name: string, ms: number) => ({
+      deadline: start + ms,
+      tick() {
+        heard.push(name);
+        this.deadline = Number.POSITIVE_INFINITY;
+      },
+    });
+    const forgotten = timed('forgotten', 90);
+    for (const each of [timed('before', 100), forgotten]) timers.watch(each);
+    if (how !== 'throws') {
+      // What the worker was asked for, it never does.
+      vi.clearAllTimers();
+      vi.advanceTimersByTime(40);
+      FakeWorker.last.onerror();
+      FakeWorker.last.onerror();
+    }
+    timers.forget(forgotten);
+    timers.watch(timed('after', 120));
+    vi.advanceTimersByTime(130);
+    expect(heard).toEqual(['before', 'after']);
+    timers.watch({ deadline: timers.now() + 10, tick: () => heard.push('never') });
+    timers.dispose();
+    vi.advanceTimersByTime(1_000);
+    expect(heard).toEqual(['before', 'after']);
+  },
+);
