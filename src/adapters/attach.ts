@@ -124,7 +124,7 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   const endpoint = createEndpoint(options, processMemory());
   const complaints = new Complaints(endpoint.report, clock);
   const gate = createGate(endpoint, rules, createAcceptor(endpoint, deflate, complaints), complaints, clock);
-  const mounted = { path: pattern, drained: false, upgrade: gate, complaints };
+  const mounted = { path: pattern, drained: false, upgrade: gate, report: endpoint.report, complaints };
   mount(server, mounted);
   endpoint.onDrained(() => {
     mounted.drained = true;

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { answer } from './answer.ts';
 import { type Complaints, quoted } from './complaints.ts';
@@ -13,6 +14,8 @@ export interface Mounted {
   drained: boolean;
   /** Take an upgrade on this path. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, params: PathParams): void;
+  /** Tell the application of an error. */
+  report(error: unknown): void;
   /** Who hears why strangers are refused. */
   readonly complaints: Complaints;
 }
@@ -26,10 +29,14 @@ interface NodeServer extends HttpServer {
 /** The endpoints of a server: one listener for each server, however many endpoints there are. */
 const registries = new WeakMap<HttpServer, Mounted[]>();
 
+/** Sockets that stand in for ones that are taken. */
+const standIns = new WeakSet<Duplex>();
+
 /**
- * Put an endpoint on a server. An upgrade of its path goes to it and to no other listener: `ws` with `{ server, path }`
- * would answer 400 on whatever path is not its own. All other upgrades go to the other listeners as before, and get 404
- * where there are none ([CONN-7]).
+ * Put an endpoint on a server. An upgrade of its path is its own: `ws` with `{ server, path }` would answer 400 on
+ * whatever path is not its own. Other listeners are told of it with a socket that has ended already, on which they can
+ * do no harm ([CONN-70]). All other upgrades go to the other listeners as before, and get 404 where there are none
+ * ([CONN-7]).
  *
  * Throws a `TypeError` when the path is taken.
  *
@@ -59,12 +66,24 @@ function listen(server: NodeServer, registry: readonly Mounted[]): void {
   // What is first to hear an event cannot keep it from the others, so that events are taken before they are told.
   const { emit } = server;
   server.emit = function (this: NodeServer, event, ...details) {
-    if (event === 'upgrade' && take(...(details as [IncomingMessage, Duplex, Buffer]))) return true;
-    return Reflect.apply(emit, this, [event, ...details]);
+    const [request, socket, head] = details as [IncomingMessage, Duplex, Buffer];
+    if (event !== 'upgrade' || !take(request, socket, head)) return Reflect.apply(emit, this, [event, ...details]);
+    if (server.listenerCount('upgrade') > 1)
+      tellOthers(() => Reflect.apply(emit, this, [event, request, ended(), none]));
+    return true;
   };
+
+  function tellOthers(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      registry[0]?.report(error);
+    }
+  }
+
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    // A runtime that tells its listeners without `emit`.
-    if (take(request, socket, head)) return;
+    // The first is told by us; the second comes in a runtime that tells its listeners without `emit`.
+    if (standIns.has(socket) || take(request, socket, head)) return;
     if (server.listenerCount('upgrade') > 1) return;
     const paths = registry.map(({ path }) => path.text).join(', ');
     registry[0]?.complaints.tell(
@@ -78,6 +97,14 @@ function listen(server: NodeServer, registry: readonly Mounted[]): void {
     if (listeners.length === 1 && listeners[0] === alone) answerPlainly(request, response, registry);
   };
   server.on('request', alone);
+}
+
+const none = Buffer.alloc(0);
+
+function ended(): Duplex {
+  const socket = new Socket();
+  standIns.add(socket);
+  return socket.destroy();
 }
 
 function find(

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { connect as connectHttp2, createSecureServer } from 'node:http2';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { type AttachOptions, attach } from '../../src/adapters/attach.ts';
@@ -55,6 +55,33 @@ test('[CONN-70] ws with { server } and no path takes all but our paths', async (
   const raw = await openRaw({ port, path: '/' });
   expect(await raw.message()).toBe('theirs');
   for (const each of [ours, raw]) each.destroy();
+});
+
+test('[CONN-70] other listeners hear of our upgrades, and can do no harm', async () => {
+  const server = createServer();
+  const errors: unknown[] = [];
+  attach(server, { protocols: [stomp()], onError: (error) => errors.push(error) });
+  const seen: unknown[] = [];
+  server.on('upgrade', ({ url }, socket) => {
+    seen.push(url, socket.destroyed);
+    (socket as Socket).setTimeout(10).setNoDelay();
+    socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
+    socket.end('more');
+    socket.destroy();
+  });
+  const everything = new WebSocketServer({ noServer: true });
+  server.on('upgrade', (request, socket, head) =>
+    everything.handleUpgrade(request, socket, head, () => seen.push('bad')),
+  );
+  server.on('upgrade', () => {
+    throw new Error('theirs');
+  });
+  const port = await started(server);
+  const raw = await openRaw({ port });
+  raw.send('ours');
+  expect(await raw.message()).toBe('ours');
+  expect([seen, errors.map(String)]).toEqual([['/ws', true], ['Error: theirs']]);
+  raw.destroy();
 });
 
 test('[CONN-71] a pattern serves many paths, a literal path goes before it, and hooks see the parameters', async () => {
