@@ -1,39 +1,72 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createClient } from '../../src/graphql/client/client.ts';
-import { createStompClient } from '../../src/stomp/client/client.ts';
+import { install, pack } from '../support/packed.ts';
 import { freePort } from '../support/programs/program.ts';
-import { root } from '../support/project-files.ts';
+import { fileExists, readText } from '../support/project-files.ts';
 
-test('the server of the README runs as it is, joins the two protocols, and leaves when it is told to', async () => {
-  const readme = await readFile(join(root, 'README.md'), 'utf8');
-  const [, code = ''] = /```ts\n(import \{ createServer \}.*?)```/s.exec(readme) ?? [];
-  expect(code.trim().split('\n').length).toBeLessThanOrEqual(24);
-  const port = await freePort();
-  const directory = join(root, '.cache/readme');
-  await mkdir(directory, { recursive: true });
-  await writeFile(join(directory, 'server.ts'), code.replace('listen(4000)', `listen(${port})`));
-  const server = spawn(process.execPath, ['--import', 'tsx', join(directory, 'server.ts')], { cwd: root });
+const readme = readText('README.md');
+
+/** The blocks of code that the README names, by the name of the file that each is to be pasted into. */
+const pasted = new Map(
+  [...readme.matchAll(/^`([\w-]+\.mts)`[^\n]*\n\n```ts\n(.*?)```/gms)].map(([, name = '', code = '']) => [name, code]),
+);
+
+test('what the README links to is there', () => {
+  const links = [...readme.matchAll(/\]\((?!http)([^)#]+)/g)].map(([, link = '']) => link);
+  expect(links.filter((link) => !fileExists(link))).toEqual([]);
+});
+
+test('the three files of the README run as they stand, in an empty folder', { timeout: 60_000 }, async () => {
+  expect([...pasted.keys()]).toEqual(['server.mts', 'graphql-client.mts', 'stomp-client.mts']);
+  const directory = await mkdtemp(join(tmpdir(), 'subwire-readme-'));
+  const port = String(await freePort());
+  const running: ChildProcess[] = [];
+
+  /** Start a pasted file; resolves when it has printed this, and keeps all that it prints. */
+  async function start(
+    name: string,
+    awaited: string,
+  ): Promise<{ readonly child: ChildProcess; readonly output: () => string }> {
+    const child = spawn(process.execPath, ['--import', 'tsx', name], {
+      cwd: directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    running.push(child);
+    let text = '';
+    await new Promise<void>((resolve, reject) => {
+      const hear = (data: unknown): void => {
+        text += String(data);
+        if (text.includes(awaited)) resolve();
+      };
+      child.stdout.on('data', hear);
+      child.stderr.on('data', hear);
+      child.once('exit', (code) => reject(new Error(`${name} ended with ${String(code)}: ${text}`)));
+    });
+    return { child, output: () => text };
+  }
+
   try {
-    const url = `ws://127.0.0.1:${port}/ws`;
-    // Until the server listens, the clients come back by themselves.
-    const client = createClient({ url, backoff: { base: 200, cap: 200 } });
-    const stomp = createStompClient({ brokerURL: url, backoff: { base: 200, cap: 200 } });
-    await stomp.connect();
-    const prices = client.iterate({ query: 'subscription { price(symbol: "ACME") { price } }' });
-    // A query on the same socket is read after the subscription.
-    for await (const { data } of client.iterate({ query: '{ hello }' })) expect(data).toEqual({ hello: null });
-    await stomp.publish({ destination: '/topic/prices', body: '{"symbol":"ACME","price":1}', receipt: true });
-    expect(await prices.next()).toEqual({ done: false, value: { data: { price: { price: 1 } } } });
-    await stomp.disconnect();
-    client.dispose();
-    const exit = once(server, 'exit');
-    server.kill('SIGTERM');
+    await writeFile(join(directory, 'package.json'), '{ "name": "empty-folder" }\n');
+    await install(await pack(directory), directory, ['graphql', 'ws', '@graphql-tools/schema', 'tsx']);
+    for (const [name, code] of pasted) await writeFile(join(directory, name), code.replaceAll('4000', port));
+    const server = await start('server.mts', `listening on http://localhost:${port}\n`);
+    const graphql = await start('graphql-client.mts', 'hello world\n');
+    // The subscription follows the query on the same socket: what is published from here on reaches it.
+    const answer = await fetch(`http://localhost:${port}/`);
+    expect(await answer.text()).toBe('subwire listens on /ws\n');
+    const stomp = await start('stomp-client.mts', "a price by STOMP { symbol: 'ACME', price: 1.5 }\n");
+    expect(stomp.output()).toBe("a price by STOMP { symbol: 'ACME', price: 1.5 }\n");
+    await expect.poll(graphql.output, { timeout: 5_000 }).toContain('a price by GraphQL { price: 1.5 }\n');
+    const exit = once(server.child, 'exit');
+    server.child.kill('SIGTERM');
     expect(await exit).toEqual([0, null]);
+    expect(server.output()).toBe(`listening on http://localhost:${port}\n`);
   } finally {
-    server.kill('SIGKILL');
+    for (const child of running) child.kill('SIGKILL');
+    await rm(directory, { recursive: true, force: true });
   }
 });
