@@ -19,7 +19,8 @@ interface Note {
 const maxText = 280;
 
 const notes = topic<Note>('notes', { decode: parseNote, clients: 'readwrite' });
-const bus = createBus({ topics: [notes] });
+// Whoever sends to `ping` measures how long its receipt takes; nobody may listen to it.
+const bus = createBus({ topics: [notes], open: { ping: 'write' } });
 
 /** What STOMP clients send is checked here; what does not pass is reported and reaches no subscription. */
 function parseNote(value: unknown): Note {

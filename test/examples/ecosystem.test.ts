@@ -25,7 +25,12 @@ test.each([
   ],
   [
     'express',
-    ['stranger: Socket closed: 4403 Forbidden', 'me: ann', 'POST /orders: 201', 'received: {"item":"tea","by":"ann"}'],
+    [
+      'stranger: The connection ended: 4403 Forbidden',
+      'me: ann',
+      'POST /orders: 201',
+      'received: {"item":"tea","by":"ann"}',
+    ],
   ],
   [
     'persisted-operations',
