@@ -41,13 +41,15 @@ export interface Child<Ready> {
   stop(): Promise<void>;
 }
 
-/** Start a program of our own in a process of its own, and wait until it is ready. */
+/** Start a program of our own in a process of its own, and wait until it is ready. `program` runs it; default: Node. */
 export async function startChild<Ready>(
   file: string,
   argument: unknown,
   nodeOptions: readonly string[] = [],
+  program: string = process.execPath,
 ): Promise<Child<Ready>> {
   const child = fork(file, [JSON.stringify(argument)], {
+    execPath: program,
     execArgv: [...nodeOptions],
     env: { ...process.env, NODE_ENV: 'production' },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
