@@ -24,6 +24,8 @@ export interface HarnessOptions {
   /** The honest client's p99 may be so many ms, or so many times its baseline, whichever is more. */
   readonly patience: number;
   readonly times: number;
+  /** Where others use the processors as well: a turn of at most so many ms of its own is not what the client waits for. */
+  readonly turn?: number;
 }
 
 const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -129,7 +131,8 @@ export class Harness {
     if (honest) {
       const bound = Math.max(this.#options.patience, this.#options.times * this.#baseline);
       must(honest.cut.length === 0, `the honest client was cut: ${honest.cut.join(', ')}`);
-      must(honest.p99 <= bound, `the honest client waited ${honest.p99} ms, at most ${bound}`);
+      const isInnocent = this.#options.turn !== undefined && server.turn <= this.#options.turn;
+      must(honest.p99 <= bound || isInnocent, `the honest client waited ${honest.p99} ms, at most ${bound}`);
     }
     if (!result) return problems;
     problems.push(...result.problems);
@@ -154,7 +157,7 @@ export function rowOf({ attack, server, honest, baseline, result, problems }: At
     `${((result?.sent ?? 0) / 1e6).toFixed(1)} MB`,
     codes.join(', ').slice(0, 60) || 'none',
     result?.cutAfter === undefined ? '' : `${result.cutAfter} ms`,
-    server ? `${server.delay} ms` : 'ended',
+    server ? `${server.delay} (${server.turn}) ms` : 'ended',
     server ? `+${server.peak} (${server.kept} kept)` : '',
     server ? `${server.rss}` : '',
     `${baseline} → ${honest?.p99 ?? '?'} ms`,
@@ -164,6 +167,6 @@ export function rowOf({ attack, server, honest, baseline, result, problems }: At
 }
 
 export const tableHead = [
-  '| attack | sent | ended with | cut after | loop delay, max | memory, MiB | RSS, MiB | honest p99, before → during | |',
+  '| attack | sent | ended with | cut after | loop delay (of its own), max | memory, MiB | RSS, MiB | honest p99, before → during | |',
   '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
 ].join('\n');

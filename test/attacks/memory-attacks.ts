@@ -32,7 +32,7 @@ export const memoryAttacks: readonly Attack[] = [
     short: 0.1,
     async run({ port, scale, own }) {
       const nested = JSON.parse(`${'{"a":['.repeat(1_500)}${']}'.repeat(1_500)}`) as object;
-      const extensions = { many: Array.from({ length: 90 }, () => nested) };
+      const extensions = { many: Array.from({ length: 75 }, () => nested) };
       const peer = own(await openGraphql(port));
       for (let id = 0; id < scaled(100, scale) && !peer.ending; id++) {
         await peer.send(frame(subscribeMessage(String(id), 'subscription { idle }', { extensions })));

@@ -70,7 +70,8 @@ export class Peer {
 
   /** Octets as they are. Resolves when the kernel took them, or the connection ended. */
   async send(bytes: Uint8Array): Promise<void> {
-    if (this.ending || this.socket.destroyed) return;
+    // A loop that sends until the end must let the end come.
+    if (this.ending || this.socket.destroyed) return new Promise((resolve) => void setImmediate(resolve));
     this.sent += bytes.length;
     if (!this.socket.write(bytes)) await Promise.race([once(this.socket, 'drain').catch(() => {}), this.ended]);
   }

@@ -27,6 +27,8 @@ export interface AttackedOptions {
 export interface ServerReport {
   /** The worst delay of the event loop, in ms. */
   readonly delay: number;
+  /** The most processor time that was used between two ticks of 5 ms: the longest turn, in ms. */
+  readonly turn: number;
   /** Above what it was at the beginning, at its highest, and after a collection at the end; MiB. */
   readonly peak: number;
   readonly kept: number;
@@ -53,7 +55,13 @@ interface Tick {
   readonly text: string;
 }
 const ticks = topic<Tick>('ticks', { stomp: 'readwrite' });
-const bus = createBus();
+let reports = 0;
+let firstReport = '';
+function onError(error: unknown): void {
+  reports++;
+  firstReport ||= String(error);
+}
+const bus = createBus({ onError });
 const schema = makeExecutableSchema({
   typeDefs: `type Tick { text: String! }
     type Query { hello(name: String): String! a: Query }
@@ -68,17 +76,12 @@ const schema = makeExecutableSchema({
 });
 const broker = stompBroker({ bus, authorize: () => true, limits: known(brokerLimits) });
 const http = createServer();
-let reports = 0;
-let firstReport = '';
 const endpoint = attach(http, {
   path: '/ws',
   protocols: [graphqlServer({ schema, limits: known(graphqlLimits) }), broker],
   limits: known(connectionLimits),
   ...(silent ? { authenticate: isHeard } : {}),
-  onError(error) {
-    reports++;
-    firstReport ||= String(error);
-  },
+  onError,
 });
 
 /** Who names the host `silent`, or sends an init without a payload, is never answered. */
@@ -90,10 +93,25 @@ const delays = monitorEventLoopDelay({ resolution: 5 });
 delays.enable();
 const memory = { heap: 0, rss: 0, peakHeap: 0, peakRss: 0 };
 const used = (): number => process.memoryUsage().heapUsed + process.memoryUsage().external;
+// What the process itself used between two ticks: unlike a delay it does not grow when others have the processor.
+const turn = { used: 0, longest: 0 };
+const cpu = (): number => process.cpuUsage().user + process.cpuUsage().system;
 setInterval(() => {
-  memory.peakHeap = Math.max(memory.peakHeap, used());
-  memory.peakRss = Math.max(memory.peakRss, process.memoryUsage.rss());
-}, 20).unref();
+  const now = cpu();
+  turn.longest = Math.max(turn.longest, now - turn.used);
+  turn.used = now;
+}, 5).unref();
+setInterval(sample, 20).unref();
+
+function sample(): void {
+  try {
+    memory.peakHeap = Math.max(memory.peakHeap, used());
+    memory.peakRss = Math.max(memory.peakRss, process.memoryUsage.rss());
+  } catch {
+    // It is read from a file, and there may be no descriptor left.
+  }
+}
+
 const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 const mib = (bytes: number): number => Math.round(bytes / 104_857.6) / 10;
 
@@ -155,17 +173,22 @@ http.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
       begin() {
         globalThis.gc?.();
         delays.reset();
+        turn.longest = 0;
+        turn.used = cpu();
         reports = 0;
         firstReport = '';
         memory.heap = memory.peakHeap = used();
-        memory.peakRss = process.memoryUsage.rss();
+        memory.peakRss = 0;
+        sample();
       },
       end(): ServerReport {
+        sample();
         const delay = Math.round(delays.max / 1e6);
         const { open, faults } = endpoint.stats();
         globalThis.gc?.();
         return {
           delay,
+          turn: Math.round(turn.longest / 1_000),
           peak: mib(memory.peakHeap - memory.heap),
           kept: mib(used() - memory.heap),
           rss: mib(memory.peakRss),

@@ -74,7 +74,12 @@ export async function startChild<Ready>(
     ready,
     ask<T>(name: string, question?: unknown) {
       const outcome = wait(++last) as Promise<T>;
-      child.send({ number: last, name, argument: question } satisfies Question);
+      const number = last;
+      child.send({ number, name, argument: question } satisfies Question, (error) => {
+        if (!error) return;
+        waiting.get(number)?.reject(error);
+        waiting.delete(number);
+      });
       return outcome;
     },
     stop: () => stop(child),

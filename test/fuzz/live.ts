@@ -52,7 +52,7 @@ export function createLiveFuzz(): Fuzz {
       const { honest, escaped } = live as Live;
       const attacks = Array.from({ length: side }, () => attack(random, live as Live));
       const [frames] = await Promise.all([Promise.all(attacks), ...honest.map((each) => each.turn())]);
-      if (escaped.length > 0) throw new Error(`this escaped, or was reported: ${escaped.map(String).join('\n')}`);
+      if (escaped.length > 0) throw new Error(`this escaped, or was reported: ${escaped.map((error) => (error as Error).stack).join('\n')}`);
       return frames.reduce((sum, count) => sum + count, 0);
     },
     async stop() {

@@ -49,12 +49,6 @@ export interface ModelPeer {
   gone: boolean;
 }
 
-/**
- * Pending: what several subscriptions, or several steps of a transaction, give back at once is handed out again piece
- * by piece, so that a younger message may leave before an older one.
- */
-const returnsInOrder = false;
-
 const matching: Readonly<Record<string, RegExp>> = {
   '/topic/t.*': /^\/topic\/t\.[^.]+$/,
   '/topic/t.**': /^\/topic\/t(\.|$)/,
@@ -143,15 +137,15 @@ export class StompModel {
     }
   }
 
-  abort(steps: readonly Step[]): void {
-    if (!returnsInOrder) this.#putsBackLate = true;
+  /** `failed`: the connection is gone, so that what the steps held counts as delivered. */
+  abort(steps: readonly Step[], failed = false): void {
     for (const step of steps) {
       if (step.kind !== 'settle') continue;
       for (const delivery of step.claimed) {
         const { subscription, item } = delivery;
         subscription.claimed--;
         if (subscription.active) subscription.unacknowledged.push(delivery);
-        else if (item) this.#putBack(subscription.destination, item, false);
+        else if (item) this.#putBack(subscription.destination, item, failed);
         subscription.unacknowledged.sort((one, other) => one.serial - other.serial);
       }
     }
@@ -160,8 +154,7 @@ export class StompModel {
   /** The connection ends; `failed`: what it had counts as delivered. */
   leave(peer: ModelPeer, failed: boolean): void {
     peer.gone = true;
-    if (!returnsInOrder) this.#putsBackLate = true;
-    for (const steps of peer.transactions.values()) this.abort(steps);
+    for (const steps of peer.transactions.values()) this.abort(steps, failed);
     peer.transactions.clear();
     const subscriptions = [...peer.subscriptions.values()];
     peer.subscriptions.clear();

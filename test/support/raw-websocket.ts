@@ -17,6 +17,8 @@ export interface RawOptions {
   readonly method?: string | undefined;
   /** Over TLS, whoever the server says it is. */
   readonly tls?: boolean | undefined;
+  /** One that connects already, in place of one of its own. */
+  readonly socket?: Socket | undefined;
 }
 
 export interface RawFrame {
@@ -203,7 +205,8 @@ export class RawWebSocket {
  */
 export async function openRaw(options: RawOptions): Promise<RawWebSocket> {
   const { port, host = '127.0.0.1', path = '/ws', method = 'GET', protocols = [] } = options;
-  const socket = options.tls ? connectTls({ port, host, rejectUnauthorized: false }) : connectTcp({ port, host });
+  const own = () => (options.tls ? connectTls({ port, host, rejectUnauthorized: false }) : connectTcp({ port, host }));
+  const socket = options.socket ?? own();
   await new Promise<void>((resolve, reject) => {
     socket.once(options.tls ? 'secureConnect' : 'connect', resolve);
     socket.once('error', reject);

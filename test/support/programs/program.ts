@@ -16,6 +16,8 @@ const programs = {
   activemq: '/usr/share/activemq/lib',
   redis: '/usr/bin/redis-server',
   nats: '/usr/sbin/nats-server',
+  nginx: '/usr/sbin/nginx',
+  haproxy: '/usr/sbin/haproxy',
   'python3-stomp': '/usr/lib/python3/dist-packages/stomp',
 } as const;
 
