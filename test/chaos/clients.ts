@@ -1,7 +1,7 @@
 import { createClient } from '../../src/graphql/client/client.ts';
 import { createStompClient } from '../../src/stomp/client/client.ts';
 import { createGate } from '../support/gate.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger, Seen } from './ledger.ts';
 
 /** Short, so that a chaos test is. */
 const backoff = { base: 100, cap: 300 };
@@ -14,6 +14,27 @@ export interface Reader {
   end(): Promise<void> | void;
 }
 
+/** A client says where something may be missing: when it is back, or, until then, by being away. */
+function noteGaps(
+  client: { on(event: 'closed' | 'gap', listener: () => void): () => void },
+  note: (seen: Seen) => void,
+): { end(leave: () => Promise<void> | void): Promise<void> | void } {
+  let isAway = false;
+  client.on('closed', () => {
+    isAway = true;
+  });
+  client.on('gap', () => {
+    isAway = false;
+    note('told');
+  });
+  return {
+    end(leave) {
+      if (isAway) note('told');
+      return leave();
+    },
+  };
+}
+
 /** Reads by STOMP; every loss of the connection is noted as told. */
 export function stompReader(url: string, ledger: Ledger, beat: number): Reader {
   const note = ledger.receiver();
@@ -24,7 +45,7 @@ export function stompReader(url: string, ledger: Ledger, beat: number): Reader {
     heartbeatOutgoing: beat,
     onError() {},
   });
-  client.on('disconnected', () => note('told'));
+  const away = noteGaps(client, note);
   const live = createGate();
   client.subscribe(destination, (message) => note((message.json() as { number: number }).number));
   client.on('connected', () => {
@@ -35,14 +56,14 @@ export function stompReader(url: string, ledger: Ledger, beat: number): Reader {
     );
   });
   void client.connect().catch(() => {});
-  return { live: live.opened, end: () => client.dispose() };
+  return { live: live.opened, end: () => away.end(() => client.dispose()) };
 }
 
 /** Reads by GraphQL; every loss of the connection is noted as told. */
 export function graphqlReader(url: string, ledger: Ledger, beat: number): Reader {
   const note = ledger.receiver();
   const client = createClient({ url, backoff, keepAlive: beat, limits: { pongTimeout: beat }, onError() {} });
-  client.on('closed', () => note('told'));
+  const away = noteGaps(client, note);
   const live = createGate();
   client.subscribe<{ entry: { number: number } }>(
     { query: 'subscription { entry { number } }' },
@@ -53,7 +74,7 @@ export function graphqlReader(url: string, ledger: Ledger, beat: number): Reader
       complete: () => note('told'),
     },
   );
-  return { live: live.opened, end: () => client.dispose() };
+  return { live: live.opened, end: () => away.end(() => client.dispose()) };
 }
 
 /** Sends the ledger's numbers until it is ended, one every so many ms, and writes down which were confirmed. */

@@ -2,7 +2,10 @@ import type { Balance } from './ledger.ts';
 import type { Scenario } from './scenarios.ts';
 
 /** Bad days that still do harm, with what was measured. Nothing may stay here: the runner says each aloud. */
-export const pending: Readonly<Record<string, string>> = {};
+export const pending: Readonly<Record<string, string>> = {
+  'SIGTERM under load: what was confirmed to a queue is delivered': '443 of 578 confirmed were lost (T3)',
+  'behind a proxy the address is that of the client': 'there is no option trustProxy yet (T14)',
+};
 
 /** What of it must not be. */
 export function judge({ tells = false }: Scenario, balance: Balance): string[] {
