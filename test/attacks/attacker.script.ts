@@ -43,11 +43,13 @@ answer({
       const key = `${code} ${reason}`.trim();
       codes[key] = (codes[key] ?? 0) + 1;
     }
+    const open = peers.filter(({ ending }) => !ending).length;
+    for (const peer of peers) peer.destroy();
     return {
       sent: peers.reduce((sum, peer) => sum + peer.sent, 0),
       codes,
       cutAfter: passed > 0 && ends.length > 0 ? Math.round(Math.min(...ends.map(({ at }) => at)) - passed) : undefined,
-      open: peers.filter(({ ending }) => !ending).length,
+      open,
       problems,
       notes,
     };

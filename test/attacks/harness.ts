@@ -38,6 +38,7 @@ export class Harness {
   readonly #options: HarnessOptions;
   #server: Child<Ports> | undefined;
   #honest: Child<unknown> | undefined;
+  #attacker: Child<unknown> | undefined;
   #servedWith = '';
   #baseline = 0;
 
@@ -47,13 +48,13 @@ export class Harness {
 
   /** Try it, at this scale. What must not be stands in `problems`. */
   async run(attack: Attack, scale: number): Promise<AttackOutcome> {
-    let attacker: Child<unknown> | undefined;
     let result: AttackResult | undefined;
     let failed: string | undefined;
     const { server, honest } = await this.#start(attack.server ?? {});
     try {
       await Promise.all([server.ask('begin'), honest.ask('begin')]);
-      attacker = await startChild(fileOf('attacker.script.ts'), server.ready, typescript);
+      this.#attacker ??= await startChild<unknown>(fileOf('attacker.script.ts'), server.ready, typescript);
+      const attacker = this.#attacker;
       const late = pause(120_000).then(() => Promise.reject(new Error('the attack did not end within 120 s')));
       result = await Promise.race([attacker.ask<AttackResult>('run', { name: attack.name, scale }), late]);
     } catch (error) {
@@ -61,18 +62,17 @@ export class Harness {
     }
     const honestSaw = await honest.ask<HonestReport>('end').catch(() => undefined);
     const serverSaw = await server.ask<ServerReport>('end').catch(() => undefined);
-    await attacker?.stop();
     const problems = this.#judge(attack, serverSaw, honestSaw, result);
     if (failed) problems.push(failed);
     const outcome = { attack, server: serverSaw, honest: honestSaw, baseline: this.#baseline, result, problems };
-    if (problems.length > 0 || !serverSaw) await this.stop();
+    if (failed || !serverSaw || serverSaw.kept > 50) await this.stop();
     else await this.#settle(server);
     return outcome;
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#honest?.stop(), this.#server?.stop()]);
-    this.#server = this.#honest = undefined;
+    await Promise.all([this.#honest?.stop(), this.#server?.stop(), this.#attacker?.stop()]);
+    this.#server = this.#honest = this.#attacker = undefined;
   }
 
   /** The same server as long as nothing went wrong and the options are the same. */

@@ -12,7 +12,7 @@ export const memoryAttacks: readonly Attack[] = [
   {
     name: '1 MB of variables for each of 100 idle subscriptions, over 4 connections',
     finding: 'T1',
-    short: 0.1,
+    short: 0.05,
     codes: overBudget,
     async run({ port, scale, own }) {
       const variables = { list: emptyObjects(1_000_000) };
@@ -29,7 +29,6 @@ export const memoryAttacks: readonly Attack[] = [
     name: '1 MB of extensions, deeply nested, for each of 100 idle subscriptions',
     finding: 'T1',
     codes: overBudget,
-    short: 0.1,
     async run({ port, scale, own }) {
       const nested = JSON.parse(`${'{"a":['.repeat(1_500)}${']}'.repeat(1_500)}`) as object;
       const extensions = { many: Array.from({ length: 75 }, () => nested) };
@@ -43,7 +42,6 @@ export const memoryAttacks: readonly Attack[] = [
   {
     name: '63 KB of connection_init in each of 1,000 connections',
     finding: 'T1',
-    short: 0.1,
     codes: overBudget,
     async run({ port, scale, own }) {
       const params = { list: emptyObjects(63_000) };
@@ -54,7 +52,7 @@ export const memoryAttacks: readonly Attack[] = [
   {
     name: '100 wildcards of 4,000 segments in each of 60 connections',
     finding: 'T2',
-    short: 0.05,
+    short: 0.02,
     codes: [1002, 1008, 1009, 1013],
     isCut: true,
     async run({ port, scale, own, passedLimit }) {
@@ -74,7 +72,7 @@ export const memoryAttacks: readonly Attack[] = [
   {
     name: 'tiny SENDs in transactions that never end, 20 connections',
     finding: 'T10',
-    short: 0.1,
+    short: 0.05,
     codes: [1008, 1009, 1013],
     async run({ port, scale, own }) {
       await each(scaled(20, scale), 5, async () => {
@@ -90,7 +88,6 @@ export const memoryAttacks: readonly Attack[] = [
   {
     name: 'backlogs of 15 MB of bodies over each of 60 subscriptions of one connection',
     finding: 'T10',
-    short: 0.2,
     codes: [1008, 1009, 1013],
     async run({ port, scale, own }) {
       const reader = own(await openStomp(port));
@@ -111,7 +108,6 @@ export const memoryAttacks: readonly Attack[] = [
   {
     name: 'a backlog of 100 × 1,000 messages of 3 bytes',
     finding: 'T10',
-    short: 0.3,
     memory: 120,
     codes: [1008, 1009, 1013],
     async run({ port, scale, own }) {
@@ -134,7 +130,6 @@ export const memoryAttacks: readonly Attack[] = [
   {
     name: '10,000 kept messages of 1 byte beside traffic that is thrown away',
     finding: 'T10',
-    short: 0.2,
     memory: 60,
     codes: [1008, 1009, 1013],
     async run({ port, scale, own }) {
@@ -152,7 +147,6 @@ export const memoryAttacks: readonly Attack[] = [
   {
     name: 'deliveries of a queue that are never acknowledged, 20 connections',
     finding: 'T10',
-    short: 0.2,
     codes: [1008, 1009, 1013],
     async run({ port, scale, own }) {
       const writer = own(await openStomp(port));
@@ -192,7 +186,6 @@ export const memoryAttacks: readonly Attack[] = [
   {
     name: '258 MB of bodies in queues, then the client leaves: others have theirs',
     finding: 'T4',
-    short: 0.1,
     memory: 400,
     codes: [1008, 1009, 1013],
     async run({ port, scale, own, problem }) {
@@ -227,7 +220,6 @@ export const memoryAttacks: readonly Attack[] = [
     name: '400 connections where there are descriptors for 100',
     finding: '9',
     server: { descriptors: 120 },
-    short: 1,
     codes: [0, 503, 1006],
     async run({ port, own, problem }) {
       const peers = await each(400, 50, () =>

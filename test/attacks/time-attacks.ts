@@ -9,7 +9,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: '500 branching patterns, and SENDs to names of 4 KB that match many',
     finding: 'T2, T5',
-    short: 0.2,
     codes: rateCodes,
     async run({ port, scale, own }) {
       for (let connection = 0; connection < 5; connection++) {
@@ -32,7 +31,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: '500 branching patterns of at most 32 segments, and SENDs that match many',
     finding: 'T2, T5',
-    short: 0.3,
     codes: rateCodes,
     async run({ port, scale, own }) {
       for (let connection = 0; connection < 5; connection++) {
@@ -56,7 +54,7 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: 'one message of 30,000 SENDs to a topic with 100 subscriptions',
     finding: 'T5, T7',
-    short: 0.3,
+    short: 0.1,
     codes: rateCodes,
     async run({ port, scale, own }) {
       const readers = await each(10, 10, async () => own(await openStomp(port)));
@@ -72,7 +70,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: 'SENDs as fast as they are taken to a topic with 300 subscribers',
     finding: 'T5',
-    short: 0.15,
     codes: rateCodes,
     async run({ port, scale, own }) {
       const readers = await each(300, 50, async () => own(await openStomp(port)));
@@ -88,7 +85,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: '100,000 tiny SENDs to 100 subscriptions that owe ACKs',
     finding: 'T5',
-    short: 0.1,
     codes: rateCodes,
     async run({ port, scale, own }) {
       const reader = own(await openStomp(port));
@@ -106,7 +102,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: '200 pairs of UNSUBSCRIBE and SUBSCRIBE beside 5,000 consumers that owe ACKs',
     finding: 'T5',
-    short: 0.2,
     codes: rateCodes,
     async run({ port, scale, own }) {
       const destination = '/queue/pairs';
@@ -130,7 +125,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: 'refused documents of 25 KB, each another',
     finding: 'T5',
-    short: 0.15,
     codes: [1008, 1009, 1013, 4429],
     async run({ port, scale, own, note }) {
       const peer = own(await openGraphql(port));
@@ -151,7 +145,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: 'one refused document of 25 KB, again and again',
     finding: 'T5',
-    short: 0.15,
     codes: [1008, 1009, 1013, 4429],
     async run({ port, scale, own, note }) {
       const peer = own(await openGraphql(port));
@@ -173,7 +166,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: 'one small query as fast as it is taken',
     finding: 'T5',
-    short: 0.15,
     codes: [1008, 1013, 4409],
     async run({ port, scale, own, note }) {
       const peer = own(await openGraphql(port));
@@ -192,7 +184,7 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: 'bodies that do not decode: a log that is itself the flood',
     finding: 'T5, 9',
-    short: 0.1,
+    short: 0.05,
     codes: rateCodes,
     reports: 20,
     async run({ port, scale, own }) {
@@ -207,7 +199,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: 'pings as fast as they are taken, and no pong is read',
     finding: 'T17',
-    short: 0.3,
     codes: [1006, 1008, 1013],
     isCut: true,
     memory: 60,
@@ -229,7 +220,6 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: 'pings as fast as they are taken, and every pong is read',
     finding: 'T7, T17',
-    short: 0.3,
     codes: [1006, 1008, 1013],
     memory: 60,
     async run({ port, scale, own, note }) {
@@ -249,7 +239,7 @@ export const timeAttacks: readonly Attack[] = [
   {
     name: 'a peer that ignores its close and sends on',
     finding: 'T17',
-    short: 0.3,
+    short: 0.1,
     codes: [1002, 1006],
     memory: 80,
     async run({ port, scale, own, note }) {
