@@ -54,14 +54,14 @@ const known = (table: object): Record<string, number> =>
 interface Tick {
   readonly text: string;
 }
-const ticks = topic<Tick>('ticks', { stomp: 'readwrite' });
+const ticks = topic<Tick>('ticks', { clients: 'readwrite' });
 let reports = 0;
 let firstReport = '';
 function onError(error: unknown): void {
   reports++;
   firstReport ||= String(error);
 }
-const bus = createBus({ onError });
+const bus = createBus({ topics: [ticks], onError });
 const schema = makeExecutableSchema({
   typeDefs: `type Tick { text: String! }
     type Query { hello(name: String): String! a: Query }

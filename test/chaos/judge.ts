@@ -4,7 +4,6 @@ import type { Scenario } from './scenarios.ts';
 /** Bad days that still do harm, with what was measured. Nothing may stay here: the runner says each aloud. */
 export const pending: Readonly<Record<string, string>> = {
   'SIGTERM under load: what was confirmed to a queue is delivered': '443 of 578 confirmed were lost (T3)',
-  'behind a proxy the address is that of the client': 'there is no option trustProxy yet (T14)',
 };
 
 /** What of it must not be. */

@@ -6,7 +6,7 @@ import { freePort, requireProgram } from '../support/programs/program.ts';
 import { type ProxyName, startProxy } from '../support/programs/proxies.ts';
 import { openRaw } from '../support/raw-websocket.ts';
 import { publisher } from './clients.ts';
-import { judge, pending } from './judge.ts';
+import { judge } from './judge.ts';
 import { Ledger, lineOf } from './ledger.ts';
 import { type ChaosServer, readersOf, startServer } from './scenarios.ts';
 
@@ -75,8 +75,6 @@ describe.each(['nginx', 'haproxy'] satisfies ProxyName[])('behind %s', (name) =>
   });
 
   proxyTest('the address is that of the client, and not what a stranger says that it is', async () => {
-    const waits = pending['behind a proxy the address is that of the client'];
-    if (waits !== undefined) return console.warn(`PENDING behind ${name} the address is that of the client: ${waits}`);
     const own = await freePort();
     const trusting = await startServer({ port: own, trustProxy: 1 });
     const proxy = await startProxy(name, { to: own, idle: 30 });

@@ -16,8 +16,8 @@ export interface ChaosServerOptions {
 }
 
 const { port, limits = {}, trustProxy } = startedWith<ChaosServerOptions>();
-const bus = createBus();
-const numbers = topic<{ readonly number: number }>('numbers', { stomp: 'readwrite' });
+const numbers = topic<{ readonly number: number }>('numbers', { clients: 'readwrite' });
+const bus = createBus({ topics: [numbers] });
 const schema = makeExecutableSchema({
   typeDefs: `type Entry { number: Int! }
     type Query { hello: String! address: String }
