@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { type Child, startChild } from '../bench/ipc.ts';
+import { bundle } from '../support/bundle.ts';
 import type { Attack, AttackResult } from './attack.ts';
 import { pause } from './attack.ts';
 import type { HonestReport } from './honest.script.ts';
@@ -28,8 +29,8 @@ export interface HarnessOptions {
   readonly turn?: number;
 }
 
-const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-const typescript = ['--import', 'tsx'];
+const fewDescriptors = fileURLToPath(new URL('few-descriptors.sh', import.meta.url));
+const program = (name: string): Promise<string> => bundle(`test/attacks/${name}`);
 /** A quarter of it is what the process may keep for its peers. */
 const heap = '--max-old-space-size=1024';
 
@@ -53,7 +54,7 @@ export class Harness {
     const { server, honest } = await this.#start(attack.server ?? {});
     try {
       await Promise.all([server.ask('begin'), honest.ask('begin')]);
-      this.#attacker ??= await startChild<unknown>(fileOf('attacker.script.ts'), server.ready, typescript);
+      this.#attacker ??= await startChild<unknown>(await program('attacker.script.ts'), server.ready);
       const attacker = this.#attacker;
       const late = pause(120_000).then(() => Promise.reject(new Error('the attack did not end within 120 s')));
       result = await Promise.race([attacker.ask<AttackResult>('run', { name: attack.name, scale }), late]);
@@ -85,12 +86,12 @@ export class Harness {
     const { descriptors } = options;
     if (descriptors !== undefined) process.env['SUBWIRE_DESCRIPTORS'] = String(descriptors);
     const server = await startChild<Ports>(
-      fileOf('server.script.ts'),
+      await program('server.script.ts'),
       options,
-      [...typescript, '--expose-gc', heap],
-      descriptors === undefined ? process.execPath : fileOf('few-descriptors.sh'),
+      ['--expose-gc', heap],
+      descriptors === undefined ? process.execPath : fewDescriptors,
     );
-    const honest = await startChild<unknown>(fileOf('honest.script.ts'), server.ready, typescript);
+    const honest = await startChild<unknown>(await program('honest.script.ts'), server.ready);
     this.#server = server;
     this.#honest = honest;
     this.#servedWith = servedWith;

@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { each } from '../attacks/attack.ts';
 import { frame, openGraphql, openStomp, type Peer, stomp } from '../attacks/peer.ts';
 import { type Child, startChild } from '../bench/ipc.ts';
 import { stompStreams } from '../fuzz/corpus.ts';
+import { bundle } from '../support/bundle.ts';
 import { freePort } from '../support/programs/program.ts';
 import { graphqlReader, publisher, type Reader, stompReader } from './clients.ts';
 import { type Balance, Ledger, type Seen } from './ledger.ts';
@@ -22,8 +22,8 @@ export interface Scenario {
 
 export type ChaosServer = Child<unknown>;
 
-export const startServer = (options: ChaosServerOptions): Promise<ChaosServer> =>
-  startChild(fileURLToPath(new URL('server.script.ts', import.meta.url)), options, ['--import', 'tsx', '--expose-gc']);
+export const startServer = async (options: ChaosServerOptions): Promise<ChaosServer> =>
+  startChild(await bundle('test/chaos/server.script.ts'), options, ['--expose-gc']);
 
 const urlOf = (port: number): string => `ws://127.0.0.1:${port}/ws`;
 
@@ -271,11 +271,10 @@ async function sleepingClients(scale: number): Promise<Balance> {
   const port = await freePort();
   const ledger = new Ledger();
   const server = await startServer({ port, limits: { pingInterval: 300, pongTimeout: 300, closeTimeout: 300 } });
-  const sleeper = await startChild<unknown>(
-    fileURLToPath(new URL('sleeper.script.ts', import.meta.url)),
-    { url: urlOf(port), readers: Math.max(4, Math.round(20 * scale)) },
-    ['--import', 'tsx'],
-  );
+  const sleeper = await startChild<unknown>(await bundle('test/chaos/sleeper.script.ts'), {
+    url: urlOf(port),
+    readers: Math.max(4, Math.round(20 * scale)),
+  });
   try {
     const source = publisher(urlOf(port), ledger, 10);
     await setTimeout(500);
