@@ -1,4 +1,4 @@
-import { CloseCode } from '../core/fault.ts';
+import { CloseCode, messageOf } from '../core/fault.ts';
 import { assertOption } from '../core/options.ts';
 import type { SocketReceiver, Transport } from '../core/socket.ts';
 import type { Wire } from '../core/wire.ts';
@@ -45,7 +45,7 @@ export const webSocket = (constructor?: unknown): Transport => over(constructor,
 /** The same for protocols whose messages are text, each a head without a tail. */
 export const textWebSocket = (constructor?: unknown): Transport => over(constructor, ({ head }) => head as string);
 
-function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transport {
+function over(constructor: unknown, dataOf: (wire: Wire) => Message): Transport {
   assertOption(!constructor || typeof constructor === 'function', 'webSocketImpl', 'a WebSocket class', constructor);
   return (url, protocols, attempt) => {
     const Constructor = (constructor ?? globalThis.WebSocket) as WebSocketConstructor;
@@ -60,7 +60,10 @@ function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transpo
       if (told) return;
       told = true;
       // Some runtimes say 0 for a connection that never opened ([CONN-82]).
-      if (receiver) receiver.closed(code || CloseCode.abnormal, reason);
+      if (receiver) return receiver.closed(code || CloseCode.abnormal, reason);
+      // [CONN-6] `ws` tells that the server speaks nothing of what was offered: it will not next time either.
+      const unspoken = /subprotocol/i.test(messageOf(problem));
+      if (unspoken) attempt.failed(CloseCode.subprotocolNotAcceptable, `none of ${protocols.join(', ')}`, problem);
       else attempt.failed(CloseCode.abnormal, reason || 'The WebSocket could not be opened', problem);
     }
 
@@ -73,7 +76,7 @@ function over(constructor: unknown, messageOf: (wire: Wire) => Message): Transpo
           return socket.bufferedAmount;
         },
         write(wires) {
-          if (socket.readyState === 1) for (const wire of wires) socket.send(messageOf(wire));
+          if (socket.readyState === 1) for (const wire of wires) socket.send(dataOf(wire));
         },
         close(code, reason) {
           socket.close(code === 1000 || (code >= 3000 && code < 5000) ? code : 4500, reason);

@@ -109,6 +109,10 @@ export function connect(url: Address, options: ConnectOptions): Connector {
   });
 }
 
+/** Hints for `checkNames` out of a table from the names that others use to ours. */
+export const inOurWords = (foreign: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(foreign).map(([name, own]) => [name, `here it is: ${own}.`]));
+
 /** What {@link dialServer} takes: what a {@link Connector} is made of, with defaults. */
 export interface DialServerOptions extends Omit<ConnectorOptions, 'clock' | 'limits' | 'onWake' | 'warn'> {
   /** Where time comes from; default: that of the platform. */

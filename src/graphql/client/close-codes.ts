@@ -2,10 +2,15 @@ import { CloseCode, type FaultCodes } from '../../core/fault.ts';
 
 /** Close codes of a client: what it finds wrong is the server's doing, or its own. */
 export const graphqlClientFaults: FaultCodes = {
+  /** The server said what is no message of the protocol. */
   malformed: CloseCode.badResponse,
+  /** No acknowledgement came within `connectionAckWaitTimeout`. */
   initTimeout: CloseCode.ackTimeout,
+  /** Nothing came within `limits.pongTimeout` after a ping. */
   heartbeat: CloseCode.heartbeatTimeout,
+  /** A message of the server was over `limits.maxPayload`. */
   tooLarge: CloseCode.tooLarge,
+  /** Something of the application, or of ours, threw. */
   internal: CloseCode.clientError,
 };
 

@@ -1,9 +1,9 @@
+import { inOurWords } from '../../connect/connect.ts';
 import { never } from '../../core/clock.ts';
 import { checkNames, numberOptions } from '../../core/options.ts';
 import type { ClientOptions } from './client-types.ts';
 
-/** The options that there are. */
-export const clientOptionNames: Readonly<Record<keyof ClientOptions, true>> = {
+const names: Readonly<Record<keyof ClientOptions, true>> = {
   url: true,
   connectionParams: true,
   transport: true,
@@ -31,18 +31,17 @@ export const clientOptionNames: Readonly<Record<keyof ClientOptions, true>> = {
   clock: true,
 };
 
-/** What other clients call it: that of STOMP, subscriptions-transport-ws, Apollo, Socket.IO. */
+/** What other clients call it (STOMP's, subscriptions-transport-ws, Socket.IO), and what it is here. */
 const foreign: Readonly<Record<string, string>> = {
-  uri: 'write "url"',
-  brokerURL: 'write "url"',
-  connect: 'write "transport"',
-  reconnect: 'it reconnects by itself; "retry" decides',
-  reconnection: 'it reconnects by itself; "retry" decides',
-  reconnectionAttempts: 'write "retryAttempts"',
-  reconnectionDelay: 'write "backoff": { base }',
-  auth: 'write "connectionParams"',
-  timeout: 'write "openTimeout" or "connectionAckWaitTimeout"',
-  isFatalConnectionProblem: 'write "shouldRetry"',
+  uri: 'url',
+  brokerURL: 'url',
+  connect: 'transport',
+  reconnect: 'retry; it reconnects by itself',
+  reconnection: 'retry; it reconnects by itself',
+  reconnectionAttempts: 'retryAttempts',
+  reconnectionDelay: 'backoff { base, cap }',
+  auth: 'connectionParams',
+  timeout: 'openTimeout or connectionAckWaitTimeout',
 };
 
 const numbers = { connectionAckWaitTimeout: 0, keepAlive: 25_000, lazyCloseTimeout: 0, retryAttempts: never };
@@ -52,11 +51,13 @@ export type ResolvedNumbers = Readonly<Record<keyof typeof numbers | 'openTimeou
 
 /** Fill in the numbers. Throws a `TypeError` that names the option which is wrong, or is none. */
 export function resolveNumbers(options: ClientOptions): ResolvedNumbers {
-  if (typeof options !== 'object' || !options?.url) {
-    const given = typeof options === 'string' ? `"${options}"` : options && `{ ${Object.keys(options)} }`;
-    if (options && typeof options === 'object') checkNames(options, clientOptionNames, 'createClient()', foreign);
-    throw new TypeError(`createClient() needs { url: 'wss://host/graphql' }; got ${String(given)}`);
+  if (Object(options) === options) checkNames(options, names, 'createClient()', inOurWords(foreign));
+  if (!options?.url || typeof options !== 'object') {
+    throw new TypeError(`createClient() needs { url: 'wss://host/graphql' }; got ${JSON.stringify(options)}`);
   }
-  checkNames(options, clientOptionNames, 'createClient()', foreign);
   return { ...numberOptions(options, numbers, 0), ...numberOptions(options, { openTimeout: 10_000 }, 1) };
 }
+
+/** Those of the options that there are. */
+export const knownOptions = (options: object): object =>
+  Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(names, name)));

@@ -7,7 +7,7 @@ import { ConnectionLost } from '../../core/connection-lost.ts';
 import { CloseCode as Code, messageOf } from '../../core/fault.ts';
 import { createClient as createOwnClient } from '../client/client.ts';
 import type { Client, ClientEvents, ClientSocket, ClientOptions as OwnClientOptions } from '../client/client-types.ts';
-import { clientOptionNames } from '../client/options.ts';
+import { knownOptions } from '../client/options.ts';
 import {
   type JSONMessageReplacer,
   type JSONMessageReviver,
@@ -119,7 +119,7 @@ export function createClient<Params extends Record<string, unknown> | undefined 
     retryAttempts: 5,
     warn: false,
     // That package passes over what it does not know.
-    ...Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(clientOptionNames, name))),
+    ...knownOptions(options),
     shouldRetry: asks,
     retry: options.retry ?? (options.retryWait ? undefined : retry),
     on: {
@@ -152,18 +152,30 @@ export const DEPRECATED_GRAPHQL_WS_PROTOCOL = 'graphql-ws';
 
 /** Close codes of the protocol. */
 export const CloseCode = {
+  /** A hook of the server threw. */
   InternalServerError: 4500,
+  /** A hook of the client threw. */
   InternalClientError: 4005,
+  /** The client sent what is no message of the protocol. */
   BadRequest: 4400,
+  /** The server sent what is no message of the protocol. */
   BadResponse: 4004,
+  /** `subscribe` before the acknowledgement. */
   Unauthorized: 4401,
+  /** The server refuses the credentials. */
   Forbidden: 4403,
+  /** There is no subprotocol that both speak. */
   SubprotocolNotAcceptable: 4406,
+  /** No `connection_init` came in time. */
   ConnectionInitialisationTimeout: 4408,
+  /** No `connection_ack` came in time. */
   ConnectionAcknowledgementTimeout: 4504,
+  /** An operation has the id of one that runs. */
   SubscriberAlreadyExists: 4409,
+  /** A second `connection_init`. */
   TooManyInitialisationRequests: 4429,
 } as const;
+/** One of them. */
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
 /**

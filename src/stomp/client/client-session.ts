@@ -62,10 +62,13 @@ export interface ClientSessionOptions {
 
 /** What a client hears from each of its sessions. */
 export interface ClientSessionHandler {
+  /** CONNECTED came, with these headers. */
   connected(headers: Headers): void;
+  /** A MESSAGE came. */
   message(frame: Frame): void;
   /** While `connected`, if it had been; the connection is closed afterwards. */
   error(error: StompError): void;
+  /** The transport takes more. */
   drained(): void;
   /** A RECEIPT came, so many ms after its frame was sent. */
   measured(latency: number): void;

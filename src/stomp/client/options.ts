@@ -1,3 +1,4 @@
+import { inOurWords } from '../../connect/connect.ts';
 import { never } from '../../core/clock.ts';
 import { assertOption, checkNames, numberOptions } from '../../core/options.ts';
 import { versions as allVersions, type Version } from '../protocol/versions.ts';
@@ -32,29 +33,27 @@ const optionNames: Readonly<Record<keyof StompClientOptions, true>> = {
   clock: true,
 };
 
-/** What stompjs and others call it. */
+/** What stompjs and others call it, and what it is here. */
 const foreign: Readonly<Record<string, string>> = {
-  uri: 'write "url"',
-  connect: 'write "transport"',
-  webSocketFactory: 'write "transport" or "webSocketImpl"',
-  stompVersions: 'write "versions"',
-  reconnectDelay: 'it reconnects by itself; write "backoff": { base, cap }, or "retry"',
-  maxReconnectDelay: 'write "backoff": { cap }',
-  heartbeat: 'write "heartbeatIncoming" and "heartbeatOutgoing"',
-  splitLargeFrames: 'write "maxFrameBytes"',
-  maxWebSocketChunkSize: 'write "maxFrameBytes"',
-  forceBinaryWSFrames: 'write "forceBinary"',
-  appendMissingNULLonIncoming: 'write "appendMissingNul"',
-  debug: 'write "onFrame"',
-  logRawCommunication: 'write "onFrame"',
-  beforeConnect: 'write "connectHeaders", a function',
-  onConnect: "write client.on('connected', …)",
-  onDisconnect: "write client.on('closed', …)",
-  onWebSocketClose: "write client.on('closed', …)",
-  onWebSocketError: "write client.on('error', …)",
-  onStompError: "write client.on('error', …)",
-  onUnhandledMessage: "write client.on('unhandled', …)",
-  onChangeState: "write client.on('state', …)",
+  uri: 'url',
+  connect: 'transport',
+  webSocketFactory: 'transport or webSocketImpl',
+  stompVersions: 'versions',
+  reconnectDelay: 'backoff { base, cap } or retry; it reconnects by itself',
+  maxReconnectDelay: 'backoff { cap }',
+  splitLargeFrames: 'maxFrameBytes',
+  maxWebSocketChunkSize: 'maxFrameBytes',
+  forceBinaryWSFrames: 'forceBinary',
+  appendMissingNULLonIncoming: 'appendMissingNul',
+  debug: 'onFrame',
+  beforeConnect: 'connectHeaders, a function',
+  onConnect: "client.on('connected', …)",
+  onDisconnect: "client.on('closed', …)",
+  onWebSocketClose: "client.on('closed', …)",
+  onWebSocketError: "client.on('closed', …)",
+  onStompError: "client.on('error', …)",
+  onUnhandledMessage: "client.on('unhandled', …)",
+  onChangeState: "client.on('state', …)",
 };
 
 /** Ask for a value. A function that throws at once is like one that rejects. */
@@ -73,7 +72,7 @@ export function resolveOptions(options: StompClientOptions): ResolvedOptions {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`createStompClient() needs { url: 'wss://host/ws' }; got ${JSON.stringify(options)}`);
   }
-  checkNames(options, optionNames, 'createStompClient()', foreign);
+  checkNames(options, optionNames, 'createStompClient()', inOurWords(foreign));
   const { url = options.brokerURL, versions = allVersions, transport } = options;
   const spoken = versions.length > 0 && versions.every((version) => allVersions.includes(version));
   assertOption(spoken, 'versions', `some of ${allVersions}`, versions);

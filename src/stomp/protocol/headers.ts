@@ -44,13 +44,13 @@ function namesOn(way: HeaderWay): ReadonlySet<string> {
 }
 
 /** The headers of {@link protocolHeaders} by way: what stands here is not passed on. */
-export const ownHeaders: Readonly<Record<HeaderWay, ReadonlySet<string>>> = {
+export const ownHeaders: Readonly<Record<HeaderWay, ReadonlySet<string>>> = /* @__PURE__ */ (() => ({
   send: namesOn('send'),
   connect: namesOn('connect'),
   connected: namesOn('connected'),
   message: namesOn('message'),
   acknowledge: namesOn('acknowledge'),
-};
+}))();
 
 /** Headers that this broker writes into dead letters; what a client says in their place is left out ([STOMP-44]). */
 export const deadLetterHeaders: ReadonlySet<string> = new Set(['original-destination', 'delivery-count']);

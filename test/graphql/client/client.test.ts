@@ -809,6 +809,8 @@ test('a query that knows its types gives them to its results', () => {
   const results = client.iterate({ query: typed, variables: { symbol: 'x' } });
   expectTypeOf(results).toEqualTypeOf<Subscription<FormattedExecutionResult<Prices, unknown>>>();
   expectTypeOf<QueryOf<{ kind: 'Document' }>>().toEqualTypeOf<string>();
+  // @ts-expect-error a variable that the query does not have
+  client.iterate({ query: typed, operationName: '3', variables: { symbl: 'x' } });
   const plain = client.iterate({ query, operationName: '2' });
   expectTypeOf(plain).toEqualTypeOf<Subscription<FormattedExecutionResult<Record<string, unknown>, unknown>>>();
   client.subscribe(
@@ -1160,14 +1162,17 @@ describe('[CONN-10] words for wrong options', () => {
   test.each([
     [undefined, "createClient() needs { url: 'wss://host/graphql' }; got undefined"],
     ['ws://host', 'createClient() needs { url: \'wss://host/graphql\' }; got "ws://host"'],
-    [{}, "createClient() needs { url: 'wss://host/graphql' }; got {  }"],
-    [{ uri: 'ws://host' }, 'createClient() has no option "uri": write "url"'],
+    [{}, "createClient() needs { url: 'wss://host/graphql' }; got {}"],
+    [{ uri: 'ws://host' }, 'createClient() has no option "uri": here it is: url'],
     [
       { url: 'ws://a', conectionParams: {} },
       'createClient() has no option "conectionParams": did you mean "connectionParams"?',
     ],
-    [{ url: 'ws://a', connect: () => {} }, 'createClient() has no option "connect": write "transport"'],
-    [{ url: 'ws://a', reconnection: true }, 'createClient() has no option "reconnection": it reconnects by itself'],
+    [{ url: 'ws://a', connect: () => {} }, 'createClient() has no option "connect": here it is: transport'],
+    [
+      { url: 'ws://a', reconnection: true },
+      'createClient() has no option "reconnection": here it is: retry; it reconnects by itself',
+    ],
   ])('%j', (options, words) => {
     expect(() => createClient(options as ClientOptions)).toThrow(words);
   });
