@@ -46,6 +46,8 @@ export interface FanOutUpstream {
   report(error: unknown, message?: Message): void;
 }
 
+const none: readonly never[] = [];
+
 /** All that listen to one name or pattern. */
 class Channel {
   readonly fanOut: FanOut;
@@ -61,6 +63,9 @@ class Channel {
   // Of a topic: the patterns that match it, as of the index's version; looked up again when a pattern came or went.
   matching: readonly Channel[] = [];
   version = -1;
+  // For whom all listen; `mixed`: not for the same protocol, or some for the application.
+  listensFor: string | undefined = undefined;
+  mixed = false;
   // May the clients of this protocol read the topic, as of the version of the rules?
   protocol: string | undefined = undefined;
   permitted = false;
@@ -169,6 +174,8 @@ export class FanOut {
     const channel = (pattern ? this.#patterns : this.#topics).get(name) ?? this.#open(name, pattern);
     const listening = new LocalListener(channel, listener, protocol);
     channel.listeners.push(listening);
+    if (channel.live === 0) channel.listensFor = protocol;
+    else if (channel.listensFor !== protocol) channel.mixed = true;
     channel.live++;
     this.size++;
     return listening;
@@ -192,16 +199,13 @@ export class FanOut {
     const { topic } = message;
     const channel = this.#topics.get(topic);
     const matching = this.#matching(topic, channel);
-    if (matching.length === 0) {
-      if (channel) this.#handOver(message, channel, channel.listeners, channel.listeners.length);
-      return;
-    }
     // Whoever begins to listen meanwhile comes behind these, and hears the next message.
-    const lists = matching.map(({ listeners }) => listeners);
-    const lengths = lists.map(({ length }) => length);
-    if (channel) this.#handOver(message, channel, channel.listeners, channel.listeners.length);
-    for (let index = 0; index < lists.length; index++) {
-      this.#handOver(message, channel, lists[index] as LocalListener[], lengths[index] as number);
+    const lists = matching.length === 0 ? none : matching.map(({ listeners }) => listeners);
+    const lengths = matching.length === 0 ? none : matching.map(({ listeners }) => listeners.length);
+    if (channel) this.#handOver(message, channel, channel, channel.listeners, channel.listeners.length);
+    for (let index = 0; index < matching.length; index++) {
+      const [from, list, length] = [matching[index], lists[index], lengths[index]];
+      this.#handOver(message, channel, from as Channel, list as LocalListener[], length as number);
     }
   }
 
@@ -243,13 +247,26 @@ export class FanOut {
     return channel;
   }
 
-  #handOver(message: Message, channel: Channel | undefined, listeners: readonly LocalListener[], length: number): void {
+  /** `from`: whose listeners these are; `channel`: that of the topic itself, which remembers what the rules say. */
+  #handOver(
+    message: Message,
+    channel: Channel | undefined,
+    from: Channel,
+    listeners: readonly LocalListener[],
+    length: number,
+  ): void {
     const upstream = this.#upstream;
+    const { mixed, listensFor } = from;
+    if (!mixed) {
+      // The usual case: the rules are asked once, and the loop has nothing else to look at.
+      if (listensFor !== undefined && !this.#mayRead(message.topic, listensFor, channel)) return;
+      for (let index = 0; index < length; index++) (listeners[index] as LocalListener).hear(message, upstream);
+      return;
+    }
     let protocol: string | undefined;
     let permitted = true;
     for (let index = 0; index < length; index++) {
       const listening = listeners[index] as LocalListener;
-      // Listeners of one protocol follow each other, so that the rules are asked once for all of them.
       if (listening.protocol !== protocol) {
         protocol = listening.protocol;
         permitted = protocol === undefined || this.#mayRead(message.topic, protocol, channel);
