@@ -3,13 +3,10 @@
 export type { Access, ClientAccess, DeclareOptions, OpenTopics, Operation } from './bus/access.ts';
 export {
   type Backbone,
-  type BackboneAbilities,
   BackboneError,
   type BackboneFailure,
-  type BackboneSink,
   type BackboneState,
   type HeaderValue,
-  type MessageOptions,
   type PublishOptions,
 } from './bus/backbone.ts';
 export {
@@ -29,22 +26,17 @@ export { type ConnectOptions, connect } from './connect/connect.ts';
 export { type NegotiateOptions, negotiate } from './connect/negotiate.ts';
 export type { BackoffOptions } from './core/backoff.ts';
 export type { ClientLimitOptions } from './core/client-limits.ts';
-export type { Timed, Timers } from './core/clock.ts';
+export type { Timers } from './core/clock.ts';
 export { ConnectionLost } from './core/connection-lost.ts';
 export type { Address, Connector, ConnectorState } from './core/dial.ts';
-export { CloseCode, type Fault, type FaultCodes, type FaultTable, ProtocolError } from './core/fault.ts';
-export type { Attempt, Socket, SocketReceiver, Transport } from './core/socket.ts';
+export { CloseCode, type Fault, type FaultCodes, ProtocolError } from './core/fault.ts';
+export type { Transport } from './core/socket.ts';
 export type {
   Admission,
   Authenticate,
-  BaseConnection,
-  BaseSession,
   ClientProtocol,
-  Connection,
   Credentials,
   Handshake,
   Principal,
-  Session,
   Subprotocol,
 } from './core/subprotocol.ts';
-export type { Wire } from './core/wire.ts';

@@ -30,6 +30,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   backbones: ['bus', 'core', 'adapters', 'stomp/client', 'node:'],
   'browser.ts': ['core', 'bus', 'connect'],
   'index.ts': ['core', 'bus', 'adapters', 'browser.ts'],
+  'extend.ts': ['core', 'bus'],
   'rxjs.ts': ['rxjs', 'bus'],
 };
 

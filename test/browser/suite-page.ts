@@ -1,4 +1,5 @@
-import { type Connection, type Connector, connect } from 'subwire';
+import { type Connector, connect } from 'subwire';
+import type { Connection } from 'subwire/extend';
 
 /** A message between a test and its page: bytes travel as base64. */
 export type Parcel = { readonly text: string } | { readonly base64: string };

@@ -1,0 +1,37 @@
+/**
+ * The door for authors of protocols, transports and backbones. A protocol is a {@link Subprotocol} whose sessions are
+ * pure: bytes and a time go in, bytes and events come out. A backbone is a {@link Backbone} that hands its messages,
+ * made by {@link createMessage}, to the bus. What users need is in the front door.
+ */
+
+export { closedTopic } from './bus/access.ts';
+export {
+  type Backbone,
+  type BackboneAbilities,
+  BackboneError,
+  type BackboneFailure,
+  type BackboneSink,
+  type BackboneState,
+  type MessageOptions,
+} from './bus/backbone.ts';
+export type { Listener, ListenHandle, ListenOptions, MessageReceiver } from './bus/fan-out.ts';
+export { createMessage, type Encoding, type Message, type MessageHeaders, type Position } from './bus/message.ts';
+export { maxNameLength, maxSegments, problemOfName, problemOfTopic } from './bus/names.ts';
+export { isPattern } from './bus/pattern.ts';
+export { createSubscription, push, type Sink, type Stoppable, type Subscription } from './bus/subscription.ts';
+export type { Timed, Timers } from './core/clock.ts';
+export { CloseCode, type Fault, type FaultCodes, type FaultTable, ProtocolError } from './core/fault.ts';
+export { type Limit, type LimitOptions, type LimitTable, type LimitValues, resolveLimits } from './core/limits.ts';
+export type { Attempt, ServerReceiver, Socket, SocketReceiver, Transport } from './core/socket.ts';
+export type {
+  BaseConnection,
+  BaseSession,
+  ClientProtocol,
+  Connection,
+  Credentials,
+  Handshake,
+  Principal,
+  Session,
+  Subprotocol,
+} from './core/subprotocol.ts';
+export { bytesOf, decodeUtf8, encodeUtf8, type Wire } from './core/wire.ts';
