@@ -9,7 +9,7 @@ afterAll(() => harness.stop());
 
 const short = allAttacks.flatMap((attack) => (attack.short === undefined ? [] : [{ ...attack, scale: attack.short }]));
 
-test.each(short)('$finding: $name', { timeout: 60_000 }, async (attack) => {
+test.each(short)('$finding: $name', { timeout: 120_000 }, async (attack) => {
   const outcome = await harness.run(attack, attack.scale);
   if (!(attack.name in pending)) return expect(outcome.problems, rowOf(outcome)).toEqual([]);
   const state = outcome.problems.length > 0 ? `PENDING (${pending[attack.name]})` : 'HOLDS NOW, take it off the list';

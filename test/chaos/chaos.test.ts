@@ -8,7 +8,7 @@ const short = scenarios.flatMap((scenario) =>
 );
 
 // Each waits most of its time.
-test.concurrent.each(short)('$name', { timeout: 60_000 }, async (scenario) => {
+test.concurrent.each(short)('$name', { timeout: 120_000 }, async (scenario) => {
   const balance = await scenario.run(scenario.scale);
   const problems = judge(scenario, balance);
   if (!(scenario.name in pending)) return expect(problems, lineOf(balance)).toEqual([]);

@@ -111,6 +111,7 @@ export const scenarios: readonly Scenario[] = [
   { name: 'peers that are half open, by a proxy that swallows', short: 0.3, tells: true, run: halfOpen },
   { name: 'a cut after every byte of every transcript', short: 0.02, run: cutAfterEveryByte },
   { name: 'clients that sleep for seconds', short: 0.3, tells: true, run: sleepingClients },
+  { name: '100,000 times connect, subscribe, close', short: 0.02, run: cycles },
 ];
 
 async function drainUnderLoad(scale: number): Promise<Balance> {
@@ -291,6 +292,48 @@ async function sleepingClients(scale: number): Promise<Balance> {
     return ledger.balance();
   } finally {
     await sleeper.stop();
+    await server.stop();
+  }
+}
+
+async function cycles(scale: number): Promise<Balance> {
+  const port = await freePort();
+  const ledger = new Ledger();
+  const server = await startServer({ port });
+  const query = '{"id":"1","type":"subscribe","payload":{"query":"subscription { entry { number } }"}}';
+  const some = (count: number): Promise<unknown> =>
+    each(count, 20, async (index) => {
+      const peer = await (index % 2 ? openGraphql(port) : openStomp(port));
+      await peer.send(frame(index % 2 ? query : stomp('SUBSCRIBE', { id: 1, destination: '/topic/numbers' })));
+      if (index % 3 === 0) peer.socket.resetAndDestroy();
+      else if (index % 3 === 1) await peer.send(frame('', 8));
+      else peer.socket.end();
+      if (index % 3 === 1) await peer.ended;
+      peer.destroy();
+    });
+  try {
+    // What is made once, such as compiled code, is made before the first look.
+    await some(500);
+    await setTimeout(300);
+    const before = await server.ask<number>('heap');
+    await some(Math.round(100_000 * scale));
+    await setTimeout(500);
+    const grown = ((await server.ask<number>('heap')) - before) / 1_048_576;
+    if (grown > 2) throw new Error(`the heap grew by ${grown.toFixed(1)} MiB`);
+    const { open } = await server.ask<{ open: number }>('stats');
+    if (open > 0) throw new Error(`${open} connections are open`);
+    // One more works as the first.
+    const last = await openStomp(port);
+    const note = ledger.receiver();
+    last.onMessage = (text) => note(Number(/"number":(\d+)/.exec(text)?.[1]));
+    const number = ledger.next();
+    await last.send(frame(stomp('SUBSCRIBE', { id: 1, destination: '/topic/numbers' })));
+    await last.send(frame(stomp('SEND', { destination: '/topic/numbers' }, JSON.stringify({ number }))));
+    await setTimeout(300);
+    ledger.confirm(number);
+    last.destroy();
+    return ledger.balance();
+  } finally {
     await server.stop();
   }
 }
