@@ -1,11 +1,6 @@
 import { type Clock, systemClock, type Timed } from '../core/clock.ts';
-import {
-  type AcceptingEndpoint,
-  createEndpoint,
-  type Endpoint,
-  type EndpointOptions,
-  endpointOptionNames,
-} from '../core/endpoint.ts';
+import { type AcceptingEndpoint, createEndpoint, type Endpoint } from '../core/endpoint.ts';
+import { type EndpointOptions, endpointOptionNames } from '../core/endpoint-options.ts';
 import { checkNames, mustBeFunctions } from '../core/options.ts';
 import { createAcceptor } from './acceptor.ts';
 import { Complaints } from './complaints.ts';

@@ -6,7 +6,8 @@ import {
   type TlsOptions as SecureServerOptions,
 } from 'node:tls';
 import { systemClock } from '../core/clock.ts';
-import { createEndpoint, type Endpoint, type EndpointOptions, endpointOptionNames } from '../core/endpoint.ts';
+import { createEndpoint, type Endpoint } from '../core/endpoint.ts';
+import { type EndpointOptions, endpointOptionNames } from '../core/endpoint-options.ts';
 import { CloseCode } from '../core/fault.ts';
 import { checkNames } from '../core/options.ts';
 import type { Socket, SocketReceiver, Transport } from '../core/socket.ts';

@@ -42,6 +42,7 @@ export class MemoryBudget {
   /** Charges that were refused by a connection's own limit; the connections count them. */
   refused = 0;
   readonly #clock: Clock;
+  readonly #shared = new Map<Uint8Array, number>();
   #used = 0;
   #peak = 0;
   #cut = 0;
@@ -57,6 +58,25 @@ export class MemoryBudget {
     this.#used += bytes;
     if (this.#used > this.#peak) this.#peak = this.#used;
     if (this.#used > this.limit && bytes > 0) this.#relieveLater();
+  }
+
+  /** One more holder keeps these bytes, which many may share: they count once. */
+  share(bytes: Uint8Array): void {
+    const holders = this.#shared.get(bytes) ?? 0;
+    this.#shared.set(bytes, holders + 1);
+    if (holders === 0) this.charge(bytes.length);
+  }
+
+  /** One holder fewer keeps these bytes. */
+  unshare(bytes: Uint8Array): void {
+    const holders = this.#shared.get(bytes);
+    if (holders === undefined) return;
+    if (holders > 1) {
+      this.#shared.set(bytes, holders - 1);
+      return;
+    }
+    this.#shared.delete(bytes);
+    this.charge(-bytes.length);
   }
 
   /** How the budget stands now. */

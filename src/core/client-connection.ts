@@ -103,14 +103,14 @@ export function openConnection(
     get closing() {
       return closing;
     },
-    get saturated() {
-      const saturated = socket.bufferedAmount > limits.highWaterMark / 2;
-      if (saturated && !closing) {
+    mustWait() {
+      const full = socket.bufferedAmount > limits.highWaterMark / 2;
+      if (full && !closing) {
         // Whoever is told so waits for `drained`.
         wakeAt = Math.min(wakeAt, clock.now() + drainPoll);
         connection.touch();
       }
-      return saturated;
+      return full;
     },
     get deadline() {
       return closing ? wakeAt : Math.min(wakeAt, session?.deadline ?? never);
@@ -159,7 +159,7 @@ export function openConnection(
       if (now >= wakeAt) {
         wakeAt = never;
         if (closing) return connection.terminate();
-        if (!connection.saturated) connection.drained();
+        if (!connection.mustWait()) connection.drained();
       }
       if (now >= connection.deadline) enter(() => session?.tick(now));
     },

@@ -50,6 +50,9 @@ const resolution = 10;
 const stall = 1_000;
 /** So many abandoned slots may wait in the heap before it is built anew. */
 const spareSlots = 64;
+/** So many ms the end of one turn may take, which is looked at every so many calls. */
+const turnEndMs = 8;
+const lookEvery = 32;
 const ascending = (one: number, other: number): number => one - other;
 
 /**
@@ -62,6 +65,8 @@ export function createClock(host: TimeSource): Clock {
   const heap: number[] = [];
   let watched = 0;
   let waiting: (EndOfTurn | (() => void))[] = [];
+  // `endTurn` is going to run, or runs.
+  let ending = false;
   let timer: unknown;
   let timerSlot = Number.POSITIVE_INFINITY;
   let timerKeepsAlive = false;
@@ -136,6 +141,29 @@ export function createClock(host: TimeSource): Clock {
     if (set?.delete(timed) && set.size === 0) slots.delete(slot);
   }
 
+  /** Build the heap anew from the slots that are left. One by one: an argument list has a length, the slots have none. */
+  function rebuild(): void {
+    heap.length = 0;
+    for (const slot of slots.keys()) heap.push(slot);
+    heap.sort(ascending);
+  }
+
+  /** Run what waits for the end of the turn; what takes too long goes on after the next one. */
+  function endTurn(): void {
+    const batch = waiting;
+    waiting = [];
+    const end = host.now() + turnEndMs;
+    for (let index = 0; index < batch.length; index++) {
+      if (index % lookEvery === lookEvery - 1 && host.now() >= end) {
+        waiting = batch.slice(index).concat(waiting);
+        break;
+      }
+      attempt(batch[index] as EndOfTurn | (() => void));
+    }
+    if (waiting.length > 0) host.endOfTurn(endTurn);
+    else ending = false;
+  }
+
   function watch(timed: Timed): void {
     const { deadline } = timed;
     const current = timed.slot;
@@ -155,7 +183,7 @@ export function createClock(host: TimeSource): Clock {
       slots.set(slot, new Set([timed]));
       push(heap, slot);
       // Slots that were left before their time stay in the heap; far ones would pile up there.
-      if (heap.length > 2 * slots.size + spareSlots) heap.splice(0, heap.length, ...[...slots.keys()].sort(ascending));
+      if (heap.length > 2 * slots.size + spareSlots) rebuild();
     }
     if (slot < timerSlot || (timed.keepsAlive && !timerKeepsAlive)) arm();
   }
@@ -172,12 +200,10 @@ export function createClock(host: TimeSource): Clock {
       if (timed.keepsAlive || watched === 0) arm();
     },
     afterTurn(one) {
-      if (waiting.push(one) > 1) return;
-      host.endOfTurn(() => {
-        const batch = waiting;
-        waiting = [];
-        for (const each of batch) attempt(each);
-      });
+      waiting.push(one);
+      if (ending) return;
+      ending = true;
+      host.endOfTurn(endTurn);
     },
   };
 }

@@ -1,81 +1,90 @@
+import { isPrivate, networkOf } from './address.ts';
 import { retryHint } from './backoff.ts';
-import { type BudgetStats, MemoryBudget, sharedBudget } from './budget.ts';
-import { type Clock, systemClock, type Timed } from './clock.ts';
-import type { Fault } from './fault.ts';
-import { type ConnectionLimits, connectionLimits, type LimitOptions, resolveLimits } from './limits.ts';
+import { MemoryBudget, sharedBudget } from './budget.ts';
+import { CallerCounter } from './caller-limits.ts';
+import { systemClock } from './clock.ts';
+import { Drain } from './drain.ts';
+import {
+  checkDrainOptions,
+  checkOptions,
+  type DrainOptions,
+  type EndpointOptions,
+  type EndpointStats,
+} from './endpoint-options.ts';
+import { type Fault, ProtocolError } from './fault.ts';
+import { type ConnectionLimits, connectionLimits, resolveLimits } from './limits.ts';
 import { type Choice, choose } from './negotiate.ts';
-import { mustBeFunctions } from './options.ts';
-import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
+import type { OpenConnection } from './open-connection.ts';
+import { isPromise } from './promise-or.ts';
+import { Refusal, type RefuseOptions, refuse } from './refuse.ts';
+import { createReports } from './reports.ts';
+import { ServerConnection } from './server-connection.ts';
+import type { ServerConnectionOptions } from './server-connection-options.ts';
 import type { Socket } from './socket.ts';
-import type { Authenticate, Handshake, Subprotocol } from './subprotocol.ts';
+import type { Handshake, Subprotocol } from './subprotocol.ts';
 
-export interface EndpointOptions {
-  /** What is spoken here; a client's own order of preference decides between them. */
-  readonly protocols: readonly Subprotocol[];
-  /** Called when a connection shows its credentials, and when it refreshes them. Absent: everybody is let in. */
-  readonly authenticate?: Authenticate | undefined;
-  readonly limits?: LimitOptions<typeof connectionLimits> | undefined;
-  /** Over it new connections are refused with 503. Default: Infinity. */
-  readonly maxConnections?: number | undefined;
-  /**
-   * Bytes that all connections together may make this process keep; over it the connections that hold most are cut
-   * (fault `tooMany`).
-   *
-   * @defaultValue one budget for all endpoints of the process: a quarter of the heap limit or of the memory of the
-   * container, whichever is smaller
-   */
-  readonly memory?: number | undefined;
-  /** Errors that are no peer's fault: a hook that threw, a body that did not decode. Default: `console.error`. */
-  readonly onError?: ((error: unknown) => void) | undefined;
-  /** @internal */
-  readonly clock?: Clock | undefined;
-}
-
-export interface EndpointStats {
-  /** Open connections, those that are closing included. */
-  readonly open: number;
-  /** Open connections per subprotocol token; '' where there is none. */
-  readonly subprotocols: Readonly<Record<string, number>>;
-  readonly accepted: number;
-  readonly refused: number;
-  /** Connections that were ended by a fault, per fault. */
-  readonly faults: Readonly<Partial<Record<Fault, number>>>;
-  readonly draining: boolean;
-  /** What is kept for connections, in bytes; shared with the other endpoints of the process that have no `memory`. */
-  readonly memory: BudgetStats;
-}
-
-export interface DrainOptions {
-  /** After so many ms whatever still runs is closed. Default 30,000. */
-  readonly deadline?: number | undefined;
-  /** A new server takes over: close with 1012 instead of 1001. */
-  readonly restart?: boolean | undefined;
-  /** Tell clients to come back spread over so many ms. Default: 1.5 ms per open connection, at least 1,000. */
-  readonly retryWithin?: number | undefined;
-}
+/** Which connections are meant: those of a principal, or those for which a function says `true`. */
+export type ConnectionMatch = { readonly principal: string } | ((connection: OpenConnection) => boolean);
 
 /** All connections of a server. Transports hand their sockets in; nothing here knows what a transport is. */
 export interface Endpoint {
+  /** The limits of each connection, defaults filled in. */
   readonly limits: ConnectionLimits;
+  /** What is counted, as it stands now. */
   readonly stats: () => EndpointStats;
+  /** The connections that are open now, those that are closing included. */
+  readonly connections: () => Iterable<OpenConnection>;
+  /**
+   * End the connections that match, at once, also those that wait for a hook. Returns how many they were. Without words
+   * the fault is `expired`, so that clients come back and say anew who they are.
+   *
+   * Throws a `TypeError` if `match` is none, or if the words cannot be put into a close frame.
+   *
+   * @example
+   * endpoint.disconnect({ principal: 'ada' }, { code: 4403, reason: 'Your account was closed' });
+   * endpoint.disconnect(({ openedAt }) => openedAt < lastDeployment);
+   */
+  readonly disconnect: (match: ConnectionMatch, words?: Refusal | RefuseOptions) => number;
   /**
    * Leave gently: refuse new connections (503), let running operations end, close a tenth of the connections per
    * second, then whatever is left at the deadline. Resolves when the last connection is gone. Rejects with a
    * `TypeError` that names the option when one is wrong.
+   *
+   * @example
+   * process.once('SIGTERM', () => endpoint.drain({ deadline: 30_000 }));
    */
   readonly drain: (options?: DrainOptions) => Promise<void>;
+  /**
+   * Leave now: refuse new connections (503) and close all others with 1001. Resolves when the last one is gone, which
+   * takes `closeTimeout` at most. A drain that is under way is cut short.
+   *
+   * @example
+   * await endpoint.close();
+   */
+  readonly close: () => Promise<void>;
 }
+
+/** Whether an address may connect now. */
+export type AddressAdmission = { readonly admitted: true } | { readonly admitted: false; readonly retryAfter: number };
 
 /** The side of an endpoint that transports see. */
 export interface AcceptingEndpoint extends Endpoint {
   /** Why no new connection is taken now, for a 503; undefined: it is. */
   unavailable(): string | undefined;
+  /**
+   * May this address connect now, by `perAddress`? If not, after how many seconds it may try again (429 with
+   * Retry-After). `trusted` says that a private address is the client's own, since a proxy of ours told it.
+   */
+  admits(address: string, trusted?: boolean): AddressAdmission;
+  /** What is spoken with a client that offers these tokens. */
   choose(offered: readonly string[]): Choice;
+  /** Take a socket: its connection is open and hears what happens on it. */
   accept(socket: Socket, handshake: Handshake, subprotocol: Subprotocol): ServerConnection;
   /** Count a refused handshake. */
   refused(): void;
+  /** Tell the application of an error. Never throws. */
   report(error: unknown): void;
-  /** Called when a drain is through. */
+  /** Called when the endpoint has left. */
   onDrained(listener: () => void): void;
 }
 
@@ -84,21 +93,6 @@ export interface AcceptingEndpoint extends Endpoint {
  * to come as fast as it can, each unlucky 100 ms would turn some away.
  */
 const comeBackMs = 1.5;
-
-/** How many parts of all connections a drain closes per second, and how often it looks, in ms. */
-const drainRate = 0.1;
-const drainInterval = 100;
-
-/** Every option of an endpoint; transports add their own. */
-export const endpointOptionNames = {
-  protocols: true,
-  authenticate: true,
-  limits: true,
-  maxConnections: true,
-  memory: true,
-  onError: true,
-  clock: true,
-} as const satisfies Record<keyof EndpointOptions, true>;
 
 /**
  * All connections of a server. `memoryOfProcess` is the budget of all endpoints without one of their own, in bytes.
@@ -112,37 +106,42 @@ export function createEndpoint(
   const {
     protocols,
     authenticate,
+    onConnect,
+    onDisconnect,
     maxConnections = Number.POSITIVE_INFINITY,
     memory,
-    onError = (error) => console.error('subwire:', error),
+    onError = (error, count) => console.error('subwire:', error, ...(count > 1 ? [`(${count} times)`] : [])),
     clock = systemClock,
   } = options;
   checkOptions(options);
   const limits = resolveLimits(connectionLimits, options.limits);
+  const addresses = new CallerCounter(options.perAddress, 'perAddress', clock);
+  const principals = new CallerCounter(options.perPrincipal, 'perPrincipal', clock);
+  const counted = new Map<OpenConnection, string>();
   const connections = new Set<ServerConnection>();
   const budget = memory === undefined ? sharedBudget(memoryOfProcess, clock) : new MemoryBudget(memory, clock);
   const optionsOf = new Map<Subprotocol, ServerConnectionOptions>();
   const faults: Partial<Record<Fault, number>> = {};
+  const report = createReports(onError, clock);
   let accepted = 0;
   let refused = 0;
+  let drain: Drain | undefined;
   let draining: Promise<void> | undefined;
-  let onEmpty: (() => void) | undefined;
   const drainedListeners: (() => void)[] = [];
 
-  function report(error: unknown): void {
+  /** Call something of the application's: what it throws or rejects with is reported. */
+  function attempt(run: () => unknown): void {
     try {
-      onError(error);
-    } catch {
-      // A logger that throws must not end the process.
-    }
-  }
-
-  function attempt(run: () => void): void {
-    try {
-      run();
+      const outcome = run();
+      if (isPromise(outcome)) Promise.resolve(outcome).catch(report);
     } catch (error) {
       report(error);
     }
+  }
+
+  /** Undefined: this address is not counted. */
+  function networkCounted(address: string, trusted: boolean | undefined): string | undefined {
+    return addresses.off || address === '' || (!trusted && isPrivate(address)) ? undefined : networkOf(address);
   }
 
   /** One object for all connections of a subprotocol. */
@@ -157,10 +156,27 @@ export function createEndpoint(
       faultTable: subprotocol.faults,
       cutsSlowReader: true,
       budget,
-      ended(connection, { fault }) {
-        connections.delete(connection);
+      admitted(connection) {
+        const name = connection.principal?.name;
+        if (name !== undefined && !principals.off) {
+          if (principals.waitOf(name) > 0) throw new ProtocolError('tooMany', 'Too many connections of this principal');
+          principals.opened(name);
+          counted.set(connection, name);
+        }
+        if (onConnect) attempt(() => onConnect(connection));
+      },
+      ended(connection, end) {
+        (connections as Set<OpenConnection>).delete(connection);
+        const { remoteAddress, trusted } = connection.handshake;
+        const network = networkCounted(remoteAddress, trusted);
+        if (network !== undefined) addresses.closed(network);
+        const name = counted.get(connection);
+        if (name !== undefined) principals.closed(name);
+        counted.delete(connection);
+        const { fault } = end;
         if (fault) faults[fault] = (faults[fault] ?? 0) + 1;
-        if (connections.size === 0) onEmpty?.();
+        if (onDisconnect && connection.admitted) attempt(() => onDisconnect(connection, end));
+        if (connections.size === 0) drain?.emptied();
       },
     };
     optionsOf.set(subprotocol, shared);
@@ -168,37 +184,21 @@ export function createEndpoint(
   }
 
   async function leave({ deadline = 30_000, restart = false, retryWithin }: DrainOptions): Promise<void> {
-    const total = connections.size;
-    const end = clock.now() + deadline;
-    const hint = retryHint(retryWithin ?? Math.max(1_000, total * comeBackMs));
-    const perRound = Math.max(1, (total * drainRate * drainInterval) / 1_000);
-    // What a round may close; fractions are kept for the next one.
-    let credit = 0;
-    for (const connection of connections) connection.drain();
-    await new Promise<void>((resolve) => {
-      const rounds: Timed & { deadline: number } = {
-        keepsAlive: true,
-        deadline: clock.now(),
-        tick(now) {
-          credit = now >= end ? Number.POSITIVE_INFINITY : (credit % 1) + perRound;
-          for (const connection of connections) {
-            if (credit < 1) break;
-            if (connection.closing || (now < end && !connection.session.idle)) continue;
-            connection.leave(hint, restart);
-            credit--;
-          }
-          rounds.deadline = now + drainInterval;
-        },
-      };
-      onEmpty = () => {
-        clock.forget(rounds);
-        resolve();
-      };
-      if (connections.size === 0) onEmpty();
-      else clock.watch(rounds);
-    });
+    const hint = retryHint(retryWithin ?? Math.max(1_000, connections.size * comeBackMs));
+    drain = new Drain(connections, clock, { deadline, restart, hint });
+    await drain.over;
     for (const subprotocol of protocols) attempt(() => subprotocol.dispose?.());
     for (const listener of drainedListeners) attempt(listener);
+  }
+
+  function matches(match: ConnectionMatch): (connection: ServerConnection) => boolean {
+    if (typeof match === 'function') {
+      // [CONN-52] Only `true` is meant: a promise, say, is always truthy.
+      return (connection) => (match(connection) as unknown) === true;
+    }
+    const principal: unknown = match?.principal;
+    if (typeof principal === 'string') return (connection) => connection.principal?.name === principal;
+    throw new TypeError("disconnect() needs a function, or { principal: 'name' }, to know whom");
   }
 
   return {
@@ -209,15 +209,37 @@ export function createEndpoint(
       if (draining) return 'The server is going away';
       return connections.size >= maxConnections ? 'Too many connections' : undefined;
     },
+    admits(address, trusted) {
+      const network = networkCounted(address, trusted);
+      const retryAfter = network === undefined ? 0 : addresses.waitOf(network);
+      return retryAfter === 0 ? { admitted: true } : { admitted: false, retryAfter };
+    },
     refused() {
       refused++;
     },
     accept(socket, handshake, subprotocol) {
       accepted++;
+      const network = networkCounted(handshake.remoteAddress, handshake.trusted);
+      if (network !== undefined) addresses.opened(network);
       const connection = new ServerConnection(socket, handshake, sharedOptions(subprotocol));
       connections.add(connection);
       connection.start((opened) => subprotocol.open(opened, socket.protocol));
       return connection;
+    },
+    connections: () => connections.values(),
+    disconnect(match, words) {
+      const isMeant = matches(match);
+      const refusal = words === undefined || words instanceof Refusal ? words : refuse(words);
+      if (refusal?.code !== undefined && refusal.closeCode === undefined) {
+        throw new TypeError(`disconnect() needs a close code (1000 to 1014, 3000 to 4999); got ${refusal.code}`);
+      }
+      let count = 0;
+      for (const connection of [...connections]) {
+        if (connection.closing || !isMeant(connection)) continue;
+        connection.dismiss(refusal ?? { closeCode: undefined, reason: 'Disconnected by the server' });
+        count++;
+      }
+      return count;
     },
     stats() {
       const subprotocols: Record<string, number> = {};
@@ -229,7 +251,7 @@ export function createEndpoint(
         refused,
         faults: { ...faults },
         draining: Boolean(draining),
-        memory: budget.stats(),
+        budgets: { memory: budget.stats() },
       };
     },
     async drain(drainOptions = {}) {
@@ -237,43 +259,13 @@ export function createEndpoint(
       draining ??= leave(drainOptions);
       return draining;
     },
+    async close() {
+      if (draining) drain?.hurry();
+      else draining = leave({ deadline: 0 });
+      return draining;
+    },
     onDrained(listener) {
       drainedListeners.push(listener);
     },
   };
-}
-
-function checkOptions({ protocols, authenticate, maxConnections, memory, onError }: EndpointOptions): void {
-  if (!Array.isArray(protocols) || protocols.length === 0) {
-    throw new TypeError(
-      'protocols must list at least one subprotocol, such as graphqlServer({ schema }) or stompBroker({ bus })',
-    );
-  }
-  const seen = new Set<string>();
-  for (const each of protocols as readonly Partial<Subprotocol>[]) {
-    if (!Array.isArray(each?.names) || typeof each.open !== 'function') {
-      throw new TypeError(
-        'protocols must hold subprotocols, such as graphqlServer({ schema }) or stompBroker({ bus })',
-      );
-    }
-    for (const name of each.names) {
-      if (seen.has(name)) throw new TypeError(`protocols: two of them speak ${name}; mount one`);
-      seen.add(name);
-    }
-  }
-  mustBeFunctions({ authenticate, onError });
-  if (maxConnections !== undefined && !(typeof maxConnections === 'number' && maxConnections > 0)) {
-    throw new TypeError(`maxConnections must be a number above 0; got ${String(maxConnections)}`);
-  }
-  if (memory !== undefined && !(typeof memory === 'number' && memory > 0)) {
-    throw new TypeError(`memory must be a number of bytes above 0, or Infinity for none; got ${String(memory)}`);
-  }
-}
-
-function checkDrainOptions({ deadline, retryWithin }: DrainOptions): void {
-  for (const [name, ms] of Object.entries({ deadline, retryWithin })) {
-    if (ms !== undefined && !(typeof ms === 'number' && ms >= 0)) {
-      throw new TypeError(`drain: ${name} must be a number of ms from 0 up; got ${String(ms)}`);
-    }
-  }
 }

@@ -1,30 +1,39 @@
-import type { Clock } from './clock.ts';
+import type { MemoryBudget } from './budget.ts';
 import { never } from './clock.ts';
 import { ProtocolError } from './fault.ts';
 import type { ConnectionLimits } from './limits.ts';
+import type { Liveness } from './liveness.ts';
 import { Rate } from './rate.ts';
+import type { SessionGuard } from './session-guard.ts';
+import type { Socket } from './socket.ts';
+import type { Turns, Worker } from './turns.ts';
 
-/** So many frames of one connection are worked off in one turn, and for so many ms: then others have theirs. */
+/** So many messages and frames of one connection are worked off in one turn, and for so many ms: then others have theirs. */
 const framesPerTurn = 256;
-const shareMs = 4;
+const shareMs = 3;
 
 /** A transport hands over at most so many bytes of what it has read after it was paused. */
 const readBytes = 65_536;
 
-/** What an {@link Inbox} needs of its connection. */
+/** What an entry of held input costs beside its bytes, in bytes. */
+const entryBytes = 100;
+
+/** What an {@link Inbox} needs of its connection and of the other parts of it. */
 export interface InboxHost {
-  /** Not closing yet: input is still processed. */
-  readonly open: boolean;
+  /** The limits of the connection. */
+  readonly limits: ConnectionLimits;
+  /** Nothing that comes is processed any more. */
+  readonly closing: boolean;
   /** Milliseconds of the clock. */
   readonly now: number;
-  /** Hand a message to the session. Never throws. */
-  deliver(data: string | Uint8Array, now: number): void;
-  /** Tell the session that input is no longer held back. Never throws. */
-  tellReleased(now: number): void;
-  /** Stop reading from the transport. */
-  pauseReading(): void;
-  /** Read from the transport again: until now silence was our own doing. */
-  resumeReading(): void;
+  /** The transport that is read. */
+  readonly socket: Pick<Socket, 'pause' | 'resume'>;
+  /** The session that is told. */
+  readonly guard: Pick<SessionGuard, 'deliver' | 'tellReleased'>;
+  /** Knows whether the peer is there: it cannot be heard while we do not read. */
+  readonly liveness: Pick<Liveness, 'resumed'>;
+  /** What all connections together may keep; undefined: nobody counts. */
+  readonly budget: MemoryBudget | undefined;
   /** Everything that can be delivered now has been. */
   settled(): void;
   /** A deadline has moved. */
@@ -34,33 +43,33 @@ export interface InboxHost {
 }
 
 /**
- * What comes in on a connection: it is delivered at once, or kept in order while somebody holds it back, while the
- * connection is over its rate, or once it has had its share of this turn.
+ * What comes in on a connection. It is delivered at once, or kept in order: while somebody holds it back, while the
+ * connection is over its rate, and once it has had its share of this turn.
  */
-export class Inbox {
+export class Inbox implements Worker {
   readonly #host: InboxHost;
-  readonly #clock: Clock;
-  readonly #limits: ConnectionLimits;
+  readonly #turns: Turns;
   readonly #rate: Rate | undefined;
   #holds = 0;
   #paused = false;
   #delivering = false;
   #releasedInside = false;
   #held: (string | Uint8Array)[] | undefined;
+  #next = 0;
   #heldBytes = 0;
-  // undefined instead of Infinity: an Infinity in a field is a HeapNumber of its own in each connection.
+  // undefined instead of Infinity: V8 would allocate a HeapNumber for the Infinity of each connection.
   #throttledUntil: number | undefined;
   // The message that is being delivered has taken a token: its first frame needs none.
   #paid = false;
+  #yielding = false;
+  #turn = -1;
   #frames = 0;
   #shareEnds = 0;
-  #yielding = false;
 
-  constructor(host: InboxHost, clock: Clock, limits: ConnectionLimits) {
+  constructor(host: InboxHost, turns: Turns) {
     this.#host = host;
-    this.#clock = clock;
-    this.#limits = limits;
-    if (limits.messageRate !== never) this.#rate = new Rate(limits.messageRate, clock.now());
+    this.#turns = turns;
+    if (host.limits.messageRate !== never) this.#rate = new Rate(host.limits.messageRate, host.now);
   }
 
   /** Somebody holds input back. */
@@ -68,23 +77,28 @@ export class Inbox {
     return this.#holds > 0;
   }
 
+  /** The transport is not read, for whatever reason. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   /** When the rate allows more, in ms of the clock; Infinity: nothing waits for that. */
   get deadline(): number {
     return this.#throttledUntil ?? never;
   }
 
-  /** Bytes that are held back. */
+  /** Bytes that are held back, at what they cost. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#heldBytes + ((this.#held?.length ?? 0) - this.#next) * entryBytes;
   }
 
   get #blocked(): boolean {
-    return !this.#host.open || this.#holds > 0 || this.#yielding || this.#throttledUntil !== undefined;
+    return this.#host.closing || this.#holds > 0 || this.#yielding || this.#throttledUntil !== undefined;
   }
 
   /** A message came. */
   received(data: string | Uint8Array, now: number): void {
-    if (this.#paused || !this.#takeToken(now)) return this.#keep(data);
+    if (this.#paused || !this.#mayDeliver(now)) return this.#keep(data);
     this.#deliver(data, now);
     if (this.#paused) this.#goOn();
   }
@@ -94,15 +108,22 @@ export class Inbox {
     this.#held ??= [];
     this.#held.push(data);
     this.#heldBytes += data.length;
-    if (this.#heldBytes > this.#limits.maxPayload + readBytes) {
+    this.#host.budget?.charge(data.length + entryBytes);
+    if (this.#heldBytes > this.#host.limits.maxPayload + readBytes) {
       this.#host.fail(new ProtocolError('tooMany', 'Too much at once'));
     }
+  }
+
+  #mayDeliver(now: number): boolean {
+    if (!this.#hasShare(now) || !this.#takeToken(now)) return false;
+    this.#frames++;
+    return true;
   }
 
   #deliver(data: string | Uint8Array, now: number): void {
     this.#paid = true;
     this.#delivering = true;
-    this.#host.deliver(data, now);
+    this.#host.guard.deliver(data, now);
     this.#delivering = false;
   }
 
@@ -114,36 +135,42 @@ export class Inbox {
     return false;
   }
 
-  /** May the session work off one more frame in this turn? */
+  /** May the session work off one more frame in this turn? If not, it is told by `released` to go on. */
   takeFrame(): boolean {
     if (this.#yielding) return false;
-    const { now } = this.#host;
-    if (this.#frames === 0) this.#beginShare(now);
-    if (this.#frames >= framesPerTurn || now >= this.#shareEnds) {
-      this.#yielding = true;
-      this.#pause();
-      return false;
+    // The first frame of a message has been counted with the message.
+    if (this.#paid) {
+      this.#paid = false;
+      return true;
     }
-    this.#frames++;
-    if (!this.#paid) return this.#takeToken(now);
-    this.#paid = false;
-    return true;
+    return this.#mayDeliver(this.#host.now);
   }
 
-  #beginShare(now: number): void {
-    this.#shareEnds = now + shareMs;
-    this.#clock.afterTurn(() => {
+  /** Is there something left of this connection's share of this turn? If not, it waits for the next one. */
+  #hasShare(now: number): boolean {
+    const turns = this.#turns;
+    const open = turns.open(now);
+    if (this.#turn !== turns.serial) {
+      this.#turn = turns.serial;
       this.#frames = 0;
-      if (!this.#yielding) return;
-      this.#yielding = false;
-      this.#goOn();
-    });
+      this.#shareEnds = now + shareMs;
+    }
+    if (open && this.#frames < framesPerTurn && now < this.#shareEnds) return true;
+    this.#yielding = true;
+    this.#pause();
+    turns.wait(this);
+    return false;
+  }
+
+  work(): void {
+    this.#yielding = false;
+    this.#goOn();
   }
 
   #pause(): void {
-    if (this.#paused || !this.#host.open) return;
+    if (this.#paused || this.#host.closing) return;
     this.#paused = true;
-    this.#host.pauseReading();
+    this.#host.socket.pause?.();
   }
 
   /** Keep later input back until {@link release} was called as often. */
@@ -152,7 +179,7 @@ export class Inbox {
     this.#pause();
   }
 
-  /** Let input in again. */
+  /** Let input in again, once it was called as often as {@link hold}. */
   release(): void {
     if (this.#holds === 0) return;
     this.#holds--;
@@ -165,16 +192,24 @@ export class Inbox {
     if (this.#delivering) return;
     if (!this.#blocked) {
       this.#tellReleased();
-      const held = this.#held ?? [];
-      while (!this.#blocked && held.length > 0 && this.#takeToken(this.#host.now)) {
-        const data = held.shift() as string | Uint8Array;
-        this.#heldBytes -= data.length;
-        this.#deliver(data, this.#host.now);
+      while (!this.#blocked && this.#held && this.#mayDeliver(this.#host.now)) {
+        this.#deliver(this.#shift(this.#held), this.#host.now);
         this.#tellReleased();
       }
       this.#unpause();
     }
     this.#host.settled();
+  }
+
+  #shift(held: (string | Uint8Array)[]): string | Uint8Array {
+    const data = held[this.#next++] as string | Uint8Array;
+    this.#heldBytes -= data.length;
+    this.#host.budget?.charge(-data.length - entryBytes);
+    if (this.#next === held.length) {
+      this.#held = undefined;
+      this.#next = 0;
+    }
+    return data;
   }
 
   /** Again as long as the session holds and releases by itself: its codec may have stopped at any of these. */
@@ -183,7 +218,7 @@ export class Inbox {
     while (this.#releasedInside && !this.#blocked) {
       this.#releasedInside = false;
       this.#delivering = true;
-      this.#host.tellReleased(this.#host.now);
+      this.#host.guard.tellReleased(this.#host.now);
       this.#delivering = false;
     }
   }
@@ -191,7 +226,8 @@ export class Inbox {
   #unpause(): void {
     if (this.#blocked) return;
     this.#paused = false;
-    this.#host.resumeReading();
+    this.#host.liveness.resumed(this.#host.now);
+    this.#host.socket.resume?.();
   }
 
   /** False: the peer has been over its rate for too long. */
@@ -211,7 +247,8 @@ export class Inbox {
 
   /** Let go of everything that is held back. */
   clear(): void {
+    this.#host.budget?.charge(-this.heldBytes);
     this.#held = undefined;
-    this.#heldBytes = 0;
+    this.#next = this.#heldBytes = 0;
   }
 }

@@ -16,11 +16,18 @@ export type LimitValues<Table extends LimitTable> = { readonly [Name in keyof Ta
 export const connectionLimits = {
   // One WebSocket message: byte streams have none, and their protocol counts for itself. The 100 MiB of `ws` would be a gift to an attacker.
   maxPayload: { default: 1_048_576, unit: 'bytes', fault: 'tooLarge' },
-  // What a reader may leave unread. Sources that can wait are paused at half of it.
+  // The mark from which a reader counts as slow. Sources that can wait are paused at half of it, and from there on it
+  // has to make progress.
   highWaterMark: { default: 1_048_576, unit: 'bytes', fault: 'tooSlow' },
+  // A burst alone cuts nobody who reads; what is shared with others is counted once by the budget of the process.
+  maxUnread: { default: 67_108_864, unit: 'bytes', fault: 'tooSlow' },
+  // Long enough for a phone in a tunnel.
+  stallTimeout: { default: 30_000, unit: 'ms', fault: 'tooSlow' },
   // Below the 30 to 60 s after which load balancers drop a silent connection.
   pingInterval: { default: 25_000, unit: 'ms', fault: 'heartbeat' },
   pongTimeout: { default: 10_000, unit: 'ms', fault: 'heartbeat' },
+  // A message that drips in keeps memory and a connection.
+  messageTimeout: { default: 60_000, unit: 'ms', fault: 'malformed' },
   // How long a peer may take to answer a close frame before its socket is destroyed.
   closeTimeout: { default: 10_000, unit: 'ms', fault: 'goingAway' },
   // Off: what is fair depends on the application. Over it the socket is not read; over it for 10 s, it is cut.

@@ -43,6 +43,8 @@ export interface ServerReceiver extends SocketReceiver {
   flush(): void;
   /** A text message may be handed over as its UTF-8. */
   readonly takesBytes: boolean;
+  /** A piece came, and a message has begun that is not whole yet. */
+  partly(): void;
   /** A WebSocket ping came and was answered, or a pong came: the peer lives. */
   pinged(): void;
   ponged(): void;

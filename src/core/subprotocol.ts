@@ -114,12 +114,15 @@ export interface BaseConnection {
   readonly raw?: unknown;
   /** No more input is processed and nothing but last words is sent. */
   readonly closing: boolean;
-  /** More than half of the high-water mark is unsent: sources that can wait should. */
-  readonly saturated: boolean;
   /** When data last left and last came, in ms of the clock. A part of a message counts, a WebSocket pong does not. */
   readonly sentAt: number;
   readonly receivedAt: number;
   readonly now: number;
+  /**
+   * Is more than half of the high-water mark unsent? Sources that can wait should then, until the session is told by
+   * `drained`.
+   */
+  mustWait(): boolean;
   /** Send a message; on a server all of one turn leave in one write. Ignored once the connection is closing. */
   send(wire: Wire): void;
   /**

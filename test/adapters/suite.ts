@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { EndpointOptions } from '../../src/core/endpoint.ts';
+import type { EndpointOptions } from '../../src/core/endpoint-options.ts';
 import type { ServerConnection } from '../../src/core/server-connection.ts';
 import { type ScriptedSession, type ScriptedSubprotocol, scripted } from '../support/scripted-session.ts';
 
@@ -230,12 +230,12 @@ export function adapterSuite(name: string, adapter: AdapterUnderTest): void {
         client.pause();
         const tail = new Uint8Array(64 * kib);
         let sent = 0;
-        while (!connection.saturated && sent < 1_000) {
+        while (!connection.mustWait() && sent < 1_000) {
           connection.send({ head: '', tail, binary: true });
           sent++;
           await setImmediate();
         }
-        expect(connection.saturated).toBe(true);
+        expect(connection.mustWait()).toBe(true);
         const drained = new Promise<void>((resolve) => {
           session.on.drained = () => resolve();
         });

@@ -103,7 +103,7 @@ test('[CONN-14] an outcome comes back unless the connection has ended; a rejecti
 test('[CONN-17] who waits for the transport is told, though it says nothing', () => {
   const { clock, socket, connection, session } = open();
   socket.bufferedAmount = 501;
-  expect([connection.saturated, session.log]).toEqual([true, []]);
+  expect([connection.mustWait(), session.log]).toEqual([true, []]);
   clock.advance(50);
   expect(session.log).toEqual([]);
   socket.bufferedAmount = 0;

@@ -258,6 +258,45 @@ test('[CONN-38] slots that were left before their time do not pile up', () => {
   expect(each.at).toEqual([50]);
 });
 
+test('[CONN-63] deadlines have no number at which the wheel breaks: they are no arguments of a call', () => {
+  const clock = createFakeClock();
+  const heaps: number[] = [];
+  for (const method of ['splice', 'push', 'unshift'] as const) {
+    const original = Array.prototype[method] as (...all: unknown[]) => unknown;
+    vi.spyOn(Array.prototype, method).mockImplementation(function (this: unknown[], ...all: unknown[]) {
+      heaps[heaps.length] = all.length;
+      return original.apply(this, all) as never;
+    });
+  }
+  const all = Array.from({ length: 5_000 }, (_, index) => timed(1_800_000 + index * 10));
+  for (const each of all) clock.watch(each);
+  for (const each of all) {
+    each.deadline = 1_000;
+    clock.watch(each);
+  }
+  vi.restoreAllMocks();
+  expect(heaps.length).toBeGreaterThan(5_000);
+  expect(heaps.reduce((most, length) => Math.max(most, length), 0)).toBeLessThan(10);
+});
+
+test('[CONN-63] what takes long at the end of a turn goes on after the next one, in order', () => {
+  const clock = createFakeClock();
+  const done: number[] = [];
+  const slow = (index: number) => (): void => {
+    if (index % 100 === 0) clock.sleep(10);
+    done.push(index);
+  };
+  let turns = 0;
+  for (let index = 0; index < 320; index++) clock.afterTurn(slow(index));
+  clock.afterTurn(() => done.push(-1));
+  while (!done.includes(-1)) {
+    clock.turn();
+    turns++;
+  }
+  expect(done.slice(0, 320)).toEqual(Array.from({ length: 320 }, (_, index) => index));
+  expect(turns).toBeGreaterThan(3);
+});
+
 test('the clock of the process: time goes forward, timers run, a flush comes once per turn', async () => {
   const before = systemClock.now();
   const order: string[] = [];

@@ -1,5 +1,8 @@
 import { expect, test, vi } from 'vitest';
-import { createEndpoint, type EndpointOptions } from '../../src/core/endpoint.ts';
+import { createEndpoint } from '../../src/core/endpoint.ts';
+import type { EndpointOptions } from '../../src/core/endpoint-options.ts';
+import type { ConnectionEnd, OpenConnection } from '../../src/core/open-connection.ts';
+import { refuse } from '../../src/core/refuse.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { FakeSocket } from '../support/fake-socket.ts';
 import { type ScriptedSession, scripted } from '../support/scripted-session.ts';
@@ -11,9 +14,9 @@ function serve(options: Partial<EndpointOptions> = {}) {
   const plain = scripted();
   const errors: unknown[] = [];
   const endpoint = createEndpoint({ protocols: [plain], clock, onError: (error) => errors.push(error), ...options });
-  function connect(answersClose = true) {
+  function connect(answersClose = true, remoteAddress = '127.0.0.1') {
     const socket = new FakeSocket({ protocol: 'plain', answersClose });
-    const connection = endpoint.accept(socket, handshake, plain);
+    const connection = endpoint.accept(socket, { ...handshake, remoteAddress }, plain);
     socket.receiver = connection;
     return { socket, connection, session: connection.session as ScriptedSession };
   }
@@ -31,7 +34,7 @@ test('stats count connections by subprotocol, what was accepted and refused, and
     refused: 1,
     faults: {},
     draining: false,
-    memory: { used: 0, peak: 0, limit: Infinity, refused: 0, cut: 0 },
+    budgets: { memory: { used: 0, peak: 0, limit: Infinity, refused: 0, cut: 0 } },
   });
   one.connection.close('forbidden');
   two.socket.hangUp();
@@ -185,6 +188,11 @@ test.each([
   [{ onError: 5 }, /^onError must be a function; got number/],
   [{ maxConnections: 0 }, /^maxConnections must be a number above 0/],
   [{ maxConnections: '5' }, /^maxConnections must be a number above 0/],
+  [{ onConnect: true }, /^onConnect must be a function; got boolean/],
+  [{ onDisconnect: {} }, /^onDisconnect must be a function; got object/],
+  [{ perAddress: 5 }, /^perAddress must be an object/],
+  [{ perAddress: { connections: 0 } }, /^perAddress.connections must be a number above 0/],
+  [{ perPrincipal: { connects: 1 } }, /^perPrincipal has no option "connects"/],
   [{ memory: 0 }, /^memory must be a number of bytes above 0/],
   [{ memory: '1 GB' }, /^memory must be a number of bytes above 0/],
   [{ limits: { maxPayload: 0 } }, /^limits\.maxPayload must be/],
@@ -198,7 +206,7 @@ test('[CONN-25] errors go to console.error unless somebody listens, and a listen
   const heard = vi.spyOn(console, 'error').mockImplementation(() => {});
   const bug = new Error('x');
   createEndpoint({ protocols: [scripted()] }).report(bug);
-  expect(heard).toHaveBeenCalledWith('subwire:', bug);
+  expect(heard).toHaveBeenCalledExactlyOnceWith('subwire:', bug);
   heard.mockRestore();
   const endpoint = createEndpoint({
     protocols: [scripted()],
@@ -221,12 +229,183 @@ test('[CONN-54] over the memory of the process the connection that holds most is
   small.connection.charge(200);
   large.connection.charge(700);
   clock.flushTurn();
-  expect(endpoint.stats().memory).toEqual({ used: 900, peak: 900, limit: 1_000, refused: 0, cut: 0 });
+  expect(endpoint.stats().budgets.memory).toEqual({ used: 900, peak: 900, limit: 1_000, refused: 0, cut: 0 });
   other.connection.charge(300);
   clock.flushTurn();
   expect(large.socket.closing).toMatchObject({ code: 4429 });
   expect([small.socket.closing, other.socket.closing]).toEqual([undefined, undefined]);
-  expect(endpoint.stats()).toMatchObject({ memory: { used: 500, peak: 1_200, cut: 1 }, faults: { tooMany: 1 } });
+  expect(endpoint.stats()).toMatchObject({
+    budgets: { memory: { used: 500, peak: 1_200, cut: 1 } },
+    faults: { tooMany: 1 },
+  });
   expect(() => small.connection.charge(20_000_000)).toThrow('more than 16777216 bytes would be kept');
-  expect(endpoint.stats().memory).toMatchObject({ used: 500, refused: 1 });
+  expect(endpoint.stats().budgets.memory).toMatchObject({ used: 500, refused: 1 });
+});
+
+/** An endpoint that tells who came and went. */
+function watched(options: Partial<EndpointOptions> = {}) {
+  const told: [string, OpenConnection, ConnectionEnd?][] = [];
+  const scene = serve({
+    authenticate: ({ login }) => (login === undefined ? false : { name: login }),
+    onConnect: (connection) => void told.push(['connect', connection]),
+    onDisconnect: (connection, end) => void told.push(['disconnect', connection, end]),
+    ...options,
+  });
+  async function login(name?: string) {
+    const made = scene.connect();
+    let admitted: boolean | undefined;
+    made.connection.authenticate({ login: name }, (yes) => (admitted = yes));
+    await scene.clock.settle();
+    return { ...made, admitted };
+  }
+  return { ...scene, told, login };
+}
+
+test('[CONN-55] onConnect and onDisconnect are called once for each client that was let in, whatever the end', async () => {
+  const { connect, login, told, endpoint } = watched();
+  const [ada, bob, eve] = [await login('ada'), await login('bob'), await login()];
+  connect().socket.hangUp();
+  ada.connection.authenticate({ login: 'ada' }, () => {});
+  eve.connection.close('forbidden');
+  expect(told).toEqual([
+    ['connect', ada.connection],
+    ['connect', bob.connection],
+  ]);
+  told.length = 0;
+  ada.connection.close('malformed');
+  bob.socket.hangUp(1001, 'bye');
+  expect(told).toEqual([
+    ['disconnect', ada.connection, { code: 4400, reason: 'malformed', fault: 'malformed' }],
+    ['disconnect', bob.connection, { code: 1001, reason: 'bye', fault: undefined }],
+  ]);
+  expect([...endpoint.connections()]).toEqual([]);
+});
+
+test('[CONN-55] what is seen of a connection: who, since when, by what', async () => {
+  const { clock, endpoint, login } = watched();
+  clock.advance(5_000);
+  const { connection } = await login('ada');
+  clock.advance(500);
+  const [seen] = endpoint.connections();
+  expect(seen).toBe(connection);
+  expect(seen).toMatchObject({ subprotocol: 'plain', principal: { name: 'ada' }, buffered: 0, closing: false });
+  expect(seen?.openedAt).toBe(clock.wall() - 500);
+  expect(seen?.id).not.toBe((await login('bob')).connection.id);
+});
+
+test('[CONN-25] hooks that throw or reject are reported and end nothing', async () => {
+  const bugs = [new Error('onConnect'), new Error('onDisconnect')];
+  const { clock, login, errors } = watched({
+    onConnect() {
+      throw bugs[0];
+    },
+    onDisconnect: () => Promise.reject(bugs[1]),
+  });
+  const { admitted, socket } = await login('ada');
+  expect([admitted, socket.closing]).toEqual([true, undefined]);
+  socket.hangUp();
+  await clock.settle();
+  expect(errors).toEqual(bugs);
+});
+
+test('[CONN-55] onConnect may end the connection; then nothing follows but onDisconnect', async () => {
+  const scene = watched({ onConnect: (connection) => void scene.endpoint.disconnect((each) => each === connection) });
+  const { admitted, socket } = await scene.login('ada');
+  expect([admitted, socket.closing?.code]).toEqual([undefined, 4413]);
+  expect(scene.told.map(([what]) => what)).toEqual(['disconnect']);
+});
+
+test('[CONN-56] disconnect() ends those that match at once, held or idle, with words of the application', async () => {
+  const { endpoint, login } = watched();
+  const [one, two, bob] = [await login('ada'), await login('ada'), await login('bob')];
+  one.connection.hold();
+  expect(endpoint.disconnect({ principal: 'ada' }, { code: 4403, reason: 'banned' })).toBe(2);
+  for (const { socket } of [one, two]) expect(socket.closing).toEqual({ code: 4403, reason: 'banned' });
+  expect(bob.socket.closing).toBeUndefined();
+  expect(endpoint.disconnect({ principal: 'ada' })).toBe(0);
+  expect(endpoint.disconnect(({ principal }) => principal?.name === 'bob', refuse({ reason: 'come back' }))).toBe(1);
+  expect(bob.socket.closing).toEqual({ code: 4413, reason: 'come back' });
+  await login('eve');
+  expect(endpoint.disconnect((async () => true) as never)).toBe(0);
+  expect(endpoint.disconnect(() => true)).toBe(1);
+});
+
+test('[CONN-10] disconnect names what is wrong', () => {
+  const { endpoint } = serve();
+  for (const match of [undefined, null, 'ada', {}, { principal: 5 }]) {
+    expect(() => endpoint.disconnect(match as never)).toThrow('disconnect() needs a function, or { principal');
+  }
+  expect(() => endpoint.disconnect(() => true, { code: 1006, reason: '' })).toThrow('code must be a close code');
+  expect(() => endpoint.disconnect(() => true, refuse({ code: 401, reason: '' }))).toThrow('needs a close code');
+});
+
+test('[CONN-57] close() closes everybody with 1001 at once and resolves when they are gone', async () => {
+  const { clock, endpoint, connect, plain } = serve();
+  const all = Array.from({ length: 30 }, () => connect());
+  for (const { session } of all) session.idle = false;
+  const deaf = connect(false);
+  let disposed = 0;
+  Object.assign(plain, { dispose: () => disposed++ });
+  let closed = false;
+  const closing = endpoint.close().then(() => (closed = true));
+  clock.advance(10);
+  expect(endpoint.unavailable()).toBe('The server is going away');
+  expect(all.every(({ socket }) => socket.closing?.code === 1001)).toBe(true);
+  await clock.settle();
+  expect(closed).toBe(false);
+  clock.advance(10_100);
+  await closing;
+  expect([deaf.socket.terminated, endpoint.stats().open, disposed]).toEqual([true, 0, 1]);
+  await endpoint.close();
+  expect(disposed).toBe(1);
+});
+
+test('[CONN-57] close() cuts a drain short', async () => {
+  const { clock, endpoint, connect } = serve();
+  const { socket, session } = connect();
+  session.idle = false;
+  const drained = endpoint.drain();
+  clock.advance(1_000);
+  expect(socket.closing).toBeUndefined();
+  await Promise.all([endpoint.close(), drained]);
+  expect(socket.closing?.code).toBe(1001);
+});
+
+test('[CONN-58] perAddress: a full address is told when to come back, others are not concerned', () => {
+  const { clock, endpoint, connect } = serve({ perAddress: { connections: 2, connectsPerSecond: 5 } });
+  expect(endpoint.admits('203.0.113.7')).toEqual({ admitted: true });
+  const [one] = [connect(true, '203.0.113.7'), connect(true, '::ffff:203.0.113.7')];
+  expect(endpoint.admits('203.0.113.7')).toEqual({ admitted: false, retryAfter: 5 });
+  expect(endpoint.admits('203.0.113.8')).toEqual({ admitted: true });
+  one?.socket.hangUp();
+  expect(endpoint.admits('203.0.113.7')).toEqual({ admitted: true });
+  for (let count = 0; count < 5; count++) connect(true, '2001:db8::1').socket.hangUp();
+  expect(endpoint.admits('2001:db8::abcd')).toEqual({ admitted: false, retryAfter: 1 });
+  clock.advance(400);
+  expect(endpoint.admits('2001:db8::1')).toEqual({ admitted: true });
+});
+
+test('[CONN-58] private addresses are not counted unless they are trusted; what has left is forgotten', () => {
+  const { clock, endpoint, connect } = serve({ perAddress: { connections: 1, connectsPerSecond: 1 } });
+  const all = ['127.0.0.1', '10.1.2.3', '::1', '', 'fe80::1%eth0'].map((address) => connect(true, address));
+  for (const address of ['127.0.0.1', '10.1.2.3']) expect(endpoint.admits(address)).toEqual({ admitted: true });
+  const socket = new FakeSocket({ protocol: 'plain' });
+  const trusted = { ...handshake, remoteAddress: '10.1.2.3', trusted: true };
+  const connection = endpoint.accept(socket, trusted, scripted());
+  socket.receiver = connection;
+  expect([endpoint.admits('10.1.2.3', true).admitted, endpoint.admits('10.1.2.3').admitted]).toEqual([false, true]);
+  for (const each of all) each.connection.terminate();
+  connection.terminate();
+  clock.advance(60_000);
+  expect([clock.armed, connection.closing]).toEqual([0, true]);
+});
+
+test('[CONN-58] perPrincipal: one connection too many is refused, and not told to onConnect', async () => {
+  const { login, told } = watched({ perPrincipal: { connections: 1 } });
+  const [one, two, bob] = [await login('ada'), await login('ada'), await login('bob')];
+  expect([one.admitted, two.admitted, bob.admitted]).toEqual([true, undefined, true]);
+  expect(two.socket.closing).toEqual({ code: 4429, reason: 'Too many connections of this principal' });
+  expect(told).toHaveLength(2);
+  one.socket.hangUp();
+  expect((await login('ada')).admitted).toBe(true);
 });

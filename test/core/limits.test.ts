@@ -11,8 +11,11 @@ test('[CONN-10] what is not given has its default; undefined is not given', () =
   expect(limits).toEqual({
     maxPayload: 5,
     highWaterMark: 1_048_576,
+    maxUnread: 67_108_864,
+    stallTimeout: 30_000,
     pingInterval: 25_000,
     pongTimeout: 10_000,
+    messageTimeout: 60_000,
     closeTimeout: 10_000,
     messageRate: Number.POSITIVE_INFINITY,
     maxKept: 16_777_216,

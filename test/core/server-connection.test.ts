@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import type { ConnectionEnd } from '../../src/core/connection.ts';
+import { MemoryBudget } from '../../src/core/budget.ts';
 import { ProtocolError } from '../../src/core/fault.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../../src/core/limits.ts';
+import type { ConnectionEnd } from '../../src/core/open-connection.ts';
 import { refuse } from '../../src/core/refuse.ts';
 import { ServerConnection } from '../../src/core/server-connection.ts';
 import type { Authenticate, Session } from '../../src/core/subprotocol.ts';
-import { createFakeClock } from '../support/fake-clock.ts';
+import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 import { FakeSocket } from '../support/fake-socket.ts';
 import { plainFaults, ScriptedSession } from '../support/scripted-session.ts';
 
@@ -21,12 +22,16 @@ interface Setup {
   readonly script?: (session: ScriptedSession) => void;
   readonly bytesReceived?: number;
   readonly bufferedAmount?: number;
+  readonly fills?: boolean;
+  readonly clock?: FakeClock;
+  readonly budget?: MemoryBudget;
 }
 
 function open(setup: Setup = {}) {
-  const clock = createFakeClock(1_000);
+  const clock = setup.clock ?? createFakeClock(1_000);
   const socket = new FakeSocket({
     protocol: 'plain',
+    fills: setup.fills ?? false,
     batches: setup.batches ?? true,
     answersClose: setup.answersClose ?? true,
   });
@@ -40,6 +45,7 @@ function open(setup: Setup = {}) {
     faultTable: setup.faults ?? plainFaults,
     authenticate: setup.authenticate,
     cutsSlowReader: setup.cutsSlowReader ?? true,
+    budget: setup.budget,
     report: (error) => errors.push(error),
     ended: (_, end) => ends.push(end),
   });
@@ -127,58 +133,98 @@ test('sentAt is when data last left, receivedAt when it last came', () => {
   expect(connection.name).toBe('plain');
 });
 
-test('[CONN-16] a reader that leaves more than the high-water mark unread is cut before the next write', () => {
-  const { clock, socket, session, send, ends } = open();
-  send('a');
+/** `count` messages of 20,000 bytes, as one burst; all share one tail. */
+function burst({ connection, clock }: ReturnType<typeof open>, count: number): void {
+  const tail = new Uint8Array(20_000);
+  for (let sent = 0; sent < count; sent++) connection.send({ head: '', tail, binary: true });
   clock.flushTurn();
-  socket.bufferedAmount = 1_048_577;
-  send('b');
-  clock.flushTurn();
-  expect(session.log).toEqual(['fail tooSlow', 'end 1013 tooSlow']);
-  expect(socket.sent).toEqual(['a']);
-  expect(ends).toEqual([{ code: 1013, reason: 'tooSlow', fault: 'tooSlow' }]);
+}
+
+test('[CONN-16] a burst cuts nobody who reads, and the socket has little of it at a time', () => {
+  const scene = open({ fills: true });
+  const { socket, clock } = scene;
+  burst(scene, 1_600);
+  let most = 0;
+  for (let round = 0; socket.sent.length < 1_600 && round < 1_000; round++) {
+    most = Math.max(most, socket.bufferedAmount);
+    clock.advance(1_000);
+    scene.connection.ponged();
+    socket.peerReads(socket.bufferedAmount);
+  }
+  expect([socket.sent.length, socket.closing]).toEqual([1_600, undefined]);
+  expect(most).toBeLessThan(200_000);
 });
 
-test('[CONN-16] last words of a slow reader are still written', () => {
-  const { clock, socket, session, send } = open();
-  session.on.fail = () => send('last words');
-  socket.bufferedAmount = 2_000_000;
-  send('b');
-  clock.flushTurn();
-  expect(socket.sent).toEqual(['last words']);
+test('[CONN-16] over half of the mark a reader that takes less than 64 KiB in 30 s is cut', () => {
+  const scene = open({ fills: true, answersClose: false });
+  const { socket, clock, session } = scene;
+  session.on.fail = () => scene.send('last words');
+  burst(scene, 40);
+  clock.advance(20_000);
+  socket.peerReads(30_000);
+  clock.advance(9_900);
+  expect(socket.closing).toBeUndefined();
+  clock.advance(200);
+  expect(session.log).toEqual(['fail tooSlow']);
+  // [CONN-24] Its last words leave instead of what it has not read.
+  socket.peerReads(socket.bufferedAmount);
+  expect([session.log, socket.closing?.code]).toEqual([['fail tooSlow'], 1013]);
+  expect(socket.sent.at(-1)).toBe('last words');
+  expect(socket.sent.length).toBeLessThan(12);
 });
 
-test('[CONN-16] one message that is larger than the mark still leaves', () => {
-  const { clock, socket, connection } = open();
-  socket.bufferedAmount = 1_048_576;
+test('[CONN-16] a slow reader that takes 64 KiB in 30 s is kept, one that stops is cut 30 s later', () => {
+  const scene = open({ fills: true });
+  const { socket, clock, connection } = scene;
+  burst(scene, 1_000);
+  for (let round = 0; round < 20; round++) {
+    clock.advance(25_000);
+    connection.ponged();
+    socket.peerReads(200_000);
+  }
+  expect(socket.closing).toBeUndefined();
+  clock.advance(20_000);
+  connection.ponged();
+  clock.advance(9_900);
+  expect(socket.closing).toBeUndefined();
+  clock.advance(200);
+  expect(socket.closing?.reason).toBe('tooSlow');
+});
+
+test('[CONN-16] below half of the mark nobody has to read', () => {
+  const scene = open({ fills: true });
+  burst(scene, 20);
+  for (let round = 0; round < 10; round++) {
+    scene.clock.advance(20_000);
+    scene.connection.ponged();
+  }
+  expect(scene.socket.closing).toBeUndefined();
+});
+
+test('[CONN-16] over maxUnread a reader is cut before the next write, one large message beside', () => {
+  const scene = open({ fills: true, limits: { maxUnread: 1_000_000 }, answersClose: false });
+  const { socket, clock, connection, send } = scene;
+  send('first');
+  connection.send({ head: '', tail: new Uint8Array(100_000), binary: true });
   connection.send({ head: '', tail: new Uint8Array(5_000_000), binary: true });
   clock.flushTurn();
-  expect(socket.sent).toHaveLength(1);
+  send('heart-beat');
+  clock.flushTurn();
+  burst(scene, 50);
   expect(socket.closing).toBeUndefined();
-});
-
-test('[CONN-16] while such a message is on its way, what follows it is no reason to cut', () => {
-  const { clock, socket, connection, send } = open();
-  const leave = (buffered: number): void => {
-    socket.bufferedAmount = buffered;
-    send('heart-beat');
-    clock.flushTurn();
-  };
-  connection.send({ head: '', tail: new Uint8Array(5_000_000), binary: true });
-  leave(5_000_000);
-  leave(6_000_000);
-  expect(socket.closing).toBeUndefined();
-  // Once it has left, the mark counts again.
-  leave(1_000_000);
-  leave(1_048_577);
+  send('one more');
+  clock.flushTurn();
+  socket.peerReads(socket.bufferedAmount);
   expect(socket.closing?.code).toBe(1013);
 });
 
 test('[CONN-16] a client is not cut for what its own network does not take', () => {
-  const { socket, send } = open({ batches: false, cutsSlowReader: false });
-  socket.bufferedAmount = 5_000_000;
-  send('b');
-  expect(socket.sent).toEqual(['b']);
+  const scene = open({ fills: true, batches: false, cutsSlowReader: false, limits: { maxUnread: 1_000_000 } });
+  burst(scene, 100);
+  scene.clock.advance(20_000);
+  scene.connection.ponged();
+  scene.clock.advance(20_000);
+  expect(scene.socket.closing).toBeUndefined();
 });
 
 test('[CONN-16] pongs that nobody reads are cut as well', () => {
@@ -190,20 +236,74 @@ test('[CONN-16] pongs that nobody reads are cut as well', () => {
   expect(session.log).toEqual(['fail tooSlow', 'end 1013 tooSlow']);
 });
 
+test('[CONN-24] the close frame waits for what is queued, as long as the peer reads', () => {
+  const scene = open({ fills: true });
+  const { socket, connection, session } = scene;
+  session.on.fail = () => scene.send('last words');
+  burst(scene, 10);
+  connection.close('expired');
+  expect([connection.closing, socket.closing]).toEqual([true, undefined]);
+  while (!socket.closing) socket.peerReads(socket.bufferedAmount);
+  expect([socket.sent.length, socket.sent.at(-1), socket.closing.code]).toEqual([11, 'last words', 4413]);
+});
+
+test('[CONN-26] a peer that does not read what stands before the close frame is dropped as well', () => {
+  const scene = open({ fills: true });
+  burst(scene, 10);
+  scene.connection.finish();
+  scene.clock.advance(10_010);
+  expect([scene.socket.closing, scene.socket.terminated]).toEqual([undefined, true]);
+  expect(scene.ends).toEqual([{ code: 1006, reason: '', fault: undefined }]);
+});
+
+test('[CONN-60] what waits is counted once where it is shared, and let go of at the end', () => {
+  const clock = createFakeClock(1_000);
+  const budget = new MemoryBudget(1_000_000, clock);
+  const scenes = [1, 2, 3].map(() => open({ fills: true, clock, budget }));
+  const tail = new Uint8Array(20_000);
+  for (let sent = 0; sent < 20; sent++) {
+    for (const { connection } of scenes) connection.send({ head: 'head', tail, binary: true });
+  }
+  clock.flushTurn();
+  const inSockets = scenes.reduce((sum, { socket }) => sum + socket.bufferedAmount, 0);
+  const { used } = budget.stats();
+  expect(used - inSockets).toBeGreaterThan(20_000);
+  expect(used - inSockets).toBeLessThan(20_000 + 3 * 20 * 200);
+  for (const { connection } of scenes) expect(connection.heldBytes).toBe(20 * 20_004);
+  scenes[0]?.socket.hangUp();
+  for (const { socket } of scenes) while (socket.bufferedAmount > 0) socket.peerReads(socket.bufferedAmount);
+  expect(budget.stats().used).toBe(0);
+});
+
+test('[CONN-54] the largest reader is cut once the budget is full, and its messages are let go of at once', () => {
+  const clock = createFakeClock(1_000);
+  const budget = new MemoryBudget(2_000_000, clock);
+  const [one, two] = [open({ fills: true, clock, budget }), open({ fills: true, clock, budget })];
+  for (const [{ connection }, count] of [
+    [one, 30],
+    [two, 120],
+  ] as const) {
+    for (let sent = 0; sent < count; sent++) connection.send({ head: '', tail: new Uint8Array(20_000), binary: true });
+  }
+  clock.flushTurn();
+  expect([one.socket.closing, two.session.log[0]]).toEqual([undefined, 'fail tooMany']);
+  expect(budget.stats().used).toBeLessThan(1_000_000);
+});
+
 test('[CONN-17] over half of the mark a connection is saturated, what is queued included', () => {
   const { socket, connection, send } = open({ limits: { highWaterMark: 1_000 } });
-  expect(connection.saturated).toBe(false);
+  expect(connection.mustWait()).toBe(false);
   socket.bufferedAmount = 300;
   send('x'.repeat(200));
-  expect(connection.saturated).toBe(false);
+  expect(connection.mustWait()).toBe(false);
   send('x');
-  expect([connection.saturated, connection.buffered]).toEqual([true, 501]);
+  expect([connection.mustWait(), connection.buffered]).toEqual([true, 501]);
 });
 
 test('[CONN-17] drained follows when the transport says so', () => {
   const { clock, socket, connection, session } = open();
   socket.bufferedAmount = 600_000;
-  expect(connection.saturated).toBe(true);
+  expect(connection.mustWait()).toBe(true);
   socket.bufferedAmount = 0;
   connection.drained();
   clock.advance(1_000);
@@ -213,7 +313,7 @@ test('[CONN-17] drained follows when the transport says so', () => {
 test('[CONN-17] drained follows where the transport took everything at once and says nothing', () => {
   const { clock, socket, connection, session, send } = open({ limits: { highWaterMark: 1_000 } });
   send('x'.repeat(600));
-  expect(connection.saturated).toBe(true);
+  expect(connection.mustWait()).toBe(true);
   clock.flushTurn();
   expect([socket.writes.length, session.log]).toEqual([1, []]);
   clock.advance(20);
@@ -225,7 +325,7 @@ test('[CONN-17] drained follows where the transport took everything at once and 
 test('[CONN-17] drained follows where the transport never tells: it is asked every 50 ms', () => {
   const { clock, socket, connection, session } = open({ batches: false });
   socket.bufferedAmount = 600_000;
-  expect(connection.saturated).toBe(true);
+  expect(connection.mustWait()).toBe(true);
   clock.advance(500);
   expect(session.log).toEqual([]);
   socket.bufferedAmount = 0;
@@ -329,7 +429,7 @@ describe('[CONN-14] the transport ends while the outcome of something is awaited
 
   test('what it brought is processed in order, nothing is sent, then it is over', () => {
     const { clock, connection, session, socket, ends, send } = gone();
-    expect([session.log, ends, connection.saturated]).toEqual([[], [], true]);
+    expect([session.log, ends, connection.mustWait()]).toEqual([[], [], true]);
     session.on.receive = () => send('an answer');
     connection.release();
     expect(session.log).toEqual(['released', 'receive a', 'released', 'receive b', 'released', 'end 1000 bye']);
@@ -595,7 +695,7 @@ test('[CONN-18] a transport without pings has none', () => {
     report: () => {},
   });
   connection.start((opened) => new ScriptedSession(opened));
-  expect([connection.deadline, clock.armed]).toEqual([Number.POSITIVE_INFINITY, 0]);
+  expect([connection.schedule.deadline, clock.armed]).toEqual([Number.POSITIVE_INFINITY, 0]);
 });
 
 test('[CONN-31] an answer that came while the process stalled saves the peer', () => {
@@ -607,6 +707,71 @@ test('[CONN-31] an answer that came while the process stalled saves the peer', (
   clock.sleep(60_000);
   expect(socket.closing).toBeUndefined();
   expect(connection.closing).toBe(false);
+});
+
+test('[CONN-61] a message that is not whole within messageTimeout ends the connection, pongs or not', () => {
+  const { clock, connection, socket, session } = open();
+  connection.received('a whole one');
+  clock.advance(10_000);
+  for (let second = 0; second < 59; second++) {
+    connection.partly();
+    connection.ponged();
+    clock.advance(1_000);
+  }
+  expect(socket.closing).toBeUndefined();
+  clock.advance(1_010);
+  expect(socket.closing).toEqual({ code: 4400, reason: 'a message that was not whole within 60000 ms' });
+  expect(session.log).toEqual(['receive a whole one', 'fail malformed', expect.stringContaining('end 4400')]);
+});
+
+test('[CONN-61] the time of a message begins anew with the next one, and stands while we do not read', () => {
+  const { clock, connection, socket } = open();
+  for (let round = 0; round < 5; round++) {
+    connection.partly();
+    for (let second = 0; second < 40; second++) {
+      clock.advance(1_000);
+      connection.ponged();
+    }
+    connection.received('whole');
+  }
+  connection.partly();
+  clock.advance(5_000);
+  connection.hold();
+  clock.advance(100_000);
+  connection.release();
+  for (let round = 0; round < 5; round++) {
+    clock.advance(10_000);
+    connection.ponged();
+  }
+  expect(socket.closing).toBeUndefined();
+  clock.advance(10_010);
+  expect(socket.closing?.code).toBe(4400);
+});
+
+test('[CONN-62] a peer that sends on after the close is not read for ever', () => {
+  const { clock, connection, socket, session } = open({ answersClose: false });
+  connection.close('forbidden');
+  for (let sent = 0; sent < 8; sent++) connection.received('x'.repeat(131_072));
+  expect(socket.paused).toBe(false);
+  connection.received('x'.repeat(131_072));
+  expect([socket.paused, session.log]).toEqual([true, ['fail forbidden']]);
+  clock.advance(10_010);
+  expect(socket.terminated).toBe(true);
+});
+
+test('[CONN-19] a steady reader has a second more to answer a ping for each 64 KiB before it', () => {
+  const { clock, connection, socket } = open();
+  connection.ponged();
+  for (let sent = 0; sent < 32; sent++) {
+    connection.send({ head: '', tail: new Uint8Array(65_536), binary: true });
+    connection.flush();
+  }
+  clock.advance(25_000);
+  expect(socket.pings).toBe(1);
+  clock.advance(41_990);
+  expect(socket.closing).toBeUndefined();
+  clock.advance(30);
+  expect(socket.closing?.reason).toBe('heartbeat');
 });
 
 test('[CONN-22] a principal expires by the wall clock', async () => {
@@ -957,15 +1122,15 @@ test('[CONN-25] a session may send, ask, hold and close while it is made', () =>
     cutsSlowReader: false,
     script({ connection, log }) {
       connection.send(text('hello'));
-      log.push(`saturated ${connection.saturated}`);
+      log.push(`saturated ${connection.mustWait()}`);
       connection.authenticate({}, () => log.push('admitted'));
       connection.resume(1, () => connection.hold());
     },
   });
-  expect([socket.sent, socket.paused, session.log]).toEqual([['hello'], true, ['saturated true', 'admitted']]);
+  expect([socket.sent, socket.paused, session.log]).toEqual([[], true, ['saturated true', 'admitted']]);
   socket.bufferedAmount = 0;
   clock.advance(100);
-  expect(session.log.at(-1)).toBe('drained');
+  expect([socket.sent, session.log.at(-1)]).toEqual([['hello'], 'drained']);
   const closed = open({ answersClose: false, script: ({ connection }) => connection.close('forbidden') });
   expect(closed.socket.closing?.code).toBe(4403);
   closed.socket.hangUp(4403);
@@ -1023,14 +1188,6 @@ test('finish() flushes, then closes with 1000, and has no last words', () => {
   expect(ends).toEqual([{ code: 1000, reason: '', fault: undefined }]);
 });
 
-test('[CONN-16] finish() does not pretend that a slow reader got everything', () => {
-  const { socket, connection, send } = open();
-  socket.bufferedAmount = 2_000_000;
-  send('a');
-  connection.finish();
-  expect(socket.closing?.reason).toBe('tooSlow');
-});
-
 test('[CONN-26] a peer that does not answer the close frame is dropped after 10 s', () => {
   const { clock, socket, connection, session } = open({ answersClose: false });
   connection.hold();
@@ -1063,8 +1220,8 @@ test('terminate() drops what was queued', () => {
   connection.terminate();
   clock.flushTurn();
   expect(socket.sent).toEqual([]);
-  expect(connection.deadline).toBe(Number.POSITIVE_INFINITY);
-  connection.tick(5_000_000);
+  expect(connection.schedule.deadline).toBe(Number.POSITIVE_INFINITY);
+  connection.schedule.tick(5_000_000);
 });
 
 test('[CONN-30] leave() says when to come back, and 1012 where a new server takes over', () => {

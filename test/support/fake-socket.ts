@@ -1,5 +1,5 @@
 import type { Socket, SocketReceiver } from '../../src/core/socket.ts';
-import { encodeUtf8, type Wire } from '../../src/core/wire.ts';
+import { encodeUtf8, type Wire, wireLength } from '../../src/core/wire.ts';
 
 export interface FakeSocketOptions {
   /** The negotiated subprotocol token. Default: ''. */
@@ -8,6 +8,8 @@ export interface FakeSocketOptions {
   readonly batches?: boolean | undefined;
   /** Does the peer answer a close frame at once? Default: true. */
   readonly answersClose?: boolean | undefined;
+  /** Does what is written stay in the socket until `peerReads`? Default: false, the system takes everything. */
+  readonly fills?: boolean | undefined;
 }
 
 /** What was sent to the peer as one message: text, or bytes where the wire said so. */
@@ -26,6 +28,7 @@ export class FakeSocket implements Socket {
   readonly protocol: string;
   readonly batches: boolean;
   readonly answersClose: boolean;
+  readonly fills: boolean;
   receiver: SocketReceiver | undefined;
   /** Set it to play a peer that does not read. */
   bufferedAmount = 0;
@@ -41,10 +44,11 @@ export class FakeSocket implements Socket {
   #taken = 0;
   #told = false;
 
-  constructor({ protocol = '', batches = true, answersClose = true }: FakeSocketOptions = {}) {
+  constructor({ protocol = '', batches = true, answersClose = true, fills = false }: FakeSocketOptions = {}) {
     this.protocol = protocol;
     this.batches = batches;
     this.answersClose = answersClose;
+    this.fills = fills;
   }
 
   /** Every message so far, in order. */
@@ -63,6 +67,13 @@ export class FakeSocket implements Socket {
   write(wires: readonly Wire[]): void {
     if (this.closing || this.terminated) throw new Error('write() after close() or terminate()');
     this.writes.push([...wires]);
+    if (this.fills) for (const wire of wires) this.bufferedAmount += wireLength(wire);
+  }
+
+  /** The system takes so many bytes; told once nothing is left, as Node does. */
+  peerReads(bytes: number): void {
+    this.bufferedAmount = Math.max(0, this.bufferedAmount - bytes);
+    if (this.bufferedAmount === 0) this.receiver?.drained();
   }
 
   pause(): void {

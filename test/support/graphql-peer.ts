@@ -1,4 +1,5 @@
-import { createEndpoint, type EndpointOptions } from '../../src/core/endpoint.ts';
+import { createEndpoint } from '../../src/core/endpoint.ts';
+import type { EndpointOptions } from '../../src/core/endpoint-options.ts';
 import { ProtocolError } from '../../src/core/fault.ts';
 import { type ConnectionParams, type GraphqlOptions, graphqlServer } from '../../src/graphql/index.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';

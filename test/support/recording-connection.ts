@@ -21,6 +21,7 @@ export class RecordingConnection implements Connection {
   principal: Principal | undefined;
   /** What `authenticate` finds: who it is, or that they are refused. Default: everybody is let in, as nobody. */
   authenticated: Principal | boolean = true;
+  /** What `mustWait` answers. */
   saturated = false;
   sentAt = 0;
   receivedAt = 0;
@@ -58,6 +59,10 @@ export class RecordingConnection implements Connection {
     const fresh = this.wires.slice(this.#taken).map(contentOf);
     this.#taken = this.wires.length;
     return fresh;
+  }
+
+  mustWait(): boolean {
+    return this.saturated;
   }
 
   send(wire: Wire): void {

@@ -165,7 +165,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
 
   function sendUnsent(): void {
     for (const operation of unsent ?? []) {
-      if (connection.saturated) return;
+      if (connection.mustWait()) return;
       unsent?.delete(operation);
       unanswered.add(operation);
       sendText(operation.message);

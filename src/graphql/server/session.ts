@@ -163,7 +163,7 @@ export class GraphqlSession implements Session {
 
   /** May this operation send now? If not, it is told to go on. */
   takes(operation: RunningOperation): boolean {
-    if (!this.#connection.saturated) return true;
+    if (!this.#connection.mustWait()) return true;
     this.#wait(operation);
     return false;
   }
@@ -196,7 +196,7 @@ export class GraphqlSession implements Session {
   }
 
   #goOn(): void {
-    if (this.#connection.saturated) return;
+    if (this.#connection.mustWait()) return;
     this.#pulls = 0;
     const waiting = this.#waiting;
     this.#waiting = undefined;

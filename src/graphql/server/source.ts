@@ -116,7 +116,7 @@ export class PushedSource implements Source, Sink<unknown> {
   }
 
   #keep(value: unknown): void {
-    const conflates = this.#policy === 'latest' && this.#reader.connection.saturated;
+    const conflates = this.#policy === 'latest' && this.#reader.connection.mustWait();
     if (!this.#waiting || conflates) this.#waiting = [value];
     else if (this.#waiting.length < this.#maxBacklog) this.#waiting.push(value);
     else if (this.#policy === 'disconnect') {

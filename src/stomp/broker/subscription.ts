@@ -101,7 +101,7 @@ export class BrokerSubscription implements Consumer {
     return (
       this.#waitsForStart ||
       (this.mode !== 'auto' && !this.#mayDeliver) ||
-      (this.#subscriber.broker.slowSubscriber !== 'disconnect' && this.#connection.saturated)
+      (this.#subscriber.broker.slowSubscriber !== 'disconnect' && this.#connection.mustWait())
     );
   }
 
@@ -140,7 +140,7 @@ export class BrokerSubscription implements Consumer {
 
   get ready(): boolean {
     const connection = this.#connection;
-    if (this.#subscriber.client.leaving || connection.closing || connection.saturated) return false;
+    if (this.#subscriber.client.leaving || connection.closing || connection.mustWait()) return false;
     return this.mode === 'auto' || this.#mayDeliver;
   }
 

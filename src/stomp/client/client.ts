@@ -159,7 +159,7 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   function flush(): void {
     for (const write of queue.keys()) {
-      if (!session?.connected || !subscriptions.restored || dial.connection?.saturated) return;
+      if (!session?.connected || !subscriptions.restored || dial.connection?.mustWait()) return;
       queue.delete(write);
       write(session);
     }

@@ -124,7 +124,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
   // ── to the broker ──────────────────────────────────────────────────────────────────────────────────────────────
 
   get saturated(): boolean {
-    return this.#connection?.saturated === true;
+    return this.#connection?.mustWait() === true;
   }
 
   get acksById(): boolean {
