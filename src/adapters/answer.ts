@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 /** Clients that are refused because there is no room are asked to come back after so many seconds. */
-const retryAfter = 5;
+const comeBackAfter = 5;
 
 /**
  * Answer an upgrade with an HTTP status and a line of text, and close. 429 and 503 carry Retry-After (RFC 9110 10.2.3).
@@ -10,7 +10,7 @@ const retryAfter = 5;
  * @example
  * answer(socket, 404, 'No WebSocket endpoint here');
  */
-export function answer(socket: Duplex, status: number, text: string): void {
+export function answer(socket: Duplex, status: number, text: string, retryAfter = comeBackAfter): void {
   socket.once('error', ignore);
   socket.once('finish', () => socket.destroy());
   const body = `${text}\n`;

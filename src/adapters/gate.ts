@@ -61,9 +61,9 @@ export function createGate(
 ): (request: IncomingMessage, socket: Duplex, head: Buffer, params: PathParams) => void {
   let waiting = 0;
 
-  function refuse(socket: Duplex, status: number, text: string): void {
+  function refuse(socket: Duplex, status: number, text: string, retryAfter?: number): void {
     endpoint.refused();
-    answer(socket, status, text);
+    answer(socket, status, text, retryAfter);
   }
 
   /** Why this origin is refused: told to the client in general words, and to the application with what to do. */
@@ -137,6 +137,8 @@ export function createGate(
     const fetchSite = headers['sec-fetch-site'];
     const from: RequestOrigin = { origin: headers.origin, fetchSite: fetchSite?.toString(), host: seen.host };
     const handshake = new KeptHandshake(request, seen, params);
+    const admission = endpoint.admits(handshake.remoteAddress, handshake.trusted);
+    if (!admission.admitted) return refuse(socket, 429, 'Too many connections of this address', admission.retryAfter);
     const settle = (verdict: Verdict): void => {
       if ('status' in verdict) return refuse(socket, verdict.status, verdict.text);
       handshake.extra = verdict.extra as Readonly<Record<string, unknown>> | undefined;

@@ -37,6 +37,8 @@ function extend(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
   return class extends WebSocket implements Socket {
     #receiver: ServerReceiver | undefined;
     #raw: RawSocket | undefined;
+    // Made when it is first needed: most sockets never fill up.
+    #drained: (() => void) | undefined;
     // Under an extension the bytes of a message are not ours to write.
     #plain = true;
 
@@ -45,8 +47,10 @@ function extend(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
       this.#plain = this.extensions === '';
       const receiver = accept(this);
       this.#receiver = receiver;
-      // `ws` writes when it has deflated, which is later.
-      if (!this.#plain) raw.on('drain', () => receiver.drained());
+      // After the listener of `ws`: what the piece completed has been told by then.
+      raw.on('data', () => {
+        if (isPartial(this)) receiver.partly();
+      });
       return receiver;
     }
 
@@ -58,16 +62,25 @@ function extend(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
       return this.#raw?.bytesRead;
     }
 
+    get #tellDrained(): () => void {
+      this.#drained ??= () => this.#receiver?.drained();
+      return this.#drained;
+    }
+
     write(wires: readonly Wire[]): void {
       const raw = this.#raw;
       if (!raw || this.readyState !== WebSocket.OPEN) return;
       if (!this.#plain) {
-        for (const wire of wires) this.send(whole(wire), { binary: wire.binary }, ignore);
+        // `ws` writes when it has deflated, which is later; it tells when the system has taken the last of these.
+        const last = wires.length - 1;
+        for (const [index, wire] of wires.entries()) {
+          this.send(whole(wire), { binary: wire.binary }, index === last ? this.#tellDrained : ignore);
+        }
         return;
       }
       writeFrames(raw, wires);
       // Most sockets never fill up: listened to is only what did.
-      if (raw.writableNeedDrain && raw.listenerCount('drain') === 0) raw.once('drain', () => this.#receiver?.drained());
+      if (raw.writableNeedDrain && raw.listenerCount('drain') === 0) raw.once('drain', this.#tellDrained);
     }
 
     /**
@@ -105,6 +118,22 @@ function extend(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
 }
 
 const ignore = (): void => {};
+
+/** What `ws` keeps of a message that is not whole. These are its own fields: without them nothing counts as partial. */
+interface ReceiverOfWs {
+  readonly _receiver?: {
+    readonly _state?: number;
+    readonly _bufferedBytes?: number;
+    readonly _fragmented?: number;
+  } | null;
+}
+
+/** Has a message begun that is not whole yet ([CONN-61])? Pings may come between its fragments. */
+function isPartial(socket: object): boolean {
+  const receiver = (socket as ReceiverOfWs)._receiver;
+  if (!receiver) return false;
+  return receiver._state !== 0 || (receiver._bufferedBytes ?? 0) > 0 || (receiver._fragmented ?? 0) !== 0;
+}
 
 const whole = ({ head, tail }: Wire): Buffer =>
   Buffer.concat([typeof head === 'string' ? Buffer.from(head) : head, tail ?? new Uint8Array()]);

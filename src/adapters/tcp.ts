@@ -160,6 +160,7 @@ export async function listenTcp(options: ListenTcpOptions): Promise<TcpEndpoint>
       secure: Boolean(tls),
       trusted: told !== undefined,
     };
+    if (!endpoint.admits(handshake.remoteAddress, handshake.trusted).admitted) return drop(socket);
     bindStream(socket, (adapted) => endpoint.accept(adapted, handshake, subprotocol));
   }
 

@@ -95,6 +95,10 @@ export class ServerConnection
     return this.socket.protocol;
   }
 
+  get raw(): unknown {
+    return this.socket.raw;
+  }
+
   get subprotocol(): string {
     return this.name;
   }

@@ -43,7 +43,7 @@ export interface AdapterUnderTest {
 
 const kib = 1_024;
 const sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 1_024 * kib];
-const limits = { closeTimeout: 300, maxPayload: 1_024 * kib };
+const limits = { closeTimeout: 300, maxPayload: 1_024 * kib, maxUnread: 8_192 * kib };
 const text = (head: string) => ({ head, binary: false });
 
 const decode = (data: string | Uint8Array): string => (typeof data === 'string' ? data : Buffer.from(data).toString());

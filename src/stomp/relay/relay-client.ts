@@ -246,7 +246,7 @@ export class RelayClient implements ClientHandler {
   /** A client that reads slowly, or that owes too many ACKs, holds its own connection to the broker back. */
   #paceBroker(): void {
     const wait =
-      this.client.connection.saturated || this.#subscriptions.unacknowledged > this.#limits.maxUnacknowledged;
+      this.client.connection.mustWait() || this.#subscriptions.unacknowledged > this.#limits.maxUnacknowledged;
     if (wait === this.#brokerWaits) return;
     this.#brokerWaits = wait;
     if (wait) this.#link?.hold();

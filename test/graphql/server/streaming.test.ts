@@ -261,7 +261,7 @@ describe('sources that are pulled', () => {
     await peer.take();
     expect(source.asked).toBe(1);
     read();
-    expect(await peer.take()).toEqual([data('1', { manual: 'b' })]);
+    expect(await peer.take()).toEqual([data('1', { manual: 'a' }), data('1', { manual: 'b' })]);
     expect(source.asked).toBe(3);
   });
 
@@ -516,7 +516,8 @@ describe('sources that are pushed', () => {
     await peer.take();
     peer.socket.bufferedAmount = 2_000_000;
     void bus.publish(prices, { symbol: 'A', price: 1 });
-    server.clock.flushTurn();
+    server.clock.advance(30_100);
+    peer.socket.peerReads(2_000_000);
     expect(peer.socket.closing?.code).toBe(1013);
   });
 
