@@ -18,7 +18,8 @@ interface Cause {
 
 /**
  * Reports errors so that the log is not itself the flood: a cause is told at once, and then once in a minute with how
- * often it came. A cause is the place where an error was made, or its text where that is not known. Never throws.
+ * often it came. A cause is the place where an error was made and who
+ * called there, or its text where that is not known. Never throws.
  *
  * @example
  * const report = createReports((error, count) => console.error(error, count), systemClock);
@@ -66,11 +67,11 @@ export function createReports(onError: OnError, clock: Clock): (error: unknown) 
   };
 }
 
-/** Messages name what varies, such as a topic; the first line of the stack does not. Never throws. */
+/** Messages name what varies, such as a topic; the first lines of the stack do not. Never throws. */
 function causeOf(error: unknown): string {
   try {
     if (!(error instanceof Error)) return String(error);
-    const place = /\n\s+at .+/.exec(error.stack ?? '')?.[0] ?? '';
+    const place = /(?:\n\s+at .+){1,5}/.exec(error.stack ?? '')?.[0] ?? '';
     return `${error.name}${place === '' ? error.message : place}`;
   } catch {
     return '';
