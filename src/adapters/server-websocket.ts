@@ -48,10 +48,15 @@ function extend(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
       const receiver = accept(this);
       this.#receiver = receiver;
       // After the listener of `ws`: what the piece completed has been told by then.
-      raw.on('data', () => {
-        if (isPartial(this)) receiver.partly();
-      });
+      const owned: OwnedSocket = raw;
+      owned[ownSocket] = this;
+      raw.on('data', onData);
       return receiver;
+    }
+
+    /** `ws` has worked off a piece of what came. */
+    pieceCame(): void {
+      if (isPartial(this)) this.#receiver?.partly();
     }
 
     get batches(): boolean {
@@ -118,6 +123,17 @@ function extend(WebSocket: typeof WebSocketOfWs): ServerWebSocketClass {
 }
 
 const ignore = (): void => {};
+
+const ownSocket = Symbol('socket');
+
+interface OwnedSocket extends RawSocket {
+  [ownSocket]?: { pieceCame(): void };
+}
+
+/** One function for all sockets: a closure for each of them would cost memory. */
+function onData(this: OwnedSocket): void {
+  this[ownSocket]?.pieceCame();
+}
 
 /** What `ws` keeps of a message that is not whole. These are its own fields: without them nothing counts as partial. */
 interface ReceiverOfWs {

@@ -9,7 +9,9 @@ export const drainPoll = 50;
 
 /** How a client's connection ended. */
 export interface ClientEnd {
+  /** The close code; 1006 where the transport broke (RFC 6455 7.1.5). */
   readonly code: number;
+  /** The close reason; '' where there was none. */
   readonly reason: string;
   /** What we closed for; then `code` and `reason` are our own, whatever the peer answered. */
   readonly fault?: Fault | undefined;
@@ -17,8 +19,11 @@ export interface ClientEnd {
   readonly error?: unknown;
 }
 
+/** What {@link openConnection} needs beside a socket. */
 export interface ClientConnectionOptions {
+  /** Where time comes from. */
   readonly clock: Timers;
+  /** The limits of the connection. */
   readonly limits: ClientLimits;
   /** Close codes of faults; 1011 for those that are not there. */
   readonly faults: FaultCodes;

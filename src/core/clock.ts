@@ -3,11 +3,13 @@ export const never: number = Infinity;
 
 /** Something that wants to be called when its time has come. `deadline` is in ms of {@link Clock.now}; Infinity: never. */
 export interface Timed {
+  /** When `tick` is wanted, in ms of {@link Timers.now}; Infinity: never. */
   readonly deadline: number;
   /** Does waiting for it keep the process alive? Back-off does, heart-beats do not. */
   readonly keepsAlive?: boolean;
-  /** Where the clock has it. The clock's alone: a table from things to slots would cost each of them more. */
+  /** Slot in the timer wheel, private to the clock. It is kept here because a Map would cost more for each connection. */
   slot?: number | undefined;
+  /** The time has come; `now` is in ms of {@link Timers.now}. */
   tick(now: number): void;
 }
 
@@ -19,6 +21,7 @@ export interface Timers {
   wall(): number;
   /** Call `timed.tick` at its deadline. Call again after the deadline moved: a later one costs nothing. */
   watch(timed: Timed): void;
+  /** Do not call it any more. */
   forget(timed: Timed): void;
 }
 
@@ -30,15 +33,21 @@ export interface Clock extends Timers {
 
 /** Something that waits for the end of a turn. Where there are thousands, a function for each would cost memory. */
 export interface EndOfTurn {
+  /** The turn is over. */
   turnEnded(): void;
 }
 
 /** What a clock needs of its host; tests hand in their own. */
 export interface TimeSource {
+  /** Milliseconds from an arbitrary start; never goes backwards. */
   now(): number;
+  /** Milliseconds since 1970 UTC. */
   wall(): number;
+  /** Call `run` once in so many ms; returns what {@link TimeSource.clearTimer} takes. */
   setTimer(run: () => void, ms: number, keepsAlive: boolean): unknown;
+  /** Do not call it any more. */
   clearTimer(timer: unknown): void;
+  /** Call `run` at the end of this turn of the event loop. */
   endOfTurn(run: () => void): void;
   /** A tick or a flush threw. */
   failed(error: unknown): void;
@@ -46,7 +55,10 @@ export interface TimeSource {
 
 /** Deadlines are rounded up to this many ms, so that many connections share one wake-up. */
 const resolution = 10;
-/** A timer later than this many ms means that the process slept: what arrived meanwhile is read before anything ends. */
+/**
+ * If a timer fires so many ms late the process was suspended: wait one more turn, so that input which arrived meanwhile
+ * is read before anything times out.
+ */
 const stall = 1_000;
 /** So many abandoned slots may wait in the heap before it is built anew. */
 const spareSlots = 64;

@@ -20,7 +20,9 @@ export interface DrainPlan {
  * at the deadline. Nothing keeps the process alive as long.
  */
 export class Drain implements Timed {
+  /** A server that leaves stays until it has left. */
   readonly keepsAlive = true;
+  /** When the next round is due, in ms of the clock. */
   deadline: number;
   /** Resolves when the last connection is gone. */
   readonly over: Promise<void>;
@@ -61,6 +63,7 @@ export class Drain implements Timed {
     this.#resolve();
   }
 
+  /** Close what this round may close. */
   tick(now: number): void {
     const { hint, restart } = this.#plan;
     this.#credit = now >= this.#end ? Number.POSITIVE_INFINITY : (this.#credit % 1) + this.#perRound;

@@ -49,6 +49,7 @@ export interface EndingHost {
  * open ──fail, finish──▶ closing (last words are out, close frame follows) ──closed, timeout──▶ ended
  */
 export class Ending {
+  /** How far it is. */
   state: 'open' | 'closing' | 'ended' = 'open';
   /** What it ends for; undefined: nothing is wrong. */
   fault: Fault | undefined;

@@ -107,7 +107,7 @@ export interface DrainOptions {
 }
 
 /** Every option of an endpoint; transports add their own. */
-export const endpointOptionNames = {
+export const endpointOptionNames = Object.freeze({
   protocols: true,
   authenticate: true,
   onConnect: true,
@@ -119,7 +119,7 @@ export const endpointOptionNames = {
   memory: true,
   onError: true,
   clock: true,
-} as const satisfies Record<keyof EndpointOptions, true>;
+} as const satisfies Record<keyof EndpointOptions, true>);
 
 /** Throws a `TypeError` that names the option when one is wrong. */
 export function checkOptions(options: EndpointOptions): void {

@@ -102,27 +102,50 @@ export const isSendableCode = (code: number): boolean =>
 
 /** Close codes that subwire sends or understands, by name. Where each is used: `spec-notes/close-codes.md`. */
 export const CloseCode = {
+  /** It is over, and all is well (RFC 6455 7.4.1). */
   normal: 1000,
+  /** The server leaves, or the page is left. */
   goingAway: 1001,
+  /** A rule of the protocol was broken. */
   protocolError: 1002,
+  /** There was no code; never sent. */
   noStatus: 1005,
+  /** There was no close frame; never sent. */
   abnormal: 1006,
+  /** Refused, and coming back will not help. */
   policyViolation: 1008,
+  /** A message was larger than is taken. */
   tooLarge: 1009,
+  /** The server is at fault. */
   internalError: 1011,
+  /** A new server takes over: come back. */
   serviceRestart: 1012,
+  /** Too much for now: come back later. */
   tryAgainLater: 1013,
+  /** The peer was silent for too long; ours. */
   heartbeatTimeout: 4000,
+  /** graphql-transport-ws, of a client: the server sent what is no message. */
   badResponse: 4004,
+  /** graphql-transport-ws, of a client: something of its own failed. */
   clientError: 4005,
+  /** graphql-transport-ws: what came is no message. */
   badRequest: 4400,
+  /** graphql-transport-ws: subscribed before the acknowledgement, or refused. */
   unauthorized: 4401,
+  /** graphql-transport-ws: not let in, or not any more; saying anew who it is may help. */
   forbidden: 4403,
+  /** graphql-transport-ws: no subprotocol that was offered is spoken. */
   subprotocolNotAcceptable: 4406,
+  /** graphql-transport-ws: the client did not say in time who it is. */
   initTimeout: 4408,
+  /** graphql-transport-ws: an operation with this id runs already. */
   duplicate: 4409,
+  /** graphql-transport-ws: a second `connection_init`. */
   tooManyInits: 4429,
+  /** graphql-ws, of a client: `terminate()` was called. */
   terminated: 4499,
+  /** graphql-transport-ws: the server is at fault. */
   internal: 4500,
+  /** graphql-ws, of a client: the server did not acknowledge in time. */
   ackTimeout: 4504,
 } as const;

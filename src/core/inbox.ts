@@ -162,6 +162,7 @@ export class Inbox implements Worker {
     return false;
   }
 
+  /** The next turn has come: go on. */
   work(): void {
     this.#yielding = false;
     this.#goOn();

@@ -2,42 +2,63 @@ import type { Fault } from './fault.ts';
 
 /** One limit: its default, what it counts, and the fault that going over it raises. */
 export interface Limit {
+  /** What counts where nothing is said; Infinity: no limit. */
   readonly default: number;
+  /** What the number counts. */
   readonly unit: 'bytes' | 'ms' | 'count' | 'per second';
+  /** What going over it is. */
   readonly fault: Fault;
 }
 
+/** Limits by name. */
 export type LimitTable = Readonly<Record<string, Limit>>;
 /** The numbers of a table; each may be left out, `Infinity` switches a limit off. */
 export type LimitOptions<Table extends LimitTable> = { readonly [Name in keyof Table]?: number | undefined };
+/** The numbers of a table, defaults filled in. */
 export type LimitValues<Table extends LimitTable> = { readonly [Name in keyof Table]: number };
 
 /** Limits of every connection, whatever it speaks. Protocols add tables of their own. */
 export const connectionLimits = {
-  // One WebSocket message: byte streams have none, and their protocol counts for itself. The 100 MiB of `ws` would be a gift to an attacker.
+  /**
+   * Bytes of one WebSocket message, put together and inflated. Byte streams have no messages: their protocol counts for
+   * itself. The 100 MiB of `ws` would be a gift to an attacker.
+   */
   maxPayload: { default: 1_048_576, unit: 'bytes', fault: 'tooLarge' },
-  // The mark from which a reader counts as slow. Sources that can wait are paused at half of it, and from there on it
-  // has to make progress.
+  /**
+   * Unread bytes from which a reader counts as slow. From half of it on, sources that can wait are paused and the reader
+   * has to make progress.
+   */
   highWaterMark: { default: 1_048_576, unit: 'bytes', fault: 'tooSlow' },
-  // A burst alone cuts nobody who reads; what is shared with others is counted once by the budget of the process.
+  /**
+   * Bytes that may wait for a reader that makes progress. They are many, because a burst alone must not cut anybody and
+   * because the budget of the process counts what readers share once.
+   */
   maxUnread: { default: 67_108_864, unit: 'bytes', fault: 'tooSlow' },
-  // Long enough for a phone in a tunnel.
+  /** A reader that is behind has to take 64 KiB within so many ms: long enough for a phone in a tunnel. */
   stallTimeout: { default: 30_000, unit: 'ms', fault: 'tooSlow' },
-  // Below the 30 to 60 s after which load balancers drop a silent connection.
+  /** Ms between two pings of the server: below the 30 to 60 s after which load balancers drop a silent connection. */
   pingInterval: { default: 25_000, unit: 'ms', fault: 'heartbeat' },
+  /** Ms from a ping to any octet of the peer. */
   pongTimeout: { default: 10_000, unit: 'ms', fault: 'heartbeat' },
-  // A message that drips in keeps memory and a connection.
+  /** Ms for one WebSocket message to be whole: one that drips in keeps memory and a connection. */
   messageTimeout: { default: 60_000, unit: 'ms', fault: 'malformed' },
-  // How long a peer may take to answer a close frame before its socket is destroyed.
+  /** How many ms a peer may take to answer a close frame before its socket is destroyed. */
   closeTimeout: { default: 10_000, unit: 'ms', fault: 'goingAway' },
-  // Off: what is fair depends on the application. Over it the socket is not read; over it for 10 s, it is cut.
+  /**
+   * Messages and frames per second. It is off, because what is fair depends on the application. Over it the socket is not
+   * read; a peer that stays over it for 10 s is cut.
+   */
   messageRate: { default: Number.POSITIVE_INFINITY, unit: 'per second', fault: 'tooMany' },
-  // What a peer makes its session keep, at what it costs: operations, subscriptions, transactions, backlogs.
+  /**
+   * Bytes that a peer makes its session keep, at what they cost in memory: operations, subscriptions, transactions,
+   * backlogs.
+   */
   maxKept: { default: 16_777_216, unit: 'bytes', fault: 'tooLarge' },
-  // Within GraphQL's own patience of clients, and long enough for a slow database.
+  /** Ms for one call of `authenticate`: long enough for a slow database. */
   hookTimeout: { default: 10_000, unit: 'ms', fault: 'unavailable' },
 } as const satisfies LimitTable;
 
+/** The limits of a connection of a server, defaults filled in. */
 export type ConnectionLimits = LimitValues<typeof connectionLimits>;
 
 /** The limits that a client has as well. */

@@ -41,8 +41,8 @@ const unspokenFault = {
   reason: (detail = 'Subprotocol not acceptable') => detail,
 };
 
-/** Hears nothing and says nothing: what stands in where there is no session. */
-export const silentSession: Session = {
+/** A session that ignores everything, for connections that are accepted only to be closed. */
+export const silentSession: Session = Object.freeze({
   deadline: Number.POSITIVE_INFINITY,
   idle: true,
   receive() {},
@@ -52,15 +52,15 @@ export const silentSession: Session = {
   drain() {},
   fail() {},
   end() {},
-};
+});
 
 /** What is spoken where nothing was agreed: nothing. Such a connection is only there to be closed (fault `unacceptable`). */
-export const noProtocol: Subprotocol = {
+export const noProtocol: Subprotocol = Object.freeze({
   names: [],
   // No other fault can happen where nothing is read.
   faults: { unacceptable: unspokenFault, goingAway: unspokenFault } as Partial<FaultTable> as FaultTable,
   open: () => silentSession,
-};
+});
 
 interface Named {
   /** Tokens of `Sec-WebSocket-Protocol`, the preferred first. */

@@ -69,12 +69,6 @@ export class Outbox {
     return this.#stalledSince === undefined ? never : this.#stalledSince + this.#limits.stallTimeout;
   }
 
-  /** Over the high-water mark, and took something within the last so many ms. */
-  isSlow(now: number, within: number): boolean {
-    if (this.#stalledSince === undefined || now - this.#stalledSince > within) return false;
-    return this.unread > this.#limits.highWaterMark;
-  }
-
   /** One more message. True: it has to be flushed at once instead of at the end of the turn. */
   queue(wire: Wire): boolean {
     if (this.#queue) this.#queue.push(wire);

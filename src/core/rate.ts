@@ -43,6 +43,7 @@ export class Rate {
     return now + Math.ceil(((1 - this.#tokens) / this.#perSecond) * 1_000);
   }
 
+  /** Has the bucket been empty for longer than patience goes? */
   exhausted(now: number): boolean {
     return now - this.#emptySince > patience;
   }

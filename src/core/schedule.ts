@@ -33,6 +33,7 @@ export interface ScheduleHost {
 
 /** Everything of one connection that happens at a time: the clock has one entry for each connection. */
 export class Schedule implements Timed {
+  /** Where the clock has it; the clock's alone. */
   slot: number | undefined;
   /**
    * When to look whether the transport takes more. undefined instead of Infinity: V8 would allocate a HeapNumber for the
@@ -51,6 +52,7 @@ export class Schedule implements Timed {
     return (inbox.holding ? guard.session?.sendBy : guard.session?.deadline) ?? never;
   }
 
+  /** When something is due next, in ms of the clock; Infinity: never. */
   get deadline(): number {
     const { authentication, cuts, ending, inbox, liveness, outbox } = this.#host;
     if (ending.begun) return ending.deadline;
@@ -73,6 +75,7 @@ export class Schedule implements Timed {
     this.#host.touch();
   }
 
+  /** Do what is due. */
   tick(now: number): void {
     const { ending, guard } = this.#host;
     if (ending.begun) {

@@ -1,4 +1,4 @@
-import { Account } from './account.ts';
+import { charged } from './account.ts';
 import { Authentication, type AuthenticationHost } from './authentication.ts';
 import type { Holder, MemoryBudget } from './budget.ts';
 import { drainPoll } from './client-connection.ts';
@@ -55,7 +55,7 @@ export class ServerConnection
   readonly ending: Ending;
   readonly authentication: Authentication;
   readonly schedule: Schedule = new Schedule(this);
-  readonly #account: Account;
+  #kept = 0;
   readonly #openedAt: number;
   #flushing = false;
   constructor(socket: Socket, handshake: Handshake, options: ServerConnectionOptions) {
@@ -71,7 +71,6 @@ export class ServerConnection
     this.liveness = new Liveness(socket, this.outbox, limits, this.#openedAt);
     this.ending = new Ending(this, options.faultTable);
     this.authentication = new Authentication(this, clock);
-    this.#account = new Account(limits.maxKept, budget);
     budget?.holders.add(this);
   }
 
@@ -243,7 +242,8 @@ export class ServerConnection
   // ── what is kept ───────────────────────────────────────────────────────────────────────────────────────────────
 
   charge(bytes: number): void {
-    if (this.ending.state !== 'ended') this.#account.charge(bytes);
+    if (this.ending.state === 'ended') return;
+    this.#kept = charged(this.#kept, bytes, this.limits.maxKept, this.budget);
   }
 
   get budget(): MemoryBudget | undefined {
@@ -251,7 +251,7 @@ export class ServerConnection
   }
 
   get heldBytes(): number {
-    return this.#account.kept + this.inbox.heldBytes + this.outbox.unread;
+    return this.#kept + this.inbox.heldBytes + this.outbox.unread;
   }
 
   cutForMemory(): void {
@@ -325,7 +325,8 @@ export class ServerConnection
     clock.forget(this.schedule);
     this.guard.enter(() => this.session?.end(end.code, end.reason));
     budget?.holders.delete(this);
-    this.#account.clear();
+    budget?.charge(-this.#kept);
+    this.#kept = 0;
     ended?.(this, end);
   }
 

@@ -12,7 +12,9 @@ const nothing = /* @__PURE__ */ new Uint8Array(0);
  * const bytes = takeUtf8(slab, 'hello');
  */
 export interface Slab {
+  /** Length of the larger buffer, in bytes. */
   readonly size: number;
+  /** How many bytes of it are in use. */
   used: number;
   /** Absent until it is needed; another one once it is used up. */
   buffer?: Uint8Array<ArrayBuffer>;

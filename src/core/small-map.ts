@@ -1,5 +1,5 @@
 /**
- * A map that keeps its only entry by itself. A `Map` takes 200 bytes, and most connections have one operation, or one
+ * A map that needs no `Map` for a single entry. A `Map` takes 200 bytes, and most connections have one operation or one
  * subscription.
  *
  * @example
@@ -12,19 +12,23 @@ export class SmallMap<Key, Value extends object> {
   #value: Value | undefined;
   #map: Map<Key, Value> | undefined;
 
+  /** How many entries there are. */
   get size(): number {
     return this.#map ? this.#map.size : this.#value ? 1 : 0;
   }
 
+  /** The value of a key; undefined where there is none. */
   get(key: Key): Value | undefined {
     if (this.#map) return this.#map.get(key);
     return this.#key === key ? this.#value : undefined;
   }
 
+  /** Is there an entry of this key? */
   has(key: Key): boolean {
     return this.get(key) !== undefined;
   }
 
+  /** Add an entry, or put another value in its place. */
   set(key: Key, value: Value): void {
     if (!this.#map && this.#value && this.#key !== key) {
       this.#map = new Map([[this.#key as Key, this.#value]]);
@@ -37,11 +41,13 @@ export class SmallMap<Key, Value extends object> {
     }
   }
 
+  /** Take an entry out, if it is there. */
   delete(key: Key): void {
     if (this.#map) this.#map.delete(key);
     else if (this.#key === key) this.clear();
   }
 
+  /** Take all entries out. */
   clear(): void {
     this.#map?.clear();
     this.#key = this.#value = undefined;

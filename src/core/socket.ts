@@ -16,6 +16,7 @@ export interface Socket {
   write(wires: readonly Wire[]): void;
   /** Stop and go on reading; absent where the transport cannot. */
   pause?(): void;
+  /** Go on reading; absent where the transport cannot stop. */
   resume?(): void;
   /** A WebSocket ping (RFC 6455 5.5.2); absent where the transport has none. */
   ping?(): void;
@@ -35,11 +36,13 @@ export interface SocketReceiver {
   drained(): void;
   /** The peer of a byte stream closed its half: it says no more, and still reads. Absent: then we close as well. */
   ended?(): void;
+  /** The transport is gone, with this close code and reason (RFC 6455 7.1.5, 7.1.6). */
   closed(code: number, reason: string): void;
 }
 
 /** What a server's transport tells besides. */
 export interface ServerReceiver extends SocketReceiver {
+  /** The peer closes and is about to be answered: what waits for the end of the turn leaves now, or never. */
   flush(): void;
   /** A text message may be handed over as its UTF-8. */
   readonly takesBytes: boolean;
@@ -47,6 +50,7 @@ export interface ServerReceiver extends SocketReceiver {
   partly(): void;
   /** A WebSocket ping came and was answered, or a pong came: the peer lives. */
   pinged(): void;
+  /** A pong came: the peer lives. */
   ponged(): void;
   /**
    * The transport itself found bad framing, UTF-8 or size and is about to close with `code`. Last words leave now;

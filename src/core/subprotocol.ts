@@ -23,14 +23,19 @@ export interface Handshake {
 
 /** What somebody shows to say who they are: of the handshake always, of the protocol what it has. */
 export interface Credentials {
+  /** The negotiated token; '' where there was none. */
   readonly subprotocol: string;
+  /** The request that opened the connection. */
   readonly handshake: Handshake;
   /** GraphQL: the payload of `connection_init`. Never trusted before `authenticate` has looked at it. */
   readonly connectionParams?: Readonly<Record<string, unknown>> | undefined;
   /** STOMP: the headers of CONNECT. */
   readonly login?: string | undefined;
+  /** STOMP: the header `passcode` of CONNECT. */
   readonly passcode?: string | undefined;
+  /** STOMP: the header `host` of CONNECT. */
   readonly host?: string | undefined;
+  /** STOMP: all headers of CONNECT. */
   readonly headers?: ReadonlyMap<string, string> | undefined;
 }
 
@@ -68,6 +73,7 @@ export interface BaseSession {
   readonly deadline: number;
   /** A message, or a piece of a stream. Throws {@link ProtocolError} and nothing else. */
   receive(data: string | Uint8Array, now: number): void;
+  /** The deadline has come. Throws as `receive`. */
   tick(now: number): void;
   /** The connection takes more: paused sources go on. */
   drained(now: number): void;
@@ -87,8 +93,8 @@ export interface Session extends BaseSession {
    */
   readonly sendBy?: number | undefined;
   /**
-   * What input is held back for comes, or is given up, in bounded time: what the transport brought before it was gone
-   * is then still processed. Absent: nothing is.
+   * True while input is held back for something that has a time limit. If the socket closes meanwhile, input that was
+   * already received is still processed; when undefined it is dropped.
    */
   readonly awaiting?: boolean | undefined;
   /** Text is to it what its UTF-8 is: messages may be handed over as bytes, which saves making a string of each. */
@@ -101,6 +107,7 @@ export interface Session extends BaseSession {
   drain(now: number): void;
   /** The peer says no more and still reads: answer what it asked, then finish. Absent: the connection is finished at once. */
   peerEnded?(now: number): void;
+  /** The connection ends by a fault: send last words. They are flushed before the close. */
   fail(error: ProtocolError): void;
 }
 
@@ -116,7 +123,9 @@ export interface BaseConnection {
   readonly closing: boolean;
   /** When data last left and last came, in ms of the clock. A part of a message counts, a WebSocket pong does not. */
   readonly sentAt: number;
+  /** When data last came, in ms of the clock. A part of a message counts, a WebSocket pong does not. */
   readonly receivedAt: number;
+  /** Milliseconds of the clock. */
   readonly now: number;
   /**
    * Is more than half of the high-water mark unsent? Sources that can wait should then, until the session is told by
@@ -148,7 +157,9 @@ export interface BaseConnection {
 
 /** What a server's connection can do besides. */
 export interface Connection extends BaseConnection {
+  /** The limits of this connection. */
   readonly limits: ConnectionLimits;
+  /** The request that opened it. */
   readonly handshake: Handshake;
   /** Whom `authenticate` named; undefined before. */
   readonly principal: Principal | undefined;
@@ -156,6 +167,7 @@ export interface Connection extends BaseConnection {
   flush(): void;
   /** Keep later input back until `release` was called as often as `hold`. */
   hold(): void;
+  /** Let input in again, once it was called as often as `hold`. */
   release(): void;
   /**
    * Count what this peer makes us keep, in bytes, at what it costs in memory: parsed JSON is some 20 times its text, an
@@ -187,6 +199,7 @@ export interface Connection extends BaseConnection {
 export interface ClientProtocol {
   /** Tokens of `Sec-WebSocket-Protocol`, the preferred first. None: it is spoken over byte streams. */
   readonly names: readonly string[];
+  /** Close codes of the faults that a client may raise; 1011 for those that are not there. */
   readonly faults: FaultCodes;
   /** A connection to `url` is there. */
   readonly open: (connection: BaseConnection, name: string, url: string) => BaseSession;
@@ -198,9 +211,11 @@ export interface Subprotocol {
   readonly names: readonly string[];
   /** Tokens that are refused with advice, such as those of a predecessor: token to close reason. */
   readonly advice?: Readonly<Record<string, string>> | undefined;
+  /** How each fault looks in a close frame. */
   readonly faults: FaultTable;
   /** Speaks to clients that offer no token at all (RFC 6455 4.1 allows that): STOMP does. */
   readonly acceptsUnnamed?: boolean | undefined;
+  /** A connection that speaks this is there. The session may send, hold or close while it is made. */
   open(connection: Connection, name: string): Session;
   /** The endpoint closes for good: let go of what outlives connections. */
   dispose?(): void;

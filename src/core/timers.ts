@@ -1,6 +1,9 @@
 import { never, type Timed, type Timers } from './clock.ts';
 
-/** A timer later than this many ms means that the tab slept: what arrived meanwhile is read before anything ends. */
+/**
+ * If a timer fires so many ms late the tab was suspended: wait one more turn, so that input which arrived meanwhile is
+ * read before anything times out.
+ */
 const stall = 1_000;
 /** The longest wait of a host timer, in ms; a longer one is made of several. */
 const longest = 0x7fffffff;

@@ -41,6 +41,7 @@ export class Turns implements EndOfTurn {
     if (!this.#begun) this.#begin(this.#clock.now());
   }
 
+  /** Serve those that wait, as far as the time of one turn goes. */
   turnEnded(): void {
     this.#begun = false;
     // Whole numbers of up to 30 bits are kept in a field without an object of their own.

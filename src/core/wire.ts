@@ -8,8 +8,11 @@
  * const wire: Wire = { head: '{"id":"7","type":"next","payload":', tail: encodeUtf8('{"data":{}}}'), binary: false };
  */
 export interface Wire {
+  /** What this receiver alone gets: text, or UTF-8. */
   readonly head: string | Uint8Array;
+  /** What many receivers share; absent where there is nothing. Nobody may change it. */
   readonly tail?: Uint8Array | undefined;
+  /** Is it a binary message (RFC 6455 5.6)? */
   readonly binary: boolean;
 }
 
@@ -32,8 +35,8 @@ export const decodeUtf8 = (bytes: Uint8Array): string => strict.decode(bytes);
 export const decodeUtf8Lossy = (bytes: Uint8Array): string => lenient.decode(bytes);
 
 /**
- * A copy that keeps nothing else in memory: a part of a text refers to all of it, and a text that was put together
- * refers to its parts. For what is cut out of a message and kept.
+ * Copies a string so that it no longer shares memory with the string it was sliced from, or with those it was put
+ * together from. Use it for what is cut out of a message and kept.
  */
 export const detached = (text: string): string => decodeUtf8Lossy(encodeUtf8(text));
 
