@@ -2,7 +2,7 @@ import type { Clock } from './clock.ts';
 
 /** Someone for whom memory is kept. */
 export interface Holder {
-  /** Bytes that are kept for it now. */
+  /** Bytes that are kept for it now; 0 once it has been cut. */
   readonly heldBytes: number;
   /** The budget is used up and this is the largest holder: it has to let go of what it holds. */
   cutForMemory(): void;
@@ -31,14 +31,14 @@ const cutsPerTurn = 8;
  *
  * @example
  * const budget = new MemoryBudget(512 * 1_048_576, systemClock);
- * budget.holders.add(connection);
+ * budget.holders.add(connections);
  * budget.charge(1_024);
  */
 export class MemoryBudget {
   /** The most that may count, in bytes. */
   readonly limit: number;
-  /** Everyone who may hold something. */
-  readonly holders: Set<Holder> = new Set<Holder>();
+  /** Everyone who may hold something, as sets that others keep anyway: an entry for each holder here would cost memory. */
+  readonly holders: Set<Iterable<Holder>> = new Set<Iterable<Holder>>();
   /** Charges that were refused by a connection's own limit; the connections count them. */
   refused = 0;
   readonly #clock: Clock;
@@ -99,7 +99,6 @@ export class MemoryBudget {
       if (cuts === cutsPerTurn) return this.#relieveLater();
       const largest = this.#largest();
       if (!largest) return;
-      this.holders.delete(largest);
       this.#cut++;
       largest.cutForMemory();
     }
@@ -108,11 +107,13 @@ export class MemoryBudget {
   #largest(): Holder | undefined {
     let largest: Holder | undefined;
     let most = 0;
-    for (const holder of this.holders) {
-      const { heldBytes } = holder;
-      if (heldBytes <= most) continue;
-      most = heldBytes;
-      largest = holder;
+    for (const some of this.holders) {
+      for (const holder of some) {
+        const { heldBytes } = holder;
+        if (heldBytes <= most) continue;
+        most = heldBytes;
+        largest = holder;
+      }
     }
     return largest;
   }

@@ -120,6 +120,7 @@ export function createEndpoint(
   const counted = new Map<OpenConnection, string>();
   const connections = new Set<ServerConnection>();
   const budget = memory === undefined ? sharedBudget(memoryOfProcess, clock) : new MemoryBudget(memory, clock);
+  budget.holders.add(connections);
   const optionsOf = new Map<Subprotocol, ServerConnectionOptions>();
   const faults: Partial<Record<Fault, number>> = {};
   const report = createReports(onError, clock);
@@ -187,6 +188,7 @@ export function createEndpoint(
     const hint = retryHint(retryWithin ?? Math.max(1_000, connections.size * comeBackMs));
     drain = new Drain(connections, clock, { deadline, restart, hint });
     await drain.over;
+    budget.holders.delete(connections);
     for (const subprotocol of protocols) attempt(() => subprotocol.dispose?.());
     for (const listener of drainedListeners) attempt(listener);
   }

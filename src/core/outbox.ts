@@ -17,6 +17,16 @@ const windowBytes = 65_536;
 /** Who takes fewer bytes than this within `stallTimeout` does not read. */
 const progressBytes = 65_536;
 
+/** What an {@link Outbox} needs of its connection. */
+export interface OutboxHost {
+  /** The transport that is written to. */
+  readonly socket: Pick<Socket, 'bufferedAmount' | 'batches' | 'write'>;
+  /** The limits of the connection. */
+  readonly limits: ConnectionLimits;
+  /** What all connections together may keep; undefined: nobody counts. */
+  readonly budget: MemoryBudget | undefined;
+}
+
 /**
  * What goes out on a connection. Messages of one turn leave in one write; what the socket does not take waits here, as
  * references to the parts that connections share.
@@ -24,9 +34,7 @@ const progressBytes = 65_536;
 export class Outbox {
   /** Bytes that were handed to the socket since the beginning. */
   handedBytes = 0;
-  readonly #socket: Socket;
-  readonly #limits: ConnectionLimits;
-  readonly #budget: MemoryBudget | undefined;
+  readonly #host: OutboxHost;
   #queue: Wire[] | undefined;
   #queuedBytes = 0;
   #backlog: Backlog | undefined;
@@ -38,20 +46,20 @@ export class Outbox {
   #stalledSince: number | undefined;
   #takenThen = 0;
 
-  constructor(socket: Socket, limits: ConnectionLimits, budget: MemoryBudget | undefined) {
-    this.#socket = socket;
-    this.#limits = limits;
-    this.#budget = budget;
+  constructor(host: OutboxHost) {
+    this.#host = host;
   }
 
   /** Bytes that wait here or that the operating system has not taken. */
   get unread(): number {
-    return this.#socket.bufferedAmount + this.#queuedBytes + (this.#backlog === undefined ? 0 : this.#backlog.bytes);
+    return (
+      this.#host.socket.bufferedAmount + this.#queuedBytes + (this.#backlog === undefined ? 0 : this.#backlog.bytes)
+    );
   }
 
   /** More than half of the high-water mark is unread: sources that can wait should. */
   get full(): boolean {
-    return this.unread > this.#limits.highWaterMark / 2;
+    return this.unread > this.#host.limits.highWaterMark / 2;
   }
 
   /** Everything was handed to the socket. */
@@ -66,7 +74,7 @@ export class Outbox {
 
   /** When a reader that takes nothing is to be cut, in ms of the clock; Infinity: none has to be. */
   get deadline(): number {
-    return this.#stalledSince === undefined ? never : this.#stalledSince + this.#limits.stallTimeout;
+    return this.#stalledSince === undefined ? never : this.#stalledSince + this.#host.limits.stallTimeout;
   }
 
   /** One more message. True: it has to be flushed at once instead of at the end of the turn. */
@@ -74,7 +82,7 @@ export class Outbox {
     if (this.#queue) this.#queue.push(wire);
     else this.#queue = [wire];
     this.#queuedBytes += wire.head.length + (wire.tail === undefined ? 0 : wire.tail.length);
-    return !this.#socket.batches || this.#queuedBytes > batchBytes;
+    return !this.#host.socket.batches || this.#queuedBytes > batchBytes;
   }
 
   /** Hand over what the socket takes; the rest waits. False: more waits already than a reader may leave unread. */
@@ -84,13 +92,14 @@ export class Outbox {
     const bytes = this.#queuedBytes;
     this.#queue = undefined;
     this.#queuedBytes = 0;
-    if (!this.#backlog && this.#socket.bufferedAmount < windowBytes) {
+    if (!this.#backlog && this.#host.socket.bufferedAmount < windowBytes) {
       this.#write(wires, bytes);
       this.#look(now);
       return true;
     }
-    const isOver = this.#backlog !== undefined && this.#backlog.bytes - this.#backlog.largest > this.#limits.maxUnread;
-    this.#backlog ??= new Backlog(this.#budget);
+    const isOver =
+      this.#backlog !== undefined && this.#backlog.bytes - this.#backlog.largest > this.#host.limits.maxUnread;
+    this.#backlog ??= new Backlog(this.#host.budget);
     for (const wire of wires) this.#backlog.add(wire, sizeOf(wire));
     this.pump(now);
     return !isOver;
@@ -100,7 +109,7 @@ export class Outbox {
   pump(now: number): void {
     const backlog = this.#backlog;
     if (backlog) {
-      while (!backlog.empty && this.#socket.bufferedAmount < windowBytes) {
+      while (!backlog.empty && this.#host.socket.bufferedAmount < windowBytes) {
         const before = backlog.bytes;
         const wires = backlog.take(batchBytes);
         this.#write(wires, before - backlog.bytes);
@@ -113,14 +122,14 @@ export class Outbox {
   #write(wires: readonly Wire[], bytes: number): void {
     this.handedBytes += bytes;
     if (bytes > 2 * windowBytes) this.#largest = bytes;
-    this.#socket.write(wires);
+    this.#host.socket.write(wires);
   }
 
   /** Count what the socket holds, and notice whether the peer reads. */
   #look(now: number): void {
-    const inSocket = this.#socket.bufferedAmount;
+    const inSocket = this.#host.socket.bufferedAmount;
     if (inSocket !== this.#inSocket) {
-      this.#budget?.charge(inSocket - this.#inSocket);
+      this.#host.budget?.charge(inSocket - this.#inSocket);
       this.#inSocket = inSocket;
     }
     if (inSocket < windowBytes) this.#largest = 0;
@@ -142,13 +151,13 @@ export class Outbox {
 
   /** Does the socket hold more than was ever handed to it? Answers to pings pile up where nobody reads. */
   get overflows(): boolean {
-    return this.#socket.bufferedAmount > this.#limits.highWaterMark + this.#largest;
+    return this.#host.socket.bufferedAmount > this.#host.limits.highWaterMark + this.#largest;
   }
 
   /** Hand over everything, for the last time, or nothing but the last words where that would be too much. */
   handOver(now: number): void {
     const backlog = this.#backlog;
-    if (backlog && backlog.bytes > this.#limits.highWaterMark) this.dropBacklog();
+    if (backlog && backlog.bytes > this.#host.limits.highWaterMark) this.dropBacklog();
     else if (backlog) this.#write(backlog.take(never), 0);
     this.#backlog = undefined;
     if (this.#queue) this.#write(this.#queue, this.#queuedBytes);
@@ -168,7 +177,7 @@ export class Outbox {
     this.dropBacklog();
     this.#queue = undefined;
     this.#queuedBytes = 0;
-    if (this.#inSocket > 0) this.#budget?.charge(-this.#inSocket);
+    if (this.#inSocket > 0) this.#host.budget?.charge(-this.#inSocket);
     this.#inSocket = 0;
     this.#stalledSince = undefined;
   }

@@ -1,5 +1,5 @@
 import type { Authentication } from './authentication.ts';
-import { never, type Timed } from './clock.ts';
+import { never } from './clock.ts';
 import type { Ending } from './ending.ts';
 import { ProtocolError } from './fault.ts';
 import type { Inbox } from './inbox.ts';
@@ -7,10 +7,10 @@ import type { Liveness } from './liveness.ts';
 import type { Outbox } from './outbox.ts';
 import type { SessionGuard } from './session-guard.ts';
 
-/** What a {@link Schedule} needs of its connection and of the other parts of it. */
+/** What happens at a time needs these parts of a connection. */
 export interface ScheduleHost {
-  /** Milliseconds of the clock. */
-  readonly now: number;
+  /** When to look whether the transport takes more, in ms of the clock; undefined: it need not be. */
+  wakeAt: number | undefined;
   /** A reader that is too slow is cut, unless something else is wrong already. */
   readonly cuts: boolean;
   /** Who it is, and until when. */
@@ -27,88 +27,59 @@ export interface ScheduleHost {
   readonly guard: SessionGuard;
   /** Look whether the transport takes more. */
   drained(): void;
-  /** The deadline has moved. */
-  touch(): void;
 }
 
-/** Everything of one connection that happens at a time: the clock has one entry for each connection. */
-export class Schedule implements Timed {
-  /** Where the clock has it; the clock's alone. */
-  slot: number | undefined;
-  /**
-   * When to look whether the transport takes more. undefined instead of Infinity: V8 would allocate a HeapNumber for the
-   * Infinity of each connection.
-   */
-  wakeAt: number | undefined;
-  readonly #host: ScheduleHost;
+/** When the session wants its `tick`. While input is held back, it is only for what the peer has to hear. */
+function sessionDeadline({ guard, inbox }: ScheduleHost): number {
+  return (inbox.holding ? guard.session?.sendBy : guard.session?.deadline) ?? never;
+}
 
-  constructor(host: ScheduleHost) {
-    this.#host = host;
-  }
+/** When something of a connection is due next, in ms of the clock; Infinity: never. One entry of the clock serves all. */
+export function nextDeadline(host: ScheduleHost): number {
+  const { authentication, cuts, ending, inbox, liveness, outbox } = host;
+  if (ending.begun) return ending.deadline;
+  return Math.min(
+    sessionDeadline(host),
+    host.wakeAt ?? never,
+    inbox.holding ? never : liveness.deadline,
+    cuts ? outbox.deadline : never,
+    inbox.deadline,
+    authentication.deadline,
+  );
+}
 
-  /** When the session wants its `tick`. While input is held back, it is only for what the peer has to hear. */
-  get #sessionDeadline(): number {
-    const { guard, inbox } = this.#host;
-    return (inbox.holding ? guard.session?.sendBy : guard.session?.deadline) ?? never;
+/** Do what is due. Functions and no object: many thousands of connections would have one each. */
+export function runDue(host: ScheduleHost, now: number): void {
+  const { ending, guard } = host;
+  if (ending.begun) {
+    if (now >= ending.deadline) ending.terminate();
+    return;
   }
+  const error = whyEnd(host, now);
+  if (error) {
+    ending.fail(error);
+    // A peer that does not answer gets no handshake: it could not take part in one.
+    if (error.fault === 'heartbeat') ending.terminate();
+    return;
+  }
+  if (now >= (host.wakeAt ?? never)) {
+    host.wakeAt = undefined;
+    host.drained();
+  }
+  if (!ending.begun && now >= sessionDeadline(host)) guard.tick(now);
+}
 
-  /** When something is due next, in ms of the clock; Infinity: never. */
-  get deadline(): number {
-    const { authentication, cuts, ending, inbox, liveness, outbox } = this.#host;
-    if (ending.begun) return ending.deadline;
-    return Math.min(
-      this.#sessionDeadline,
-      this.wakeAt ?? never,
-      inbox.holding ? never : liveness.deadline,
-      cuts ? outbox.deadline : never,
-      inbox.deadline,
-      authentication.deadline,
-    );
+/** Why the connection has to end now, but for what the session itself asks for; undefined: it has not. */
+function whyEnd({ authentication, cuts, ending, inbox, liveness, outbox }: ScheduleHost, now: number) {
+  const refusal = authentication.tick(now);
+  if (refusal) return refusal;
+  if (cuts && outbox.isStalled(now)) return new ProtocolError('tooSlow');
+  if (now >= inbox.deadline) {
+    // While we did not read, silence was our own doing.
+    liveness.resumed(now);
+    if (!inbox.tick(now)) return new ProtocolError('tooMany');
   }
-
-  /** Look whether the transport takes more, in so many ms at the latest. */
-  wakeIn(ms: number): void {
-    if (this.#host.ending.begun) return;
-    const at = this.#host.now + ms;
-    if (this.wakeAt !== undefined && this.wakeAt <= at) return;
-    this.wakeAt = at;
-    this.#host.touch();
-  }
-
-  /** Do what is due. */
-  tick(now: number): void {
-    const { ending, guard } = this.#host;
-    if (ending.begun) {
-      if (now >= ending.deadline) ending.terminate();
-      return;
-    }
-    const error = this.#check(now);
-    if (error) {
-      ending.fail(error);
-      // A peer that does not answer gets no handshake: it could not take part in one.
-      if (error.fault === 'heartbeat') ending.terminate();
-      return;
-    }
-    if (now >= (this.wakeAt ?? never)) {
-      this.wakeAt = undefined;
-      this.#host.drained();
-    }
-    if (!ending.begun && now >= this.#sessionDeadline) guard.tick(now);
-  }
-
-  /** Why the connection has to end now, but for what the session itself asks for; undefined: it has not. */
-  #check(now: number): ProtocolError | undefined {
-    const { authentication, cuts, inbox, liveness, outbox } = this.#host;
-    const refusal = authentication.tick(now);
-    if (refusal) return refusal;
-    if (cuts && outbox.isStalled(now)) return new ProtocolError('tooSlow');
-    if (now >= inbox.deadline) {
-      // While we did not read, silence was our own doing.
-      liveness.resumed(now);
-      if (!inbox.tick(now)) return new ProtocolError('tooMany');
-    }
-    if (!inbox.holding) return this.#host.ending.begun ? undefined : liveness.tick(now);
-    liveness.receivedAt = now;
-    return undefined;
-  }
+  if (!inbox.holding) return ending.begun ? undefined : liveness.tick(now);
+  liveness.receivedAt = now;
+  return undefined;
 }

@@ -2,7 +2,7 @@ import { charged } from './account.ts';
 import { Authentication, type AuthenticationHost } from './authentication.ts';
 import type { Holder, MemoryBudget } from './budget.ts';
 import { drainPoll } from './client-connection.ts';
-import type { EndOfTurn } from './clock.ts';
+import type { EndOfTurn, Timed } from './clock.ts';
 import { Ending, type EndingHost } from './ending.ts';
 import { CloseCode, type CloseWords, type Fault, ProtocolError } from './fault.ts';
 import { Inbox, type InboxHost } from './inbox.ts';
@@ -10,7 +10,7 @@ import type { ConnectionLimits } from './limits.ts';
 import { Liveness } from './liveness.ts';
 import type { ConnectionEnd, OpenConnection } from './open-connection.ts';
 import { Outbox } from './outbox.ts';
-import { Schedule, type ScheduleHost } from './schedule.ts';
+import { nextDeadline, runDue, type ScheduleHost } from './schedule.ts';
 import type { ServerConnectionOptions } from './server-connection-options.ts';
 import { SessionGuard } from './session-guard.ts';
 import type { ServerReceiver, Socket } from './socket.ts';
@@ -33,6 +33,7 @@ export class ServerConnection
   implements
     Connection,
     ServerReceiver,
+    Timed,
     ScheduleHost,
     EndOfTurn,
     Holder,
@@ -54,24 +55,25 @@ export class ServerConnection
   readonly liveness: Liveness;
   readonly ending: Ending;
   readonly authentication: Authentication;
-  readonly schedule: Schedule = new Schedule(this);
+  // undefined instead of Infinity: V8 would allocate a HeapNumber for the Infinity of each connection.
+  wakeAt: number | undefined;
+  slot: number | undefined;
   #kept = 0;
   readonly #openedAt: number;
   #flushing = false;
   constructor(socket: Socket, handshake: Handshake, options: ServerConnectionOptions) {
-    const { clock, limits, budget } = options;
+    const { clock, limits } = options;
     this.socket = socket;
     this.#options = options;
     this.handshake = handshake;
     this.limits = limits;
     this.id = ++connectionsSoFar;
     this.#openedAt = this.sentAt = clock.now();
-    this.outbox = new Outbox(socket, limits, budget);
+    this.outbox = new Outbox(this);
     this.inbox = new Inbox(this, turnsOf(clock));
-    this.liveness = new Liveness(socket, this.outbox, limits, this.#openedAt);
+    this.liveness = new Liveness(this, this.#openedAt);
     this.ending = new Ending(this, options.faultTable);
     this.authentication = new Authentication(this, clock);
-    budget?.holders.add(this);
   }
 
   /** Open the session. It may send, hold or close while it is made. */
@@ -133,7 +135,7 @@ export class ServerConnection
     if (this.ending.gone) return true;
     const { full } = this.outbox;
     // Whoever is told so waits for `drained`, and not every transport tells when it takes more again.
-    if (full) this.schedule.wakeIn(drainPoll);
+    if (full) this.#wakeIn(drainPoll);
     return full;
   }
 
@@ -159,21 +161,37 @@ export class ServerConnection
     this.sentAt = now;
     if (!outbox.flush(now) && this.cuts) return this.fail(new ProtocolError('tooSlow'));
     // Told by `tick`, since this may be inside a call of the session: no transport tells that all of it left at once.
-    if (!outbox.handedOver) this.schedule.wakeIn(drainPoll);
-    else if (outbox.waits && this.budget) this.schedule.wakeIn(lookInterval);
-    else if (this.schedule.wakeAt !== undefined) this.schedule.wakeIn(0);
+    if (!outbox.handedOver) this.#wakeIn(drainPoll);
+    else if (outbox.waits && this.budget) this.#wakeIn(lookInterval);
+    else if (this.wakeAt !== undefined) this.#wakeIn(0);
   }
 
   get cuts(): boolean {
     return this.#options.cutsSlowReader && this.ending.fault === undefined;
   }
 
+  #wakeIn(ms: number): void {
+    if (this.closing) return;
+    const at = this.now + ms;
+    if (this.wakeAt !== undefined && this.wakeAt <= at) return;
+    this.wakeAt = at;
+    this.touch();
+  }
+
+  get deadline(): number {
+    return nextDeadline(this);
+  }
+
+  tick(now: number): void {
+    runDue(this, now);
+  }
+
   drained(): void {
     if (this.ending.state === 'ended') return;
     this.outbox.pump(this.now);
     if (this.closing) return this.ending.closeOnceHandedOver();
-    if (!this.outbox.handedOver || this.outbox.full) return this.schedule.wakeIn(drainPoll);
-    this.schedule.wakeAt = undefined;
+    if (!this.outbox.handedOver || this.outbox.full) return this.#wakeIn(drainPoll);
+    this.wakeAt = undefined;
     this.guard.enter(() => this.session?.drained(this.now));
   }
 
@@ -251,7 +269,7 @@ export class ServerConnection
   }
 
   get heldBytes(): number {
-    return this.#kept + this.inbox.heldBytes + this.outbox.unread;
+    return this.closing ? 0 : this.#kept + this.inbox.heldBytes + this.outbox.unread;
   }
 
   cutForMemory(): void {
@@ -260,7 +278,7 @@ export class ServerConnection
 
   /** Re-read the deadlines. Cheap when nothing moved forward. */
   touch(): void {
-    this.#options.clock.watch(this.schedule);
+    this.#options.clock.watch(this);
   }
 
   afterTurn(run: () => void): void {
@@ -311,7 +329,7 @@ export class ServerConnection
   }
 
   terminate(): void {
-    this.schedule.wakeAt = undefined;
+    this.wakeAt = undefined;
     this.ending.terminate();
   }
 
@@ -321,10 +339,9 @@ export class ServerConnection
 
   over(end: ConnectionEnd): void {
     const { clock, budget, ended } = this.#options;
-    this.schedule.wakeAt = undefined;
-    clock.forget(this.schedule);
+    this.wakeAt = undefined;
+    clock.forget(this);
     this.guard.enter(() => this.session?.end(end.code, end.reason));
-    budget?.holders.delete(this);
     budget?.charge(-this.#kept);
     this.#kept = 0;
     ended?.(this, end);

@@ -6,15 +6,15 @@ function scene(limit: number, sizes: readonly number[]) {
   const clock = createFakeClock();
   const budget = new MemoryBudget(limit, clock);
   const cut: number[] = [];
-  for (const heldBytes of sizes) {
-    budget.holders.add({
-      heldBytes,
-      cutForMemory() {
-        cut.push(heldBytes);
-        budget.charge(-heldBytes);
-      },
-    });
-  }
+  const holders = sizes.map((bytes) => ({
+    heldBytes: bytes,
+    cutForMemory() {
+      cut.push(this.heldBytes);
+      budget.charge(-this.heldBytes);
+      this.heldBytes = 0;
+    },
+  }));
+  budget.holders.add(holders);
   return { clock, budget, cut };
 }
 

@@ -49,6 +49,7 @@ function open(setup: Setup = {}) {
     report: (error) => errors.push(error),
     ended: (_, end) => ends.push(end),
   });
+  setup.budget?.holders.add([connection]);
   connection.start((opened) => {
     const made = new ScriptedSession(opened);
     setup.script?.(made);
@@ -695,7 +696,7 @@ test('[CONN-18] a transport without pings has none', () => {
     report: () => {},
   });
   connection.start((opened) => new ScriptedSession(opened));
-  expect([connection.schedule.deadline, clock.armed]).toEqual([Number.POSITIVE_INFINITY, 0]);
+  expect([connection.deadline, clock.armed]).toEqual([Number.POSITIVE_INFINITY, 0]);
 });
 
 test('[CONN-31] an answer that came while the process stalled saves the peer', () => {
@@ -1220,8 +1221,8 @@ test('terminate() drops what was queued', () => {
   connection.terminate();
   clock.flushTurn();
   expect(socket.sent).toEqual([]);
-  expect(connection.schedule.deadline).toBe(Number.POSITIVE_INFINITY);
-  connection.schedule.tick(5_000_000);
+  expect(connection.deadline).toBe(Number.POSITIVE_INFINITY);
+  connection.tick(5_000_000);
 });
 
 test('[CONN-30] leave() says when to come back, and 1012 where a new server takes over', () => {
