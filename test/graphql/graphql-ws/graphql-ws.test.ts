@@ -181,6 +181,7 @@ test.each([{}, { schema: undefined }])(
     const closed = names.makeServer({ isProd: false, ...options }).opened(socket, {});
     await socket.receive('{"type":"connection_init"}');
     await socket.receive('{"id":"1","type":"subscribe","payload":{"query":"{ hello }"}}');
+    await settle();
     expect(socket.closed).toEqual([4500, 'The GraphQL schema is not provided']);
     expect(error).toHaveBeenCalled();
     error.mockRestore();
