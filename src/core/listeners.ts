@@ -16,7 +16,8 @@ export interface Listeners<Events extends Named<Events>> {
 }
 
 /**
- * Listeners by event; who is added during an event hears the next one. `first` are there before all others.
+ * Listeners by event; who is added during an event hears the next one. `first` are there before all others. What listeners of
+ * `strict` events throw goes on to whoever tells of the event.
  *
  * @example
  * const { on, emit } = createListeners<{ closed: (code: number) => void }>(console.error);
@@ -24,6 +25,7 @@ export interface Listeners<Events extends Named<Events>> {
 export function createListeners<Events extends Named<Events>>(
   onError: (error: unknown) => void,
   first: { readonly [Event in keyof Events]?: Events[Event] | undefined } = {},
+  strict: readonly (keyof Events)[] = [],
 ): Listeners<Events> {
   // Replaced, never changed: an event goes through those that there were when it began.
   let listeners: readonly (readonly [event: unknown, listener: Listener | undefined])[] = Object.entries(first);
@@ -64,7 +66,8 @@ export function createListeners<Events extends Named<Events>>(
       for (const [name, listener] of listeners) {
         if (name !== event) continue;
         heard = true;
-        guard(() => listener?.(...(details as never[])));
+        if (strict.includes(event)) watch(listener?.(...(details as never[])));
+        else guard(() => listener?.(...(details as never[])));
       }
       return heard;
     },

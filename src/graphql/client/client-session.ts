@@ -1,5 +1,6 @@
 import { never } from '../../core/clock.ts';
 import { messageOf, ProtocolError } from '../../core/fault.ts';
+import type { PromiseOr } from '../../core/promise-or.ts';
 import type { BaseConnection, BaseSession } from '../../core/subprotocol.ts';
 import type {
   FormattedExecutionResult,
@@ -9,6 +10,8 @@ import type {
 } from '../protocol/messages.ts';
 import { readServerMessage } from './server-message.ts';
 
+/** The longest message that stands as it is in a close reason. */
+const maxReason = 123;
 /** How long a server may take to look at new credentials, in ms. */
 const refreshTimeout = 30_000;
 
@@ -99,7 +102,7 @@ export interface ClientSessionHandler extends ClientSessionOptions {
   /** Call the listeners of an event. */
   emit<Event extends keyof ClientSessionEvents>(event: Event, ...details: Parameters<ClientSessionEvents[Event]>): void;
   /** The text of `connection_init`. Throws what encoding the params throws. */
-  init(): string;
+  init(): PromiseOr<string>;
   /** The server acknowledged the connection. */
   connected(socket: ClientSocket, payload: Payload): void;
   /** A pong came, so many ms after its ping. */
@@ -157,8 +160,9 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
   /** Say who we are; the time for the acknowledgement runs from here. */
   async function start(): Promise<void> {
     emit('opened', socket);
+    const text = host.init();
+    sendText(typeof text === 'string' ? text : await text);
     const { now } = connection;
-    sendText(host.init());
     ackBy = now + (connectionAckWaitTimeout || never);
     alive(now);
   }
@@ -288,7 +292,8 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
     () => {},
     (cause) => {
       emit('error', cause);
-      throw new ProtocolError('internal', messageOf(cause), { cause });
+      const words = messageOf(cause);
+      throw new ProtocolError('internal', words.length > maxReason ? 'Internal client error' : words, { cause });
     },
   );
   return session;

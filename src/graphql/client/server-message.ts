@@ -17,6 +17,8 @@ function isServerMessage(message: unknown): message is ServerMessage {
   return type === 'next' ? isObject(payload) : type === 'error' ? isErrors(payload) : type === 'complete';
 }
 
+const unreadable = 'not UTF-8';
+
 /**
  * Read what came from a server: the rules of `parseMessage`, in the few bytes that a browser has for them.
  *
@@ -24,13 +26,14 @@ function isServerMessage(message: unknown): message is ServerMessage {
  */
 export function readServerMessage(data: string | Uint8Array, reviver?: JSONMessageReviver): ServerMessage {
   let cause: unknown;
-  let text = 'not UTF-8';
+  let text = unreadable;
   try {
     text = typeof data === 'string' ? data : decodeUtf8(data);
     const message: unknown = JSON.parse(text, reviver);
     if (isServerMessage(message)) return message;
   } catch (error) {
-    cause = error;
+    // What a reviver throws says more than we can.
+    if (!(error instanceof SyntaxError) && text !== unreadable) cause = error;
   }
   throw new ProtocolError('malformed', `Unexpected message: ${text.slice(0, 100)}`, { cause });
 }

@@ -4,9 +4,9 @@
  * @module
  */
 import { ConnectionLost } from '../../core/connection-lost.ts';
-import { CloseCode as Code, messageOf } from '../../core/fault.ts';
-import { createClient as createOwnClient } from '../client/client.ts';
-import type { Client, ClientEvents, ClientSocket, ClientOptions as OwnClientOptions } from '../client/client-types.ts';
+import { CloseCode as Code } from '../../core/fault.ts';
+import type { Client, ClientEvents, ClientOptions as OwnClientOptions } from '../client/client-types.ts';
+import { makeClient } from '../client/make-client.ts';
 import { knownOptions } from '../client/options.ts';
 import {
   type JSONMessageReplacer,
@@ -69,18 +69,10 @@ export type ClientOptions<Params extends Record<string, unknown> | undefined = R
 /** Doubled from 1 s, and up to 3.3 s more, so that clients that were dropped together do not come back together. */
 const waitBefore = (attempt: number): number => 1_000 * 2 ** attempt + 300 + Math.random() * 3_000;
 
-/** What a listener of these events throws closes the socket with that code. */
-const fatalListeners: Readonly<Record<string, number>> = {
-  opened: Code.clientError,
-  connected: Code.badResponse,
-  message: Code.badResponse,
-  ping: Code.badResponse,
-  pong: Code.badResponse,
-};
-
 /**
  * The client of `subwire/graphql/client` with the habits of graphql-ws: five attempts in a row and its waits between them,
- * no pings of its own (`keepAlive: 0`), 4401 is final, and a listener of the socket's events that throws closes it.
+ * no pings of its own (`keepAlive: 0`), 4401 is final, `connectionParams` are asked for once the socket is open, and a listener
+ * of the socket's events that throws closes it, and ends what runs with what it threw.
  *
  * Throws a `TypeError` that names the option when one is wrong.
  *
@@ -90,50 +82,24 @@ const fatalListeners: Readonly<Record<string, number>> = {
 export function createClient<Params extends Record<string, unknown> | undefined = Record<string, unknown> | undefined>(
   options: ClientOptions<Params>,
 ): Client {
-  const { on = {}, shouldRetry = (problem: unknown) => problem instanceof ConnectionLost } = options;
+  const { shouldRetry = (problem: unknown) => problem instanceof ConnectionLost } = options;
   // 4401 is final there, and nobody is asked.
   const asks = (problem: unknown): boolean =>
     !(problem instanceof ConnectionLost && problem.code === Code.unauthorized) && shouldRetry(problem);
   const retry = (end: ConnectionLost, attempt: number): number | false =>
     asks(end.code === Code.clientError && end.cause !== undefined ? end.cause : end) && waitBefore(attempt);
-  let socket: ClientSocket | undefined;
-
-  function strict(
-    event: string,
-    listener: ((...details: never[]) => unknown) | undefined,
-  ): (...details: never[]) => void {
-    const code = fatalListeners[event];
-    if (!listener || code === undefined) return listener as (...details: never[]) => void;
-    return (...details) => {
-      try {
-        return listener(...details);
-      } catch (error) {
-        socket?.close(code, messageOf(error).slice(0, 100));
-        throw error;
-      }
-    };
-  }
-
-  const client = createOwnClient({
-    keepAlive: 0,
-    retryAttempts: 5,
-    warn: false,
-    // That package passes over what it does not know.
-    ...knownOptions(options),
-    shouldRetry: asks,
-    retry: options.retry ?? (options.retryWait ? undefined : retry),
-    on: {
-      ...Object.fromEntries(Object.entries(on).map(([event, listener]) => [event, strict(event, listener)])),
-      opened(opened: ClientSocket) {
-        socket = opened;
-        (strict('opened', on.opened) as typeof on.opened)?.(opened);
-      },
-    },
-  } as OwnClientOptions);
-  return {
-    ...client,
-    on: (event: Event, listener: (...details: never[]) => void) => client.on(event, strict(event, listener)),
-  } as Client;
+  return makeClient(
+    {
+      keepAlive: 0,
+      retryAttempts: 5,
+      warn: false,
+      // That package passes over what it does not know.
+      ...knownOptions(options),
+      shouldRetry: asks,
+      retry: options.retry ?? (options.retryWait ? undefined : retry),
+    } as OwnClientOptions,
+    'graphql-ws',
+  );
 }
 
 /** What `closed` listeners get after `terminate()`, to be told from others by `instanceof`. */
