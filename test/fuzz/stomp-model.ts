@@ -137,15 +137,14 @@ export class StompModel {
     }
   }
 
-  /** `failed`: the connection is gone, so that what the steps held counts as delivered. */
-  abort(steps: readonly Step[], failed = false): void {
+  abort(steps: readonly Step[]): void {
     for (const step of steps) {
       if (step.kind !== 'settle') continue;
       for (const delivery of step.claimed) {
         const { subscription, item } = delivery;
         subscription.claimed--;
         if (subscription.active) subscription.unacknowledged.push(delivery);
-        else if (item) this.#putBack(subscription.destination, item, failed);
+        else if (item) this.#putBack(subscription.destination, item, false);
         subscription.unacknowledged.sort((one, other) => one.serial - other.serial);
       }
     }
@@ -154,7 +153,7 @@ export class StompModel {
   /** The connection ends; `failed`: what it had counts as delivered. */
   leave(peer: ModelPeer, failed: boolean): void {
     peer.gone = true;
-    for (const steps of peer.transactions.values()) this.abort(steps, failed);
+    for (const steps of peer.transactions.values()) this.abort(steps);
     peer.transactions.clear();
     const subscriptions = [...peer.subscriptions.values()];
     peer.subscriptions.clear();

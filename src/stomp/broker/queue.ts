@@ -101,14 +101,15 @@ export class Queue {
   }
 
   /**
-   * Put messages back to the head, in their old order; those that failed too often are dead. All that goes back for one
-   * reason has to come in one call: what comes first is handed out first ([STOMP-85]).
+   * Put messages back to the head, in their old order. Of those that `failed` each delivery counts, and those that were
+   * delivered too often are dead. All that goes back for one reason has to come in one call: what comes first is handed
+   * out first ([STOMP-85]).
    */
-  putBack(items: readonly QueueItem[], failed: boolean): void {
+  putBack(items: readonly QueueItem[], failed: readonly QueueItem[]): void {
     const { maxDeliveries, dead } = this.#options;
-    const living: QueueItem[] = [];
-    for (const item of items.toSorted(byOrder)) {
-      if (failed && item.deliveries >= maxDeliveries) {
+    const living = [...items];
+    for (const item of failed.toSorted(byOrder)) {
+      if (item.deliveries >= maxDeliveries) {
         this.#forget(item);
         dead(item);
       } else living.push(item);

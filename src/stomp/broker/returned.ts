@@ -1,25 +1,32 @@
 import type { Queue, QueueItem } from './queue.ts';
 
+/** What goes back to one queue. */
+interface Items {
+  readonly kept: QueueItem[];
+  /** Those whose consumer failed, which counts as a delivery. */
+  readonly failed: QueueItem[];
+}
+
 /** What goes back to its queues. All items of a queue go back at once: one by one, the last would be handed out first. */
 export class Returned {
-  #items: Map<Queue, QueueItem[]> | undefined;
+  #items: Map<Queue, Items> | undefined;
 
-  /** This item goes back. */
-  add(queue: Queue, item: QueueItem): void {
-    this.#items ??= new Map();
-    const items = this.#items.get(queue);
-    if (items) items.push(item);
-    else this.#items.set(queue, [item]);
+  /** This item goes back. `failed`: that it was handed out counts. */
+  add(queue: Queue, item: QueueItem, failed: boolean): void {
+    const { kept, failed: counted } = this.touch(queue);
+    (failed ? counted : kept).push(item);
   }
 
-  /** This queue lost a consumer, though nothing goes back. */
-  touch(queue: Queue): void {
+  /** This queue lost a consumer, though nothing may go back. */
+  touch(queue: Queue): Items {
     this.#items ??= new Map();
-    if (!this.#items.has(queue)) this.#items.set(queue, []);
+    const items = this.#items.get(queue) ?? { kept: [], failed: [] };
+    this.#items.set(queue, items);
+    return items;
   }
 
-  /** `failed`: those that were handed out too often are dead. */
-  putBack(failed: boolean): void {
-    if (this.#items) for (const [queue, items] of this.#items) queue.putBack(items, failed);
+  /** Now. */
+  putBack(): void {
+    if (this.#items) for (const [queue, { kept, failed }] of this.#items) queue.putBack(kept, failed);
   }
 }

@@ -205,7 +205,7 @@ export class BrokerSubscription implements Consumer {
   settle(deliveries: readonly QueueDelivery[], consumed: boolean, returned: Returned): void {
     this.#claimed -= deliveries.length;
     this.#subscriber.unacknowledged -= deliveries.length;
-    if (!consumed) return this.#giveBack(deliveries, returned);
+    if (!consumed) return this.#giveBack(deliveries, returned, true);
     for (const { item } of deliveries) if (item) this.#queue?.consumed(item);
   }
 
@@ -214,11 +214,11 @@ export class BrokerSubscription implements Consumer {
     this.#claimed -= deliveries.length;
     if (this.#unacknowledged) return this.#unacknowledged.restore(deliveries);
     this.#subscriber.unacknowledged -= deliveries.length;
-    this.#giveBack(deliveries, returned);
+    this.#giveBack(deliveries, returned, false);
   }
 
-  /** The end: nothing more is delivered, and what was not acknowledged goes back ([STOMP-50] [STOMP-53]). */
-  stop(returned: Returned): void {
+  /** The end: nothing more is delivered, and what was not acknowledged goes back ([STOMP-50] [STOMP-53]). `failed`: counted. */
+  stop(returned: Returned, failed: boolean): void {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#listening?.stop();
@@ -229,12 +229,12 @@ export class BrokerSubscription implements Consumer {
     if (!this.#queue) return;
     this.#queue.remove(this);
     returned.touch(this.#queue);
-    this.#giveBack(waiting, returned);
+    this.#giveBack(waiting, returned, failed);
   }
 
-  #giveBack(deliveries: readonly QueueDelivery[], returned: Returned): void {
+  #giveBack(deliveries: readonly QueueDelivery[], returned: Returned, failed: boolean): void {
     const queue = this.#queue;
-    if (queue) for (const { item } of deliveries) if (item) returned.add(queue, item);
+    if (queue) for (const { item } of deliveries) if (item) returned.add(queue, item, failed);
   }
 }
 

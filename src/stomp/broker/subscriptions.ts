@@ -122,7 +122,7 @@ export class Subscriptions implements Subscriber {
     for (const { subscription, deliveries, consumed } of settlements) {
       subscription.settle(deliveries, consumed, returned);
     }
-    returned.putBack(true);
+    returned.putBack();
     if (full) this.pump();
     else for (const { subscription } of settlements) subscription.pump();
   }
@@ -131,7 +131,7 @@ export class Subscriptions implements Subscriber {
   restore(settlements: readonly Settlement[]): void {
     const returned = new Returned();
     for (const { subscription, deliveries } of settlements) subscription.restore(deliveries, returned);
-    returned.putBack(false);
+    returned.putBack();
   }
 
   /** There may be room for more: go on. */
@@ -146,9 +146,9 @@ export class Subscriptions implements Subscriber {
   stopAll(failed: boolean, aborted: readonly Settlement[]): void {
     const returned = new Returned();
     for (const { subscription, deliveries } of aborted) subscription.restore(deliveries, returned);
-    for (const subscription of this.#known.values()) subscription.stop(returned);
+    for (const subscription of this.#known.values()) subscription.stop(returned, failed);
     this.#known.clear();
-    returned.putBack(failed);
+    returned.putBack();
   }
 
   #keyOf(destination: string | undefined): string | undefined {
@@ -161,10 +161,10 @@ export class Subscriptions implements Subscriber {
   #remove(key: string): void {
     const { full } = this;
     const returned = new Returned();
-    this.#known.get(key)?.stop(returned);
+    this.#known.get(key)?.stop(returned, false);
     this.#known.delete(key);
     this.#implicit?.delete(key);
-    returned.putBack(false);
+    returned.putBack();
     // Its unacknowledged messages may have kept all others waiting.
     if (full) this.pump();
   }

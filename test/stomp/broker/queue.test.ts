@@ -46,7 +46,8 @@ function createQueue({ maxQueueMessages = 100, maxQueueBytes = 1_000, maxDeliver
 /** As a subscription does at its end. */
 function leave(queue: Queue, consumer: Consumer, unconsumed: readonly QueueItem[], failed: boolean): void {
   queue.remove(consumer);
-  queue.putBack(unconsumed, failed);
+  if (failed) queue.putBack([], unconsumed);
+  else queue.putBack(unconsumed, []);
 }
 
 test('consumers take turns, and those without room are passed over', () => {
