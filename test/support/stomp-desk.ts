@@ -140,7 +140,7 @@ export interface StompDeskOptions extends Omit<StompBrokerOptions, 'bus'> {
 export function createStompDesk({ authenticate, connection = {}, ...options }: StompDeskOptions = {}) {
   const clock = createFakeClock();
   const bus = options.bus ?? openBus();
-  const broker = stompBroker({ ...options, bus });
+  const broker = stompBroker({ clock, ...options, bus });
   return {
     clock,
     bus,

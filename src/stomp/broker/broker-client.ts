@@ -15,7 +15,7 @@ import { userHeaders } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
 import type { Broker } from './broker.ts';
 import { protocol } from './permitted-by-topic.ts';
-import { textLength } from './quota.ts';
+import { ownedBytes, textLength } from './quota.ts';
 import type { BrokerSubscription } from './subscription.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { Transactions } from './transactions.ts';
@@ -30,7 +30,7 @@ export const brokerHandler = (broker: Broker): DestinationHandler => ({
     client.ready([]);
     return opened;
   },
-  publish: (message) => broker.publish(message),
+  publish: (message) => broker.publish(message, undefined),
 });
 
 /** What the broker does for one client: its subscriptions, its transactions, and what it sends. */
@@ -47,8 +47,9 @@ export class BrokerClient implements ClientHandler {
     this.#subscriptions = new Subscriptions(client, broker);
   }
 
+  /** What was confirmed is delivered before a consumer is sent away ([STOMP-90]). */
   get idle(): boolean {
-    return true;
+    return this.#subscriptions.idle;
   }
 
   get subscriptions(): number {
@@ -64,6 +65,7 @@ export class BrokerClient implements ClientHandler {
   // ── SEND ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   submit(frame: Frame, destination: string, route: Route): void {
+    if (route.kind === 'queue') this.#refuseInDrain();
     const message = this.#prepare(frame, destination, route);
     const transaction = frame.headers.get('transaction');
     if (transaction === undefined) return this.#client.carryOut(frame, this.send(message));
@@ -71,6 +73,11 @@ export class BrokerClient implements ClientHandler {
     transactions.check(transaction, message);
     transactions.add(transaction, { kind: 'send', message });
     this.#client.processed(frame);
+  }
+
+  /** A queue that dies with this process confirms nothing that may be left in it ([STOMP-90]). */
+  #refuseInDrain(): void {
+    if (this.#client.draining) throw new ProtocolError('goingAway', 'queues take no more messages here');
   }
 
   /** What a SEND is going to do. Throws a {@link ProtocolError} if nobody takes it. */
@@ -92,7 +99,7 @@ export class BrokerClient implements ClientHandler {
       contentType = contentType && detached(contentType);
       kept = kept && detachedHeaders(kept);
     }
-    return { destination, route, body: owned(body), contentType, headers: kept };
+    return { destination, route, body: ownedBytes(body), contentType, headers: kept };
   }
 
   /** A temporary queue in `reply-to` comes to life with the first SEND that names it, subscription included. */
@@ -109,7 +116,7 @@ export class BrokerClient implements ClientHandler {
   /** Carry out a SEND. Undefined: it is done; a promise: it is done when this resolves. */
   send(message: Outgoing): Promise<unknown> | undefined {
     if (message.route.kind === 'application') return this.#client.application.call(this.#client, message);
-    return this.#broker.publish(message);
+    return this.#broker.publish(message, this.#client.user);
   }
 
   // ── SUBSCRIBE, ACK, NACK ───────────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +161,7 @@ export class BrokerClient implements ClientHandler {
     headers: Headers,
     permission: Permission,
   ): Promise<void> | undefined {
-    if (route.kind === 'queue') subscription.attachQueue(this.#broker.queues.of(route.name));
+    if (route.kind === 'queue') subscription.attachQueue(this.#broker.queues.of(route.name, this.#client.user));
     if (route.kind !== 'topic') return undefined;
     const { topic, pattern, open } = route;
     if (pattern && this.#client.application.authorizes) {
@@ -201,7 +208,10 @@ export class BrokerClient implements ClientHandler {
 
   /** The frames that follow wait, so that they come after all of it. */
   commit(frame: Frame): void {
-    const outcome = this.#openTransactions(frame).commit(required(frame, 'transaction'));
+    const transactions = this.#openTransactions(frame);
+    const id = required(frame, 'transaction');
+    if (transactions.fillsQueues(id)) this.#refuseInDrain();
+    const outcome = transactions.commit(id);
     this.#client.settle(frame, outcome, () => {
       this.#client.processed(frame);
       // Its ACKs made room for all.
@@ -239,10 +249,6 @@ export class BrokerClient implements ClientHandler {
     this.#subscriptions.stopAll(failed, this.#transactions?.abortAll() ?? []);
   }
 }
-
-/** A small body must not keep a large chunk of the network alive. Not `slice`: that of a Buffer copies nothing. */
-const owned = (body: Uint8Array): Uint8Array =>
-  body.buffer.byteLength > 2 * body.length + 1_024 ? new Uint8Array(body) : body;
 
 /** See {@link detached}. */
 const detachedHeaders = (headers: Headers): Map<string, string> =>

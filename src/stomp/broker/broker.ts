@@ -2,6 +2,7 @@ import type { Bus } from '../../bus/bus.ts';
 import type { Listener, ListenHandle, ListenOptions } from '../../bus/fan-out.ts';
 import { createMessage, type Message } from '../../bus/message.ts';
 import { problemOfName } from '../../bus/names.ts';
+import type { Clock } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import { type Destinations, literalTopic } from '../server/destinations.ts';
@@ -20,6 +21,7 @@ export interface BrokerParts {
   readonly deadLetter: string;
   /** Unique over restarts and servers; begins message ids. */
   readonly epoch: string;
+  readonly clock: Clock;
 }
 
 /** A subscription, as far as it has to do with topics. */
@@ -46,33 +48,36 @@ export class Broker {
     return createMessage({ topic, body, contentType, headers, position });
   };
 
-  constructor({ bus, destinations, limits, slowSubscriber, deadLetter, epoch }: BrokerParts) {
+  constructor({ bus, destinations, limits, slowSubscriber, deadLetter, epoch, clock }: BrokerParts) {
     this.bus = bus;
     this.destinations = destinations;
     this.limits = limits;
     this.slowSubscriber = slowSubscriber;
     this.#epoch = epoch;
-    this.queues = new Queues(limits, deadLetter, this.#message);
+    this.queues = new Queues(limits, deadLetter, this.#message, clock);
     this.forms = createMessageForms(destinations.shown, epoch);
   }
 
   /** Throws a {@link ProtocolError} if it is known beforehand that not all of these can be carried out. */
-  check(messages: readonly Outgoing[]): void {
+  check(messages: readonly Outgoing[], owner: string | undefined): void {
     for (const { route } of messages) if (route.kind === 'topic') assertName(route.topic);
     const { state } = this.bus.backbone;
     if (state !== 'up' && messages.some(({ route }) => route.kind === 'topic')) unavailable(undefined);
-    this.queues.checkRoom(messages);
+    this.queues.checkRoom(messages, owner);
   }
 
-  /** Throws, or rejects with, a {@link ProtocolError} if a queue has no room or the bus cannot be reached. */
-  publish({ route, destination, body, contentType, headers }: Outgoing): Promise<unknown> | undefined {
+  /**
+   * Carry out a SEND of this owner, or of the application. Throws, or rejects with, a {@link ProtocolError} if a queue has
+   * no room or the bus cannot be reached.
+   */
+  publish(message: Outgoing, owner: string | undefined): Promise<unknown> | undefined {
+    const { route, destination, body, contentType, headers } = message;
     if (route.kind === 'topic') {
       assertName(route.topic);
       return this.bus.publish(route.topic, body, { contentType, headers }).catch(unavailable);
     }
     if (route.kind === 'queue') {
-      const queue = this.queues.of(route.name);
-      queue.put(this.#message(queue.topic, body, contentType, headers));
+      this.queues.put(route.name, body, { contentType, headers }, owner);
       return undefined;
     }
     throw new ProtocolError('forbidden', `${destination} is for what clients send to the application`);

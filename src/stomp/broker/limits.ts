@@ -18,6 +18,12 @@ export const brokerLimits = {
   // The same over all queues, since there may be many.
   maxStoredMessages: { default: 1_000_000, unit: 'count', fault: 'tooMany' },
   maxStoredBytes: { default: 268_435_456, unit: 'bytes', fault: 'tooMany' },
+  // What one user, or one connection without a user, may keep of that: else one client could fill it for all.
+  maxUserQueues: { default: 1_000, unit: 'count', fault: 'tooMany' },
+  maxUserMessages: { default: 100_000, unit: 'count', fault: 'tooMany' },
+  maxUserBytes: { default: 67_108_864, unit: 'bytes', fault: 'tooMany' },
+  // A queue without consumers to which nobody sends: what is in it expires, or it would stay for ever.
+  queueExpires: { default: 3_600_000, unit: 'ms', fault: 'tooMany' },
   // Deliveries of one subscription that wait for an ACK, where it names no prefetch-count.
   prefetch: { default: 100, unit: 'count', fault: 'tooMany' },
   // A message that was put back so often goes to the dead-letter queue.

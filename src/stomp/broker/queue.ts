@@ -1,5 +1,6 @@
 import type { Message } from '../../bus/message.ts';
 import { type Quota, storedSize } from './quota.ts';
+import type { Share } from './shares.ts';
 
 /** A message in a queue. */
 export interface QueueItem {
@@ -10,6 +11,18 @@ export interface QueueItem {
   readonly bytes: number;
   /** How often it was handed out. */
   deliveries: number;
+  /** Whose share it is a part of; undefined: the application's own. */
+  readonly share: Share | undefined;
+  /** When it is of no use any more, in ms since 1970; undefined: never. */
+  readonly expiresAt: number | undefined;
+}
+
+/** What may be said of a message that is put into a queue. */
+export interface PutOptions {
+  readonly share?: Share | undefined;
+  readonly expiresAt?: number | undefined;
+  /** From 0 to 9, the highest first. @defaultValue 4, as JMS has it */
+  readonly priority?: number | undefined;
 }
 
 /** Whoever takes messages from a queue. */
@@ -25,6 +38,12 @@ export interface QueueOptions {
   /** What it may keep. */
   readonly allowance: Quota;
   readonly maxDeliveries: number;
+  /** Who made the queue come to life; undefined: the application. */
+  readonly creator?: Share | undefined;
+  /** Is this time over, in ms since 1970? */
+  readonly isOver: (time: number) => boolean;
+  /** So many messages expired. */
+  readonly expired: (messages: number) => void;
   /** A message was handed out too often; it is no longer in the queue. */
   readonly dead: (item: QueueItem) => void;
   /** Nothing is kept and nobody waits: the queue may be forgotten. */
@@ -61,6 +80,11 @@ export class Queue {
     return this.#options.allowance.messages;
   }
 
+  /** Messages that no consumer has. */
+  get waiting(): number {
+    return this.#returned.length - this.#firstReturned + this.#waiting.length - this.#first;
+  }
+
   /** Throws a {@link ProtocolError} `tooMany` unless there is room for so many more. */
   checkRoom(messages: number, bytes: number): void {
     try {
@@ -73,12 +97,47 @@ export class Queue {
   }
 
   /** Throws as `checkRoom`. */
-  put(message: Message): void {
+  put(message: Message, { share, expiresAt, priority = usualPriority }: PutOptions = {}): void {
     const bytes = storedSize(message);
     this.checkRoom(1, bytes);
     this.#options.allowance.take(bytes);
-    this.#waiting.push({ message, order: this.#orders++, bytes, deliveries: 0 });
+    share?.quota.take(bytes);
+    const order = this.#orders++ + (usualPriority - priority) * ordersOfPriority;
+    this.#enqueue({ message, order, bytes, deliveries: 0, share, expiresAt });
     this.dispatch();
+  }
+
+  /** At the end, but for those of a lower priority. */
+  #enqueue(item: QueueItem): void {
+    const waiting = this.#waiting;
+    let index = waiting.length;
+    while (index > this.#first && (waiting[index - 1] as QueueItem).order > item.order) index--;
+    if (index === waiting.length) waiting.push(item);
+    else waiting.splice(index, 0, item);
+  }
+
+  /** Nobody consumes it. */
+  get abandoned(): boolean {
+    return this.#consumers.size === 0;
+  }
+
+  /** Drop what waits and is so; how many messages that were. */
+  drop(isDropped: (item: QueueItem) => boolean): number {
+    const kept: QueueItem[] = [];
+    let dropped = 0;
+    for (const item of [...this.#returned.slice(this.#firstReturned), ...this.#waiting.slice(this.#first)]) {
+      if (isDropped(item)) {
+        this.#forget(item);
+        dropped++;
+      } else kept.push(item);
+    }
+    if (dropped > 0) {
+      this.#returned = [];
+      this.#firstReturned = this.#first = 0;
+      this.#waiting = kept;
+      this.release();
+    }
+    return dropped;
   }
 
   add(consumer: Consumer): void {
@@ -134,20 +193,21 @@ export class Queue {
     if (this.#dispatching) return;
     this.#dispatching = true;
     try {
-      while (this.#hasWaiting) {
+      while (this.waiting > 0) {
         const consumer = this.#nextReady();
         if (!consumer) break;
         const item = this.#shift();
+        if (item.expiresAt !== undefined && this.#options.isOver(item.expiresAt)) {
+          this.#forget(item);
+          this.#options.expired(1);
+          continue;
+        }
         item.deliveries++;
         consumer.take(item);
       }
     } finally {
       this.#dispatching = false;
     }
-  }
-
-  get #hasWaiting(): boolean {
-    return this.#firstReturned < this.#returned.length || this.#first < this.#waiting.length;
   }
 
   /** Whoever is not ready is looked at once, however much comes: the work is the same for any number of consumers. */
@@ -188,8 +248,9 @@ export class Queue {
     return item;
   }
 
-  #forget({ bytes }: QueueItem): void {
+  #forget({ bytes, share }: QueueItem): void {
     this.#options.allowance.give(bytes);
+    share?.quota.give(bytes);
   }
 
   /** Forget the queue if nothing needs it. */
@@ -197,5 +258,10 @@ export class Queue {
     if (this.size === 0 && this.#consumers.size === 0) this.#options.unused();
   }
 }
+
+/** JMS knows priorities from 0 to 9, and 4 where none is given. */
+const usualPriority = 4;
+/** More messages than a queue of one priority will ever have had. */
+const ordersOfPriority = 2 ** 44;
 
 const byOrder = (one: QueueItem, other: QueueItem): number => one.order - other.order;

@@ -7,10 +7,29 @@ export interface Storable {
   readonly headers: ReadonlyMap<string, string> | undefined;
 }
 
+/** What things cost in memory beside the bytes that they carry, as measured ([STOMP-91]). */
+export const costs = {
+  /** A message that is kept: objects, an array buffer, an entry of a list. */
+  message: 500,
+  /** A header of a message. */
+  header: 50,
+  /** An open subscription. */
+  subscription: 1_000,
+  /** A segment of its destination: a node of the bus's tree of patterns. */
+  segment: 250,
+  /** A delivery that waits for its ACK. */
+  delivery: 250,
+} as const;
+
 /** Bytes that a message occupies while it is kept. Text is taken for ASCII, which headers nearly always are. */
 export function storedSize({ body, contentType = '', headers }: Storable): number {
-  return body.length + contentType.length + (headers ? textLength(headers) : 0);
+  const own = costs.message + body.length + contentType.length;
+  return headers ? own + textLength(headers) + costs.header * headers.size : own;
 }
+
+/** These bytes, or a copy where they are a small piece of a large buffer. Not `slice`: that of a Buffer copies nothing. */
+export const ownedBytes = (bytes: Uint8Array): Uint8Array =>
+  bytes.buffer.byteLength > 2 * bytes.length + 1_024 ? new Uint8Array(bytes) : bytes;
 
 /** Names and values together. */
 export function textLength(headers: ReadonlyMap<string, string>): number {
@@ -36,8 +55,14 @@ export class Quota {
     this.#whole = whole;
   }
 
+  /** Messages that are kept. */
   get messages(): number {
     return this.#messages;
+  }
+
+  /** Bytes that they occupy. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Throws a {@link ProtocolError} `tooMany` unless there is room for so many more. */

@@ -1,4 +1,5 @@
 import type { Bus } from '../../bus/bus.ts';
+import { type Clock, systemClock } from '../../core/clock.ts';
 import { resolveLimits } from '../../core/limits.ts';
 import { checkNames, mustBeFunctions } from '../../core/options.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
@@ -39,6 +40,8 @@ export interface StompBrokerOptions extends BrokerHooks {
    * `/queue` and all below it to that broker, and the rest here. A client is let in when all of them have let it in.
    */
   readonly relay?: Readonly<Record<string, HandlesDestinations>> | undefined;
+  /** @internal */
+  readonly clock?: Clock | undefined;
 }
 
 const optionNames = {
@@ -54,6 +57,7 @@ const optionNames = {
   deadLetter: true,
   server: true,
   relay: true,
+  clock: true,
 } as const satisfies Record<keyof StompBrokerOptions, true>;
 
 /** A STOMP broker as a subprotocol: mount it on as many endpoints as you like, they share its queues. */
@@ -89,7 +93,8 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
   checkOptions(options);
   const { bus, authorize, onSend, onSubscribe, hosts, server = 'subwire' } = options;
   const prefixes = prefixesOf(options.prefixes);
-  const destinations = createDestinations(prefixes);
+  const limits = resolveLimits(brokerLimits, options.limits);
+  const destinations = createDestinations(prefixes, limits.maxSegments);
   const { deadLetter = `${prefixes.queue}dead-letter` } = options;
   if (!deadLetter.startsWith(prefixes.queue) || deadLetter === prefixes.queue) {
     throw new TypeError(`deadLetter must be a queue such as "${prefixes.queue}dead-letter"; got "${deadLetter}"`);
@@ -97,14 +102,15 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
   const broker = new Broker({
     bus,
     destinations,
-    limits: resolveLimits(brokerLimits, options.limits),
+    limits,
     slowSubscriber: slowSubscriberOf(options.slowSubscriber),
     deadLetter,
+    clock: options.clock ?? systemClock,
     epoch: crypto.randomUUID().slice(0, 8),
   });
   const relayed = Object.entries(options.relay ?? {}).sort(([one], [other]) => other.length - one.length);
   const stomp = createStompServer({
-    limits: broker.limits,
+    limits,
     heartbeat: heartBeatOf('heartbeat', options.heartbeat),
     hooks: { authorize, onSend, onSubscribe },
     handlers: [...relayed.map(([, { handler }]) => handler), brokerHandler(broker)],

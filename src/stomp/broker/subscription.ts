@@ -1,5 +1,5 @@
 import type { ListenHandle } from '../../bus/fan-out.ts';
-import type { Encoding, Message } from '../../bus/message.ts';
+import { createMessage, type Encoding, type Message } from '../../bus/message.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { detached } from '../../core/wire.ts';
 import { encodeFrameHead } from '../protocol/encoder.ts';
@@ -10,7 +10,7 @@ import { type Delivery, Unacknowledged } from '../server/unacknowledged.ts';
 import type { Broker } from './broker.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Consumer, Queue, QueueItem } from './queue.ts';
-import { storedSize } from './quota.ts';
+import { costs, ownedBytes, storedSize } from './quota.ts';
 import type { Returned } from './returned.ts';
 
 /** The subscriptions of a connection, as each of them sees the others. */
@@ -20,6 +20,8 @@ export interface Subscriber {
   readonly limits: BrokerLimits;
   /** Deliveries that wait for an ACK or NACK, over all subscriptions. */
   unacknowledged: number;
+  /** Count what the connection makes the broker keep, in bytes; false: it was too much, and the connection ends. */
+  charge(bytes: number): boolean;
 }
 
 /** A message that was sent to a client which has not acknowledged it yet. */
@@ -83,6 +85,12 @@ export class BrokerSubscription implements Consumer {
     return this.#stopped;
   }
 
+  /** Its queue has nothing left for it, and it owes no ACK for a message of the queue. */
+  get idle(): boolean {
+    if (!this.#queue) return true;
+    return this.#queue.waiting === 0 && this.#claimed + (this.#unacknowledged?.size ?? 0) === 0;
+  }
+
   start(first: Message | undefined): void {
     if (this.#stopped) return;
     this.#waitsForStart = false;
@@ -105,13 +113,17 @@ export class BrokerSubscription implements Consumer {
     );
   }
 
-  #keep(message: Message): void {
+  #keep(live: Message): void {
+    // What others were sent of this message is cut from slabs: a copy without it is kept ([STOMP-92]).
+    const message = live.encodedAs(keptMessage);
     this.#backlog ??= new Map();
     const backlog = this.#backlog;
     const key = this.#subscriber.broker.slowSubscriber === 'latest' ? message.topic : message;
     this.#drop(backlog, key);
+    const bytes = storedSize(message);
+    if (!this.#subscriber.charge(bytes)) return;
     backlog.set(key, message);
-    this.#backlogBytes += storedSize(message);
+    this.#backlogBytes += bytes;
     const { maxBacklog, maxBacklogBytes } = this.#subscriber.limits;
     // The latest message stays, however large it is.
     while (backlog.size > maxBacklog || (this.#backlogBytes > maxBacklogBytes && backlog.size > 1)) {
@@ -126,7 +138,10 @@ export class BrokerSubscription implements Consumer {
 
   #drop(backlog: Map<unknown, Message>, key: unknown): void {
     const message = backlog.get(key);
-    if (message && backlog.delete(key)) this.#backlogBytes -= storedSize(message);
+    if (!message || !backlog.delete(key)) return;
+    const bytes = storedSize(message);
+    this.#backlogBytes -= bytes;
+    this.#subscriber.charge(-bytes);
   }
 
   // ── from queues ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,13 +173,17 @@ export class BrokerSubscription implements Consumer {
   }
 
   #deliver(message: Message, item: QueueItem | undefined): void {
-    const { tail, binary } = message.encodedAs(this.#form);
+    const shared = message.encodedAs(this.#form);
+    const { tail, binary } = shared;
     let head = this.#head;
     if (this.mode !== 'auto') {
       const messageId = message.encodedAs(this.#subscriber.broker.forms.id);
       const { version } = this.#subscriber.client;
       if (version === '1.2') head += `ack:${this.serial}-${messageId}\n`;
       else if (version === '1.0') head += `message-id:${this.serial}-${messageId}\n`;
+      if (!this.#subscriber.charge(costs.delivery)) return;
+      // The message stays until it is acknowledged, its tail with it: not the slab that the tail is cut from ([STOMP-92]).
+      if (item !== undefined) shared.tail = ownedBytes(tail);
       this.#unacknowledged ??= new Unacknowledged();
       this.#unacknowledged.add({ key: messageId, order: ++this.#deliveries, item });
       this.#subscriber.unacknowledged++;
@@ -204,7 +223,7 @@ export class BrokerSubscription implements Consumer {
   /** What was claimed is decided: consumed, or back to the queue it came from. */
   settle(deliveries: readonly QueueDelivery[], consumed: boolean, returned: Returned): void {
     this.#claimed -= deliveries.length;
-    this.#subscriber.unacknowledged -= deliveries.length;
+    this.#noLongerWaiting(deliveries.length);
     if (!consumed) return this.#giveBack(deliveries, returned, true);
     for (const { item } of deliveries) if (item) this.#queue?.consumed(item);
   }
@@ -213,7 +232,7 @@ export class BrokerSubscription implements Consumer {
   restore(deliveries: readonly QueueDelivery[], returned: Returned): void {
     this.#claimed -= deliveries.length;
     if (this.#unacknowledged) return this.#unacknowledged.restore(deliveries);
-    this.#subscriber.unacknowledged -= deliveries.length;
+    this.#noLongerWaiting(deliveries.length);
     this.#giveBack(deliveries, returned, false);
   }
 
@@ -223,13 +242,19 @@ export class BrokerSubscription implements Consumer {
     this.#stopped = true;
     this.#listening?.stop();
     this.#backlog = undefined;
+    this.#subscriber.charge(-this.#backlogBytes);
     const waiting = this.#unacknowledged?.takeAll() ?? [];
     this.#unacknowledged = undefined;
-    this.#subscriber.unacknowledged -= waiting.length;
+    this.#noLongerWaiting(waiting.length);
     if (!this.#queue) return;
     this.#queue.remove(this);
     returned.touch(this.#queue);
     this.#giveBack(waiting, returned, failed);
+  }
+
+  #noLongerWaiting(deliveries: number): void {
+    this.#subscriber.unacknowledged -= deliveries;
+    this.#subscriber.charge(-deliveries * costs.delivery);
   }
 
   #giveBack(deliveries: readonly QueueDelivery[], returned: Returned, failed: boolean): void {
@@ -237,6 +262,12 @@ export class BrokerSubscription implements Consumer {
     if (queue) for (const { item } of deliveries) if (item) returned.add(queue, item, failed);
   }
 }
+
+/** A message as it is kept for slow subscribers: one copy for all of them, without what was encoded for others. */
+const keptMessage: Encoding<Message> = {
+  encode: ({ topic, body, contentType, headers, position }) =>
+    createMessage({ topic, body: ownedBytes(body), contentType, headers, position }),
+};
 
 /** Where nothing waits. */
 const nothing = new Unacknowledged<QueueDelivery>();

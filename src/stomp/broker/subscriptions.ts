@@ -4,13 +4,19 @@ import { detached } from '../../core/wire.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { required } from '../protocol/frame-fields.ts';
 import type { HandlerClient, SubscriptionPlan } from '../server/destination-handler.ts';
+import { segmentsOf } from '../server/destinations.ts';
 import type { Broker } from './broker.ts';
 import type { BrokerLimits } from './limits.ts';
+import { costs } from './quota.ts';
 import { Returned } from './returned.ts';
 import { BrokerSubscription, type QueueDelivery, type Subscriber } from './subscription.ts';
 
 /** The id. Without one, which only 1.0 allows, the destination, told apart from ids by a NUL. */
 const keyOf = ({ id, destination }: Pick<SubscriptionPlan, 'id' | 'destination'>): string => id ?? `\0${destination}`;
+
+/** What a subscription costs for as long as it is open, with the nodes that a pattern becomes. */
+export const costOfSubscription = ({ id = '', destination }: SubscriptionPlan): number =>
+  costs.subscription + 2 * (id.length + destination.length) + costs.segment * segmentsOf(destination);
 
 /** What an ACK or NACK decides. */
 export interface Settlement {
@@ -43,6 +49,12 @@ export class Subscriptions implements Subscriber {
     return this.#known.size;
   }
 
+  /** No queue has anything left for a consumer of this connection, which owes no ACK for any. */
+  get idle(): boolean {
+    for (const subscription of this.#known.values()) if (!subscription.idle) return false;
+    return true;
+  }
+
   /** So many deliveries wait for their ACK that no subscription of this connection gets more. */
   get full(): boolean {
     return this.unacknowledged >= this.limits.maxUnacknowledged;
@@ -63,6 +75,7 @@ export class Subscriptions implements Subscriber {
     if (this.#known.size >= maxSubscriptions) {
       throw new ProtocolError('tooMany', `more than ${maxSubscriptions} subscriptions`);
     }
+    this.client.connection.charge(costOfSubscription(plan));
     const subscription = new BrokerSubscription(this, plan, ++this.#serials);
     this.#known.set(key, subscription);
     return subscription;
@@ -85,6 +98,22 @@ export class Subscriptions implements Subscriber {
     if (key === undefined || !this.#known.has(key)) return false;
     this.#remove(key);
     return true;
+  }
+
+  /**
+   * Count what this connection makes the broker keep ([STOMP-91]). Where it would be too much the connection ends, at the
+   * end of the turn: whoever delivers is in the middle of it. False: nothing was counted.
+   */
+  charge(bytes: number): boolean {
+    const { connection } = this.client;
+    try {
+      connection.charge(bytes);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      connection.close(error.fault, error.detail);
+      return false;
+    }
   }
 
   /** Does a delivery wait for this ACK or NACK? */
@@ -161,7 +190,9 @@ export class Subscriptions implements Subscriber {
   #remove(key: string): void {
     const { full } = this;
     const returned = new Returned();
-    this.#known.get(key)?.stop(returned, false);
+    const subscription = this.#known.get(key);
+    if (subscription) this.charge(-costOfSubscription(subscription));
+    subscription?.stop(returned, false);
     this.#known.delete(key);
     this.#implicit?.delete(key);
     returned.putBack();

@@ -1,8 +1,9 @@
 import { ProtocolError } from '../../core/fault.ts';
+import type { Connection } from '../../core/subprotocol.ts';
 import { malformed } from '../protocol/frame.ts';
 import type { Outgoing } from '../server/outgoing.ts';
 import type { Broker } from './broker.ts';
-import { storedSize } from './quota.ts';
+import { costs, storedSize } from './quota.ts';
 import type { Settlement, Subscriptions } from './subscriptions.ts';
 
 /** What a frame of a transaction is going to do at COMMIT. */
@@ -21,6 +22,7 @@ interface OpenTransaction {
 
 /** The open transactions of one connection: frames wait here until COMMIT, or for nothing ([STOMP-57] to [STOMP-60]). */
 export class Transactions {
+  readonly #connection: Connection;
   readonly #sender: Sender;
   readonly #broker: Broker;
   readonly #subscriptions: Subscriptions;
@@ -31,6 +33,7 @@ export class Transactions {
   #committing: readonly Step[] | undefined;
 
   constructor(sender: Sender, broker: Broker, subscriptions: Subscriptions) {
+    this.#connection = subscriptions.client.connection;
     this.#sender = sender;
     this.#broker = broker;
     this.#subscriptions = subscriptions;
@@ -42,13 +45,16 @@ export class Transactions {
     if (this.#open.size >= maxTransactions) {
       throw new ProtocolError('tooMany', `more than ${maxTransactions} open transactions`);
     }
-    this.#open.set(id, { steps: [], bytes: 0 });
+    const bytes = costs.message + 2 * id.length;
+    this.#connection.charge(bytes);
+    this.#bytes += bytes;
+    this.#open.set(id, { steps: [], bytes });
   }
 
-  /** Throws unless this transaction is open and has room for one more frame, which may send this message. */
+  /** Throws unless this transaction is open and has room for one more frame, which may send this message; it is counted. */
   check(id: string, message?: Outgoing): void {
     const transaction = this.#find(id);
-    const bytes = message ? bytesOfSend(message) : 0;
+    const bytes = bytesOfStep(message);
     const { maxTransactionFrames, maxTransactionBytes } = this.#broker.limits;
     if (transaction.steps.length >= maxTransactionFrames) {
       throw new ProtocolError('tooMany', `more than ${maxTransactionFrames} frames in a transaction`);
@@ -56,16 +62,20 @@ export class Transactions {
     if (this.#bytes + bytes > maxTransactionBytes) {
       throw new ProtocolError('tooLarge', `more than ${maxTransactionBytes} bytes in open transactions`);
     }
+    this.#connection.charge(bytes);
+  }
+
+  /** Does this transaction send to queues? Throws unless it is open. */
+  fillsQueues(id: string): boolean {
+    return this.#find(id).steps.some((step) => step.kind === 'send' && step.message.route.kind === 'queue');
   }
 
   /** Add to a transaction that was checked: a step that holds deliveries must not get lost on the way. */
   add(id: string, step: Step): void {
     const transaction = this.#find(id);
-    if (step.kind === 'send') {
-      const bytes = bytesOfSend(step.message);
-      transaction.bytes += bytes;
-      this.#bytes += bytes;
-    }
+    const bytes = bytesOfStep(step.kind === 'send' ? step.message : undefined);
+    transaction.bytes += bytes;
+    this.#bytes += bytes;
     transaction.steps.push(step);
   }
 
@@ -78,7 +88,7 @@ export class Transactions {
     const { steps } = this.#find(id);
     const sends: Outgoing[] = [];
     for (const step of steps) if (step.kind === 'send') sends.push(step.message);
-    this.#broker.check(sends);
+    this.#broker.check(sends, this.#subscriptions.client.user);
     this.#close(id);
     const leaving = sends.filter(({ route }) => route.kind !== 'queue');
     if (leaving.length > 0) return this.#commitBehind(leaving, steps);
@@ -96,7 +106,10 @@ export class Transactions {
         if (this.#committing !== steps) return;
       }
       // Others may have filled the queues meanwhile.
-      this.#broker.check(kept.flatMap((step) => (step.kind === 'send' ? step.message : [])));
+      this.#broker.check(
+        kept.flatMap((step) => (step.kind === 'send' ? step.message : [])),
+        this.#subscriptions.client.user,
+      );
     } catch (error) {
       this.#subscriptions.restore(this.#abandoned());
       throw error;
@@ -135,6 +148,7 @@ export class Transactions {
     const transaction = this.#find(id);
     this.#open.delete(id);
     this.#bytes -= transaction.bytes;
+    this.#connection.charge(-transaction.bytes);
     return transaction;
   }
 
@@ -145,8 +159,9 @@ export class Transactions {
   }
 }
 
-/** Each of them may go elsewhere: unlike in a queue, its destination is kept with it. */
-const bytesOfSend = (message: Outgoing): number => storedSize(message) + message.destination.length;
+/** A message may go anywhere: unlike in a queue, its destination is kept with it. */
+const bytesOfStep = (message: Outgoing | undefined): number =>
+  message ? storedSize(message) + message.destination.length : costs.delivery;
 
 /** What the steps acknowledge. */
 const settlementsOf = (steps: readonly Step[]): Settlement[] => steps.filter((step) => step.kind === 'settle');

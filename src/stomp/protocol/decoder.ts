@@ -115,13 +115,13 @@ export class Decoder {
    * stream cannot be read on after that.
    */
   next(): Frame | undefined {
-    if (this.#end <= this.#scanned) {
-      // An idle connection keeps no buffer.
-      if (this.#start === this.#end) this.#data = nothing;
-      return undefined;
+    if (this.#end > this.#scanned) {
+      this.#frame ??= this.#readHead();
+      if (this.#frame) return this.#readBody(this.#frame);
     }
-    this.#frame ??= this.#readHead();
-    return this.#frame && this.#readBody(this.#frame);
+    // An idle connection keeps no buffer, also where the last that came was a heart-beat ([STOMP-97]).
+    if (this.#start === this.#end) this.#data = nothing;
+    return undefined;
   }
 
   /** What was left is at the beginning of this. */

@@ -36,6 +36,9 @@ export interface RelayClientOptions {
   readonly ended: (client: RelayClient) => void;
 }
 
+/** What a subscription costs here, in bytes; the broker has the rest ([STOMP-91]). */
+const costOf = (destination: string): number => 1_000 + 4 * destination.length;
+
 /**
  * What the relay does for one client: its frames go on to a broker, and the broker's frames come back. Whatever is
  * remembered here is there to put right what brokers get wrong.
@@ -98,6 +101,7 @@ export class RelayClient implements ClientHandler {
     const { headers } = frame;
     const { maxUnacknowledged } = this.#limits;
     const brokerId = detached(this.#subscriptions.name(id));
+    this.client.connection.charge(costOf(destination));
     this.#subscriptions.add(new RelaySubscription(id, brokerId, destination, mode));
     const changes: Record<string, string> = { id: brokerId };
     if (mode !== 'auto') {
@@ -121,6 +125,7 @@ export class RelayClient implements ClientHandler {
         : this.#subscriptions.ofClient(id);
     if (!subscription) return false;
     this.#subscriptions.remove(subscription);
+    this.client.connection.charge(-costOf(subscription.destination));
     this.#pass(frame, { id: subscription.brokerId });
     this.#paceBroker();
     return true;

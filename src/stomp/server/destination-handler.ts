@@ -25,6 +25,8 @@ export interface HandlerClient extends ApplicationClient {
   readonly application: Application;
   /** Nothing more is delivered: the connection has ended, or it is about to. */
   readonly leaving: boolean;
+  /** The server drains: what was confirmed is still delivered, and nothing is confirmed that could not be. */
+  readonly draining: boolean;
   /** Send a frame in the version of this client. */
   send(command: string, headers: Entries, body?: string | Uint8Array): void;
   /** The handler is ready for this client, which hears CONNECTED once all are; `headers` may stand in it. */

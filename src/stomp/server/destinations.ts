@@ -65,7 +65,7 @@ export const isReplyTo = ({ session }: Owner, route: Route): boolean =>
  * @example
  * createDestinations().toSend('/topic/prices'); // { kind: 'topic', topic: 'prices', pattern: false, open: true }
  */
-export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
+export function createDestinations(prefixes: Prefixes = defaultPrefixes, maxSegments = 32) {
   const { topic, queue, tempQueue, replyQueue, user, application } = prefixes;
   const known = Object.values(prefixes).join(', ');
 
@@ -75,6 +75,10 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
 
   function openTopic(name: string): TopicRoute {
     if (isPrivateTopic(name)) throw new ProtocolError('forbidden', 'topics that begin with $ are reserved');
+    // [STOMP-89]
+    if (segmentsOf(name) > maxSegments) {
+      throw new ProtocolError('tooLarge', `a topic of more than ${maxSegments} segments`);
+    }
     return { kind: 'topic', topic: name, pattern: name.includes('*') && isPattern(name), open: true };
   }
 
@@ -159,6 +163,19 @@ const rest = (destination: string, prefix: string): string | undefined =>
   destination.length > prefix.length && destination.startsWith(prefix) ? destination.slice(prefix.length) : undefined;
 
 const privateTopic = (topic: string): TopicRoute => ({ kind: 'topic', topic, pattern: false, open: false });
+
+/** How many nodes of the bus's tree a pattern of this text needs. */
+export function segmentsOf(name: string): number {
+  let segments = 1;
+  for (let at = 0; at < name.length; at++) {
+    const unit = name.charCodeAt(at);
+    if (unit === dot || unit === slash) segments++;
+  }
+  return segments;
+}
+
+const dot = 46;
+const slash = 47;
 
 /** The bus says `**` for "the rest"; others say `#` or `>`. */
 function wildcards(name: string): string {

@@ -6,7 +6,8 @@ import { type Version, versions } from '../protocol/versions.ts';
 
 /** The part of a MESSAGE that all its receivers share. */
 export interface SharedTail {
-  readonly tail: Uint8Array;
+  /** May be replaced by a copy of the same bytes: whoever keeps the message must not keep a slab. */
+  tail: Uint8Array;
   /** The body is not UTF-8: it cannot leave in a text message of a WebSocket. */
   readonly binary: boolean;
 }

@@ -40,6 +40,8 @@ export abstract class ServerSession implements Session {
   #theirs = noHeartBeat;
   #agreed: Version = '1.0';
   #holds = 0;
+  // Read and not processed: this connection has had its share of the turn.
+  #read: Frame | undefined;
   // The frame that is being processed: ERROR names its receipt ([STOMP-63]).
   #frame: Frame | undefined;
   // The frame that the application is asked about.
@@ -120,13 +122,16 @@ export abstract class ServerSession implements Session {
   #pull(now: number): void {
     let pulled = false;
     while (this.#holds === 0 && this.#state !== 'leaving' && !this.connection.closing) {
-      const frame = this.#decoder.next();
+      const frame = this.#read ?? this.#decoder.next();
       if (!frame) {
         if (!this.#decoder.partial) this.#frameBy = never;
         else if (pulled || this.#frameBy === never) this.#frameBy = now + this.#limits.frameTimeout;
         return;
       }
       pulled = true;
+      // [STOMP-88] `released` is called when the others have had their turn.
+      this.#read = this.connection.takeFrame() ? undefined : frame;
+      if (this.#read) break;
       this.#frame = frame;
       this.#dispatch(frame);
       this.#frame = undefined;

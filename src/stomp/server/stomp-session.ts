@@ -39,6 +39,7 @@ export class StompSession extends ServerSession implements HandlerClient {
   /** The `session` header of CONNECTED. */
   session: string;
   leaving = false;
+  draining = false;
 
   readonly #options: StompSessionOptions;
   readonly #receipts: Receipts;
@@ -345,6 +346,6 @@ export class StompSession extends ServerSession implements HandlerClient {
   }
 
   override drain(): void {
-    this.leaving = true;
+    this.draining = true;
   }
 }

@@ -30,17 +30,22 @@ class Taker implements Consumer {
   }
 }
 
-function createQueue({ maxQueueMessages = 100, maxQueueBytes = 1_000, maxDeliveries = 3 } = {}) {
+function createQueue({ maxQueueMessages = 100, maxQueueBytes = 100_000, maxDeliveries = 3 } = {}) {
   const dead: string[] = [];
   let unused = 0;
+  let expired = 0;
   const queue = new Queue({
     topic: '$=/queue/q',
     allowance: new Quota('/queue/q is full: it keeps', maxQueueMessages, maxQueueBytes),
     maxDeliveries,
+    isOver: (time) => time <= 1_000,
+    expired: (messages) => {
+      expired += messages;
+    },
     dead: (item) => dead.push(textOf(item)),
     unused: () => unused++,
   });
-  return { queue, dead, unused: () => unused };
+  return { queue, dead, unused: () => unused, expired: () => expired };
 }
 
 /** As a subscription does at its end. */
@@ -112,11 +117,11 @@ describe('what is put back', () => {
 });
 
 test('a queue that is full says so, in messages and in bytes; what is not consumed counts', () => {
-  const { queue } = createQueue({ maxQueueMessages: 2, maxQueueBytes: 3 });
+  const { queue } = createQueue({ maxQueueMessages: 2, maxQueueBytes: 1_003 });
   const taker = new Taker();
   queue.add(taker);
   queue.put(message('ab'));
-  expect(() => queue.put(message('cd'))).toThrow('/queue/q is full: it keeps 3 bytes');
+  expect(() => queue.put(message('cd'))).toThrow('/queue/q is full: it keeps 1003 bytes');
   queue.put(message('c'));
   expect(() => queue.put(message(''))).toThrow('/queue/q is full: it keeps 2 messages');
   queue.consumed(taker.items[0]!);

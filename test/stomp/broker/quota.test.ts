@@ -2,15 +2,15 @@ import { expect, test } from 'vitest';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
 import { Quota, storedSize, textLength } from '../../../src/stomp/broker/quota.ts';
 
-test('a message weighs what its body, its content-type and its headers do', () => {
+test('[STOMP-91] a message weighs what its body, its content-type and its headers do, and what holds them', () => {
   const body = encodeUtf8('four');
-  expect(storedSize({ body, contentType: undefined, headers: undefined })).toBe(4);
+  expect(storedSize({ body, contentType: undefined, headers: undefined })).toBe(504);
   const headers = new Map([
     ['a', '12'],
     ['bc', ''],
   ]);
   expect(textLength(headers)).toBe(5);
-  expect(storedSize({ body, contentType: 'x/y', headers })).toBe(12);
+  expect(storedSize({ body, contentType: 'x/y', headers })).toBe(612);
 });
 
 test('what is taken from a part is taken from the whole, and so is what is given back', () => {

@@ -1024,7 +1024,6 @@ describe('receipts and the end', () => {
   test('the server leaves: pending receipts are finished, then ERROR and 1001', async () => {
     const gate = createGate();
     const { peer, broker } = await connected('1.2', { onSend: () => gate.opened });
-    await peer.send('SUBSCRIBE', { id: '0', destination: '/queue/a' });
     await peer.send('SEND', { destination: '/app/x', receipt: '1' });
     peer.connection.drain();
     await broker.send('/queue/a', 'for the next server');
@@ -1129,4 +1128,20 @@ test('queues wait while the socket takes nothing, and go on when it does', async
   await peer.raw('\n');
   expect(peer.brief()).toEqual(['MESSAGE later']);
   expect(broker.stats().queued).toBe(0);
+});
+
+test('[STOMP-88] frames of one read are worked off in shares, in their order, and others have a turn between them', async () => {
+  const desk = createStompDesk();
+  const peer = await desk.open().connect();
+  const honest = await desk.open().connect();
+  const got: string[] = [];
+  desk.bus.listen('**', ({ topic, body }) => got.push(`${topic}${topic === 'flood' ? '' : String(body)}`));
+  const frames = Array.from({ length: 2_000 }, (_, n) => `SEND\ndestination:/topic/flood\nreceipt:${n}\n\n${n}\0`);
+  peer.connection.received(encodeUtf8(frames.join('')));
+  honest.put('SEND', { destination: '/topic/honest' }, 'x');
+  const before = got.filter((topic) => topic === 'flood').length;
+  expect(before).toBeLessThan(1_000);
+  for (let turn = 0; turn < 20; turn++) await peer.raw('\n');
+  expect(got.filter((topic) => topic === 'flood')).toHaveLength(2_000);
+  expect(peer.brief()).toEqual(frames.map((_, n) => `RECEIPT ${n}`));
 });
