@@ -14,7 +14,7 @@ const http = createServer();
 const endpoint = attach(http, {
   path: '/ws',
   authenticate: ({ login, passcode }) => passcode === 'secret' && { name: login },
-  protocols: [stompBroker({ bus })],
+  protocols: [stompBroker({ bus, open: { '/queue/dishes': 'readwrite' } })],
 });
 http.listen(0, '127.0.0.1');
 await once(http, 'listening');

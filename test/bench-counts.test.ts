@@ -41,7 +41,7 @@ function createScene() {
     clock,
     protocols: [
       graphqlServer({ schema, share: () => 'everybody' }),
-      stompBroker({ bus, heartbeat: { outgoing: 0, incoming: 0 } }),
+      stompBroker({ bus, open: true, heartbeat: { outgoing: 0, incoming: 0 } }),
     ],
   });
 

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => chromium?.stop());
 beforeEach(async () => {
-  broker = stompBroker({ bus: openBus() });
+  broker = stompBroker({ bus: openBus(), open: true });
   if (browserTest !== test) return;
   // A reader may be far behind here: what is looked at is how a browser writes.
   const limits = { highWaterMark: 67_108_864 };

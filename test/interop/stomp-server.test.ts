@@ -31,6 +31,7 @@ beforeEach(async () => {
   bus = openBus();
   broker = stompBroker({
     bus,
+    open: true,
     onSend: ({ json }) => ({ body: JSON.stringify((json() as number) * 2) }),
   });
   http = createServer();

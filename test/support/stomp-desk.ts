@@ -122,6 +122,13 @@ const seen = ({ command, headers, body }: Frame, binary: boolean): SeenFrame => 
   binary,
 });
 
+/**
+ * For `authorize`: opens what only that can open, other users and dead letters, and leaves the rest to the destination.
+ * Dead letters of tests are in `/queue/dead`.
+ */
+export const openAll = ({ destination }: { readonly destination: string }): true | undefined =>
+  destination.startsWith('/user/') || destination === '/queue/dead' ? true : undefined;
+
 export interface StompDeskOptions extends Omit<StompBrokerOptions, 'bus'> {
   readonly bus?: Bus | undefined;
   readonly authenticate?: Authenticate | undefined;
@@ -140,7 +147,7 @@ export interface StompDeskOptions extends Omit<StompBrokerOptions, 'bus'> {
 export function createStompDesk({ authenticate, connection = {}, ...options }: StompDeskOptions = {}) {
   const clock = createFakeClock();
   const bus = options.bus ?? openBus();
-  const broker = stompBroker({ clock, ...options, bus });
+  const broker = stompBroker({ clock, open: true, ...options, bus });
   return {
     clock,
     bus,

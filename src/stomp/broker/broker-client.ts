@@ -14,7 +14,7 @@ import type { Route } from '../server/destinations.ts';
 import { userHeaders } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
 import type { Broker } from './broker.ts';
-import { protocol } from './permitted-by-topic.ts';
+import { protocol } from './default-permission.ts';
 import { ownedBytes, textLength } from './quota.ts';
 import type { BrokerSubscription } from './subscription.ts';
 import { Subscriptions } from './subscriptions.ts';

@@ -12,8 +12,9 @@ import type { BrokerHooks } from '../server/hooks.ts';
 import { createStompServer } from '../server/stomp-server.ts';
 import { Broker } from './broker.ts';
 import { brokerHandler } from './broker-client.ts';
+import { permittedBy } from './default-permission.ts';
 import { type BrokerLimitOptions, brokerLimits } from './limits.ts';
-import { permittedBy } from './permitted-by-topic.ts';
+import { type OpenQueues, QueueAccess } from './queue-access.ts';
 import type { BrokerStats } from './queues.ts';
 
 export interface StompBrokerOptions extends BrokerHooks {
@@ -36,6 +37,14 @@ export interface StompBrokerOptions extends BrokerHooks {
   /** The `server` header of CONNECTED. Default `subwire`. */
   readonly server?: string | undefined;
   /**
+   * Queues that clients may use without a word of `authorize`, by name or family: `{ '/queue/orders.*': 'write' }`, or
+   * `true` for all of them. Own temporary queues are always open, the dead-letter queue never is. Topics are opened by
+   * the bus.
+   *
+   * @defaultValue nothing: a queue is closed unless `authorize` answers `true`
+   */
+  readonly open?: OpenQueues | undefined;
+  /**
    * Brokers behind this server, by what their destinations begin with: `{ '/queue': stompRelay({ broker }) }` leaves
    * `/queue` and all below it to that broker, and the rest here. A client is let in when all of them have let it in.
    */
@@ -56,6 +65,7 @@ const optionNames = {
   slowSubscriber: true,
   deadLetter: true,
   server: true,
+  open: true,
   relay: true,
   clock: true,
 } as const satisfies Record<keyof StompBrokerOptions, true>;
@@ -94,11 +104,12 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
   const { bus, authorize, onSend, onSubscribe, hosts, server = 'subwire' } = options;
   const prefixes = prefixesOf(options.prefixes);
   const limits = resolveLimits(brokerLimits, options.limits);
-  const destinations = createDestinations(prefixes, limits.maxSegments);
+  const destinations = createDestinations(prefixes);
   const { deadLetter = `${prefixes.queue}dead-letter` } = options;
   if (!deadLetter.startsWith(prefixes.queue) || deadLetter === prefixes.queue) {
     throw new TypeError(`deadLetter must be a queue such as "${prefixes.queue}dead-letter"; got "${deadLetter}"`);
   }
+  const queues = new QueueAccess(options.open, prefixes.queue, deadLetter);
   const broker = new Broker({
     bus,
     destinations,
@@ -119,7 +130,7 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
       command === 'SUBSCRIBE' && client
         ? destinations.toSubscribe(destination, client)
         : destinations.toSend(destination),
-    permitted: permittedBy(bus),
+    permitted: permittedBy(bus, queues),
     server,
     knowsHost: (host) => hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host)),
   });

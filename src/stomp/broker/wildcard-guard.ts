@@ -5,7 +5,7 @@ import type { Headers } from '../protocol/frame.ts';
 import type { HandlerClient } from '../server/destination-handler.ts';
 import { isPrivateTopic } from '../server/destinations.ts';
 import type { Broker } from './broker.ts';
-import { protocol } from './permitted-by-topic.ts';
+import { protocol } from './default-permission.ts';
 import type { BrokerSubscription } from './subscription.ts';
 
 /** What the application said of a topic; `bus`: it leaves it to the bus, which is asked for each message ([BUS-3]). */

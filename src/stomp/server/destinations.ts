@@ -58,6 +58,10 @@ export interface Owner {
 export const isReplyTo = ({ session }: Owner, route: Route): boolean =>
   route.kind === 'topic' && route.topic.startsWith(`$reply/${session}/`);
 
+/** May this client SEND to a topic that no client names: to itself, or to a temporary queue, whose name is a secret. */
+export const isOwnTopic = ({ user }: Owner, topic: string): boolean =>
+  topic.startsWith('$reply/') || topic.startsWith(`$user/${segment(user)}/`);
+
 /**
  * Names of destinations: what they mean, and how a topic of the bus looks to a STOMP client. `toSend` and `toSubscribe`
  * throw a {@link ProtocolError}: `malformed` if the name is no good, `forbidden` if nothing here has it.
@@ -65,7 +69,7 @@ export const isReplyTo = ({ session }: Owner, route: Route): boolean =>
  * @example
  * createDestinations().toSend('/topic/prices'); // { kind: 'topic', topic: 'prices', pattern: false, open: true }
  */
-export function createDestinations(prefixes: Prefixes = defaultPrefixes, maxSegments = 32) {
+export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
   const { topic, queue, tempQueue, replyQueue, user, application } = prefixes;
   const known = Object.values(prefixes).join(', ');
 
@@ -75,10 +79,6 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes, maxSegm
 
   function openTopic(name: string): TopicRoute {
     if (isPrivateTopic(name)) throw new ProtocolError('forbidden', 'topics that begin with $ are reserved');
-    // [STOMP-89]
-    if (segmentsOf(name) > maxSegments) {
-      throw new ProtocolError('tooLarge', `a topic of more than ${maxSegments} segments`);
-    }
     return { kind: 'topic', topic: name, pattern: name.includes('*') && isPattern(name), open: true };
   }
 

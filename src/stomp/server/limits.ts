@@ -15,8 +15,6 @@ export const stompLimits = {
   frameTimeout: { default: 30_000, unit: 'ms', fault: 'malformed' },
   // While it asks the application, a connection is not read: a hook that never answers would keep it for ever.
   hookTimeout: { default: 30_000, unit: 'ms', fault: 'unavailable' },
-  // Segments of a topic or a pattern, which become nodes of a tree.
-  maxSegments: { default: 32, unit: 'count', fault: 'tooLarge' },
   maxSubscriptions: { default: 100, unit: 'count', fault: 'tooMany' },
   // Deliveries that wait for an ACK or NACK, over all subscriptions of the connection.
   maxUnacknowledged: { default: 1_000, unit: 'count', fault: 'tooMany' },

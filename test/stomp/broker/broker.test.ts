@@ -6,7 +6,7 @@ import { encodeUtf8 } from '../../../src/core/wire.ts';
 import { type Version, versions } from '../../../src/stomp/protocol/versions.ts';
 import { createGate } from '../../support/gate.ts';
 import { openBus } from '../../support/open-bus.ts';
-import { createStompDesk, type StompDeskOptions } from '../../support/stomp-desk.ts';
+import { createStompDesk, openAll, type StompDeskOptions } from '../../support/stomp-desk.ts';
 
 async function connected(options: StompDeskOptions = {}, version: Version = '1.2') {
   const desk = createStompDesk(options);
@@ -159,10 +159,10 @@ describe('topics', () => {
   );
 
   test('[STOMP-82] wildcard subscribers get no topic that they could not read by its name', async () => {
-    const { bus, peer } = await connected();
+    const { bus, broker, peer } = await connected();
     bus.declare('secret.typed');
     await peer.send('SUBSCRIBE', { id: '0', destination: '/topic/**' });
-    await peer.send('SEND', { destination: '/user/ann/queue/a' }, 'private');
+    await broker.send('/user/ann/queue/a', 'private');
     for (const name of ['secret.typed', 'public']) await bus.publish(name, encodeUtf8(name));
     await peer.raw('\n');
     expect(peer.brief()).toEqual(['MESSAGE public']);
@@ -416,7 +416,11 @@ describe('queues', () => {
   });
 
   test('a message that is put back too often goes to the dead-letter queue and says where it was', async () => {
-    const { broker, open, peer } = await connected({ limits: { maxDeliveries: 2 }, deadLetter: '/queue/dead' });
+    const { broker, open, peer } = await connected({
+      limits: { maxDeliveries: 2 },
+      deadLetter: '/queue/dead',
+      authorize: openAll,
+    });
     await peer.send('SUBSCRIBE', { id: '0', destination: '/queue/a', ack: 'client' });
     await peer.send('SEND', { destination: '/queue/a', own: 'x' }, 'poison');
     for (let round = 0; round < 2; round++) await peer.send('NACK', { id: peer.take()[0]!.headers['ack']! });
@@ -450,7 +454,7 @@ describe('users', () => {
   test('SEND to a user reaches all connections of that user and nobody else, whatever the name', async () => {
     const names = ['ann', 'a/b', '*', '**', 'a.b', 'ann%', 'é'];
     for (const name of names) {
-      const { open } = createStompDesk({ authenticate: ({ login }) => ({ name: login }) });
+      const { open } = createStompDesk({ authenticate: ({ login }) => ({ name: login }), authorize: openAll });
       const own = await Promise.all([1, 2].map(() => open().connect('1.2', { login: name })));
       const other = await open().connect('1.2', { login: 'bob' });
       for (const each of [...own, other]) await each.send('SUBSCRIBE', { id: '0', destination: '/user/queue/a*%' });
@@ -763,6 +767,7 @@ describe('memory is bounded', () => {
     const { broker, open, peer } = await connected({
       limits: { maxDeliveries: 2, maxQueueMessages: 2 },
       deadLetter: '/queue/dead',
+      authorize: openAll,
     });
     await broker.send('/queue/dead', 'first');
     await peer.send('SUBSCRIBE', { id: '0', destination: '/queue/a', ack: 'client-individual' });

@@ -16,22 +16,6 @@ const connected = async (options: Parameters<typeof createStompDesk>[0] = {}) =>
   return { ...desk, peer: await desk.open().connect() };
 };
 
-test.each([
-  ['SUBSCRIBE', '/topic/'],
-  ['SUBSCRIBE', '/topic/*.'],
-  ['SEND', '/topic/'],
-])('[STOMP-89] %s to %s with too many segments is refused', async (command, prefix) => {
-  for (const separator of ['.', '/']) {
-    const { peer } = await connected();
-    const name = (segments: number): string => `${prefix}${Array(segments).fill('a').join(separator)}`;
-    await peer.send(command, { id: '1', destination: name(31), receipt: 'r' });
-    expect(peer.brief()).toEqual(['RECEIPT r']);
-    await peer.send(command, { id: '2', destination: name(33), receipt: 'r' });
-    expect(peer.brief()).toEqual(['ERROR Too large: a topic of more than 32 segments']);
-    expect(peer.closed?.code).toBe(1009);
-  }
-});
-
 test('[STOMP-91] subscriptions are charged with their patterns, and given back', async () => {
   const { peer } = await connected({ limits: { maxSubscriptions: 1e6 }, connection: { maxKept: 50_000 } });
   const destination = `/topic/${Array(30).fill('*').join('.')}`;

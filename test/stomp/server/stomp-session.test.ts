@@ -4,7 +4,7 @@ import { encodeUtf8 } from '../../../src/core/wire.ts';
 import { type Version, versions } from '../../../src/stomp/protocol/versions.ts';
 import type { StompSession } from '../../../src/stomp/server/stomp-session.ts';
 import { createGate } from '../../support/gate.ts';
-import { createStompDesk, type StompDeskOptions, type StompPeer } from '../../support/stomp-desk.ts';
+import { createStompDesk, openAll, type StompDeskOptions, type StompPeer } from '../../support/stomp-desk.ts';
 
 const escaping = ['1.1', '1.2'] as const;
 
@@ -972,7 +972,11 @@ describe('receipts and the end', () => {
   });
 
   test('[STOMP-53] a client that closes its half counts as lost: what it had was delivered to it', async () => {
-    const { broker, open, peer } = await connected('1.2', { limits: { maxDeliveries: 1 }, deadLetter: '/queue/dead' });
+    const { broker, open, peer } = await connected('1.2', {
+      limits: { maxDeliveries: 1 },
+      deadLetter: '/queue/dead',
+      authorize: openAll,
+    });
     await peer.send('SUBSCRIBE', { id: '0', destination: '/queue/a', ack: 'client' });
     await broker.send('/queue/a', 'poison');
     await peer.raw('\n');

@@ -44,6 +44,10 @@ class Peer {
   }
 }
 
+/** Transcripts are about what queues and users get, not about who may send it: all of that is open here. */
+const opened = ({ destination }: { readonly destination: string }): true | undefined =>
+  /^\/(queue|user)\//.test(destination) || undefined;
+
 /** Our server, alone in its own time. */
 export function testedServer(options: Options, cut: Cut): Tested {
   const clock = createFakeClock();
@@ -54,7 +58,7 @@ export function testedServer(options: Options, cut: Cut): Tested {
     subprotocol === 'graphql-transport-ws'
       ? // The reasons of real peers, and their errors as they are.
         graphqlServer({ schema: transcriptSchema(bus), isProd: true, maskError: false, ...options.options })
-      : stompBroker({ bus, ...options.options });
+      : stompBroker({ bus, authorize: opened, ...options.options });
   const endpoint = createEndpoint({
     protocols: [protocol],
     clock,
