@@ -1,11 +1,13 @@
 /** The server's side of STOMP, and its codec. The client has an entry point of its own. */
 export type { SlowSubscriber } from '../core/slow-subscriber.ts';
 export { type BrokerLimitOptions, type BrokerLimits, brokerLimits } from './broker/limits.ts';
+export type { OpenQueues } from './broker/queue-access.ts';
 export type { BrokerStats } from './broker/queues.ts';
 export {
   type StompBroker,
   type StompBrokerOptions,
   type StompSendOptions,
+  type StompStats,
   stompBroker,
 } from './broker/stomp-broker.ts';
 export { Decoder, type DecoderLimits } from './protocol/decoder.ts';
@@ -15,13 +17,18 @@ export type { AckMode } from './protocol/frame-fields.ts';
 export type { HeaderInput } from './protocol/headers.ts';
 export { type Version, versions } from './protocol/versions.ts';
 export { type BrokerAddress, type StompRelay, type StompRelayOptions, stompRelay } from './relay/stomp-relay.ts';
+export type { HeaderValue } from './server/checked-message.ts';
 export type { Prefixes } from './server/destinations.ts';
 export type {
   ApplicationMessage,
   Authorization,
   AuthorizeRequest,
   BrokerHooks,
+  ClientEvent,
+  DisconnectEvent,
+  Rewrite,
   SendReply,
   StompReply,
   StompRequest,
+  SubscriptionEvent,
 } from './server/hooks.ts';

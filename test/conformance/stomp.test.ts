@@ -24,7 +24,7 @@ function brokerOf({ authenticate, ...options }: Scene) {
   const bus = openBus();
   const sent: string[] = [];
   bus.listen('seen', ({ body }) => sent.push(Buffer.from(body).toString()));
-  return { protocols: [stompBroker({ bus, open: true, ...options })], authenticate, sent };
+  return { protocols: [stompBroker({ bus, open: true, strict: true, ...options })], authenticate, sent };
 }
 
 /** A TCP connection that keeps its own end open until it is told otherwise. */

@@ -52,7 +52,7 @@ export class RelayScene {
 
   constructor({ authenticate, connection, ...options }: RelaySceneOptions = {}) {
     const onError = (error: unknown): void => void this.reported.push(error);
-    this.relay = stompRelay({ broker: this.transport.transport, clock: this.clock, onError, ...options });
+    this.relay = stompRelay({ strict: true, broker: this.transport.transport, clock: this.clock, onError, ...options });
     this.endpoint = createEndpoint({
       protocols: [this.relay],
       authenticate,

@@ -147,7 +147,7 @@ export interface StompDeskOptions extends Omit<StompBrokerOptions, 'bus'> {
 export function createStompDesk({ authenticate, connection = {}, ...options }: StompDeskOptions = {}) {
   const clock = createFakeClock();
   const bus = options.bus ?? openBus();
-  const broker = stompBroker({ clock, open: true, ...options, bus });
+  const broker = stompBroker({ clock, open: true, strict: true, ...options, bus });
   return {
     clock,
     bus,

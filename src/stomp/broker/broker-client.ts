@@ -1,6 +1,6 @@
 import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
-import { detached } from '../../core/wire.ts';
+import { detached, encodeUtf8 } from '../../core/wire.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
 import { required } from '../protocol/frame-fields.ts';
 import type { Permission } from '../server/application.ts';
@@ -129,6 +129,9 @@ export class BrokerClient implements ClientHandler {
         `no destination "${plan.destination}" here: nobody answers a SUBSCRIBE to it`,
       );
     }
+    if (frame.headers.get('selector')) {
+      throw new ProtocolError('unacceptable', 'selectors are not supported here: filter, or use a topic for each kind');
+    }
     const subscription = this.#subscriptions.add(plan);
     this.#client.carryOut(frame, this.#connect(subscription, route, frame.headers, permission));
   }
@@ -141,7 +144,10 @@ export class BrokerClient implements ClientHandler {
     permission: Permission,
   ): Promise<void> {
     const { application } = this.#client;
-    if (!application.answersSubscribe) return this.#listen(subscription, route, headers, permission);
+    if (!application.answersSubscribe) {
+      await this.#listen(subscription, route, headers, permission);
+      return this.#active(subscription);
+    }
     // It listens before the hook is called, and waits with what comes until the first message was sent ([STOMP-84]).
     subscription.waitForStart();
     const active = route.kind === 'topic' ? this.#listen(subscription, route, headers, permission) : undefined;
@@ -153,6 +159,13 @@ export class BrokerClient implements ClientHandler {
     subscription.start(first && this.#broker.firstMessage(first));
     // What is sent to a queue meanwhile waits in it.
     if (route.kind === 'queue') await this.#listen(subscription, route, headers, permission);
+    this.#active(subscription);
+  }
+
+  #active(subscription: BrokerSubscription): void {
+    if (subscription.stopped) return;
+    subscription.isTold = true;
+    this.#client.subscribed(subscription.destination);
   }
 
   #listen(
@@ -230,6 +243,26 @@ export class BrokerClient implements ClientHandler {
   }
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  tell({ headers }: Frame, words: string): void {
+    const replyTo = headers.get('reply-to');
+    const { errors } = this.#broker.destinations;
+    const reader = (replyTo && this.#subscriptions.reading(replyTo)) || this.#subscriptions.reading(errors);
+    if (!reader) return;
+    const { destination } = reader;
+    const about: [string, string][] = [['original-destination', headers.get('destination') ?? '']];
+    const correlation = headers.get('correlation-id');
+    if (correlation !== undefined) about.push(['correlation-id', correlation]);
+    reader.receive(
+      this.#broker.firstMessage({
+        destination,
+        route: { kind: 'application', destination },
+        body: encodeUtf8(words),
+        contentType: 'text/plain;charset=utf-8',
+        headers: new Map([['error', words], ...about]),
+      }),
+    );
+  }
 
   drained(): void {
     this.#subscriptions.pump();

@@ -1,7 +1,7 @@
 import type { Bus } from '../../bus/bus.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { resolveLimits } from '../../core/limits.ts';
-import { checkNames, mustBeFunctions } from '../../core/options.ts';
+import { assertOption, checkNames, mustBeFunctions } from '../../core/options.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
@@ -49,6 +49,21 @@ export interface StompBrokerOptions extends BrokerHooks {
    * `/queue` and all below it to that broker, and the rest here. A client is let in when all of them have let it in.
    */
   readonly relay?: Readonly<Record<string, HandlesDestinations>> | undefined;
+  /**
+   * End the connection of every SEND that is refused, as the specification asks for. Else one that asked for no receipt is
+   * dropped, since nothing was promised: its connection lives, and its sender hears of it at the `reply-to`, or at
+   * `/user/queue/errors`, if it listens there.
+   *
+   * @defaultValue `false`
+   */
+  readonly strict?: boolean | undefined;
+  /**
+   * As patient as Spring's broker, which stompjs is used to: UNSUBSCRIBE of an id that is not open and an ACK or NACK of
+   * what does not wait for one are passed over, where the specification lets a server end the connection.
+   *
+   * @defaultValue `false`
+   */
+  readonly spring?: boolean | undefined;
   /** @internal */
   readonly clock?: Clock | undefined;
 }
@@ -58,6 +73,13 @@ const optionNames = {
   authorize: true,
   onSend: true,
   onSubscribe: true,
+  rewrite: true,
+  onConnect: true,
+  onDisconnect: true,
+  onSubscribed: true,
+  onUnsubscribed: true,
+  strict: true,
+  spring: true,
   limits: true,
   heartbeat: true,
   prefixes: true,
@@ -70,6 +92,12 @@ const optionNames = {
   clock: true,
 } as const satisfies Record<keyof StompBrokerOptions, true>;
 
+/** How a broker stands. */
+export interface StompStats extends BrokerStats {
+  /** SENDs that were refused and dropped. Those that ended their connection count among the endpoint's faults. */
+  readonly refused: number;
+}
+
 /** A STOMP broker as a subprotocol: mount it on as many endpoints as you like, they share its queues. */
 export interface StompBroker extends Subprotocol {
   /**
@@ -77,7 +105,8 @@ export interface StompBroker extends Subprotocol {
    * Rejects with a {@link ProtocolError} if the destination is no good or the queue is full.
    */
   send(destination: string, body: string | Uint8Array, options?: StompSendOptions): Promise<void>;
-  stats(): BrokerStats;
+  /** What its queues hold, and what became of messages. */
+  stats(): StompStats;
 }
 
 export interface StompSendOptions {
@@ -101,7 +130,7 @@ const sendOptionNames = { contentType: true, headers: true } satisfies Record<ke
  */
 export function stompBroker(options: StompBrokerOptions): StompBroker {
   checkOptions(options);
-  const { bus, authorize, onSend, onSubscribe, hosts, server = 'subwire' } = options;
+  const { bus, hosts, server = 'subwire' } = options;
   const prefixes = prefixesOf(options.prefixes);
   const limits = resolveLimits(brokerLimits, options.limits);
   const destinations = createDestinations(prefixes);
@@ -123,7 +152,9 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
   const stomp = createStompServer({
     limits,
     heartbeat: heartBeatOf('heartbeat', options.heartbeat),
-    hooks: { authorize, onSend, onSubscribe },
+    hooks: options,
+    strict: options.strict === true,
+    tolerant: options.spring === true,
     handlers: [...relayed.map(([, { handler }]) => handler), brokerHandler(broker)],
     relayed: relayed.map(([prefix]) => prefix),
     route: (command, destination, client) =>
@@ -141,7 +172,7 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
       const message = checkedSend(destination, body, sendOptions);
       await stomp.publish({ destination, route: stomp.route('SEND', destination, undefined), ...message });
     },
-    stats: () => broker.queues.stats(),
+    stats: () => ({ ...broker.queues.stats(), refused: stomp.refusedSends() }),
   };
 }
 
@@ -188,8 +219,12 @@ function checkOptions(options: StompBrokerOptions): void {
     throw new TypeError('stompBroker() needs a bus, such as stompBroker({ bus: createBus() })');
   }
   checkNames(options, optionNames, 'stompBroker()');
-  const { authorize, onSend, onSubscribe, hosts, deadLetter, server } = options;
-  mustBeFunctions({ authorize, onSend, onSubscribe });
+  const { authorize, onSend, onSubscribe, rewrite, onConnect, onDisconnect, hosts, deadLetter, server } = options;
+  mustBeFunctions({ authorize, onSend, onSubscribe, rewrite, onConnect, onDisconnect });
+  mustBeFunctions({ onSubscribed: options.onSubscribed, onUnsubscribed: options.onUnsubscribed });
+  for (const [name, value] of Object.entries({ strict: options.strict, spring: options.spring })) {
+    assertOption(value === undefined || typeof value === 'boolean', name, 'true or false', value);
+  }
   checkRelay(options.relay);
   if (hosts !== undefined && typeof hosts !== 'function' && !Array.isArray(hosts)) {
     throw new TypeError(`hosts must be a list of names or a function; got ${typeof hosts}`);

@@ -36,6 +36,8 @@ export class BrokerSubscription implements Consumer {
   readonly serial: number;
   readonly destination: string;
   readonly mode: AckMode;
+  /** Hooks have heard that it is active. */
+  isTold = false;
   readonly #subscriber: Subscriber;
   readonly #connection: Connection;
   readonly #form: Encoding<SharedTail>;

@@ -91,6 +91,12 @@ export class Subscriptions implements Subscriber {
     return subscription;
   }
 
+  /** A subscription of this destination. */
+  reading(destination: string): BrokerSubscription | undefined {
+    for (const each of this.#known.values()) if (each.destination === destination) return each;
+    return undefined;
+  }
+
   /** [STOMP-49] [STOMP-50] False: there is no such subscription. */
   unsubscribe(headers: Headers): boolean {
     const destination = this.client.version === '1.0' ? headers.get('destination') : undefined;
@@ -175,9 +181,11 @@ export class Subscriptions implements Subscriber {
   stopAll(failed: boolean, aborted: readonly Settlement[]): void {
     const returned = new Returned();
     for (const { subscription, deliveries } of aborted) subscription.restore(deliveries, returned);
-    for (const subscription of this.#known.values()) subscription.stop(returned, failed);
+    const ended = [...this.#known.values()];
     this.#known.clear();
+    for (const subscription of ended) subscription.stop(returned, failed);
     returned.putBack();
+    for (const subscription of ended) this.#ended(subscription);
   }
 
   #keyOf(destination: string | undefined): string | undefined {
@@ -198,5 +206,11 @@ export class Subscriptions implements Subscriber {
     returned.putBack();
     // Its unacknowledged messages may have kept all others waiting.
     if (full) this.pump();
+    if (subscription) this.#ended(subscription);
+  }
+
+  #ended(subscription: BrokerSubscription): void {
+    if (subscription.isTold) this.client.unsubscribed(subscription.destination);
+    subscription.isTold = false;
   }
 }

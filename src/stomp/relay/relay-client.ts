@@ -115,6 +115,7 @@ export class RelayClient implements ClientHandler {
       }
     }
     this.#pass(frame, changes);
+    this.client.subscribed(destination);
   }
 
   unsubscribe(frame: Frame): boolean {
@@ -127,6 +128,7 @@ export class RelayClient implements ClientHandler {
     this.#subscriptions.remove(subscription);
     this.client.connection.charge(-costOf(subscription.destination));
     this.#pass(frame, { id: subscription.brokerId });
+    this.client.unsubscribed(subscription.destination);
     this.#paceBroker();
     return true;
   }
@@ -213,9 +215,13 @@ export class RelayClient implements ClientHandler {
     });
   }
 
+  /** A relay has no destination of its own where clients would hear of that. */
+  tell(): void {}
+
   stop(): void {
     if (this.#over) return;
     this.#over = true;
+    for (const { destination } of this.#subscriptions.all()) this.client.unsubscribed(destination);
     this.#subscriptions.clear();
     this.#link?.leave();
     this.#options.ended(this);

@@ -95,6 +95,11 @@ export class RelaySubscriptions {
     this.#unacknowledged -= subscription.size;
   }
 
+  /** All that are open. */
+  all(): Iterable<RelaySubscription> {
+    return this.#all.values();
+  }
+
   clear(): void {
     this.#all.clear();
     this.#unacknowledged = 0;

@@ -10,7 +10,7 @@ import type { Subprotocol } from '../../core/subprotocol.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
 import type { DestinationHandler, HandlesDestinations } from '../server/destination-handler.ts';
 import type { Route } from '../server/destinations.ts';
-import type { AuthorizeRequest } from '../server/hooks.ts';
+import type { AuthorizeRequest, BrokerHooks } from '../server/hooks.ts';
 import { createStompServer } from '../server/stomp-server.ts';
 import { Availability, type AvailabilityListener, type BrokerAddresses } from './availability.ts';
 import { relayLimits } from './limits.ts';
@@ -23,7 +23,8 @@ const retryWithin = 5_000;
 /** Where a broker is: `stomp://rabbit:61613`, `stomps://…` over TLS, or a transport such as `tcp({ host, port, tls })`. */
 export type BrokerAddress = string | Transport;
 
-export interface StompRelayOptions {
+export interface StompRelayOptions
+  extends Pick<BrokerHooks, 'rewrite' | 'onConnect' | 'onDisconnect' | 'onSubscribed' | 'onUnsubscribed'> {
   /** The broker, or several addresses of it that are tried in turn; clients begin with the one that answered last. */
   readonly broker: BrokerAddress | readonly BrokerAddress[];
   /**
@@ -52,6 +53,10 @@ export interface StompRelayOptions {
   readonly connectTimeout?: number | undefined;
   /** Errors that are no client's fault, such as a broker that refuses `login`. Default: `console.error`. */
   readonly onError?: ((error: unknown) => void) | undefined;
+  /** End the connection of every SEND that `authorize` refuses, also of one that asked for no receipt. @defaultValue `false` */
+  readonly strict?: boolean | undefined;
+  /** Pass over UNSUBSCRIBE of an id that is not open, and ACK or NACK of what does not wait. @defaultValue `false` */
+  readonly spring?: boolean | undefined;
   /** @internal */
   readonly clock?: Clock | undefined;
 }
@@ -85,6 +90,7 @@ export interface StompRelay extends Subprotocol, HandlesDestinations {
 export function stompRelay(options: StompRelayOptions): StompRelay {
   checkOptions(options);
   const { login, passcode, host = '/', authorize, clock = systemClock, connectTimeout = 5_000 } = options;
+  const { rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed } = options;
   const { report } = createListeners(options.onError ?? ((error) => console.error('subwire:', error)));
   const addresses: BrokerAddresses = {
     transports: [options.broker]
@@ -135,7 +141,9 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
   const stomp = createStompServer({
     limits: clientOptions.limits,
     heartbeat: heartBeatOf('heartbeat', options.heartbeat),
-    hooks: { authorize },
+    hooks: { authorize, rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed },
+    strict: options.strict === true,
+    tolerant: options.spring === true,
     handlers: [handler],
     relayed: [],
     route: () => relayedRoute,
@@ -183,6 +191,13 @@ const optionNames = {
   passcode: true,
   host: true,
   authorize: true,
+  rewrite: true,
+  onConnect: true,
+  onDisconnect: true,
+  onSubscribed: true,
+  onUnsubscribed: true,
+  strict: true,
+  spring: true,
   heartbeat: true,
   brokerHeartbeat: true,
   limits: true,
@@ -207,6 +222,8 @@ function checkOptions(options: StompRelayOptions): void {
   }
   if (passcode !== undefined && login === undefined) throw new TypeError('passcode needs a login beside it');
   mustBeFunctions({ authorize, onError });
+  const { rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed } = options;
+  mustBeFunctions({ rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed });
   if (!(typeof connectTimeout === 'number' && connectTimeout > 0)) {
     throw new TypeError(`connectTimeout must be a number of ms above 0; got ${String(connectTimeout)}`);
   }

@@ -2,11 +2,11 @@ import { ProtocolError } from '../../core/fault.ts';
 import { isPromise } from '../../core/promise-or.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { decodeUtf8 } from '../../core/wire.ts';
-import type { Headers } from '../protocol/frame.ts';
+import type { Frame, Headers } from '../protocol/frame.ts';
 import { shorten } from '../protocol/frame-fields.ts';
-import { checkedMessage } from './checked-message.ts';
+import { checkedMessage, rewrittenFrame } from './checked-message.ts';
 import { isReplyTo, type Owner, type Route } from './destinations.ts';
-import type { AuthorizeRequest, BrokerHooks, StompRequest } from './hooks.ts';
+import type { ApplicationMessage, AuthorizeRequest, BrokerHooks, StompRequest, Told } from './hooks.ts';
 import type { Outgoing } from './outgoing.ts';
 
 /** A client, as the application is told of it. */
@@ -95,18 +95,42 @@ export class Application {
     return isPromise(answer) ? answer.then(decide) : decide(answer);
   }
 
+  /** Somebody changes messages on their way. */
+  get rewrites(): boolean {
+    return this.#parts.rewrite !== undefined;
+  }
+
+  /** The frame as the application wants it. Throws, or rejects, if that is no good: it is a bug of the hook then. */
+  rewritten(client: ApplicationClient, frame: Frame, destination: string): Frame | Promise<Frame> {
+    const { headers, body } = frame;
+    const change = (answer: unknown): Frame =>
+      answer === undefined || answer === null
+        ? frame
+        : rewrittenFrame(`the answer of rewrite to ${shorten(destination)}`, frame, answer);
+    const answer = this.#parts.rewrite?.(messageRequest(client, destination, headers, body));
+    return isPromise(answer) ? Promise.resolve(answer).then(change) : change(answer);
+  }
+
+  /** Tell a hook. Whatever it throws, now or later, is reported. */
+  tell(hook: Told, client: ApplicationClient, more: object): void {
+    const told = this.#parts[hook] as ((event: object) => unknown) | undefined;
+    if (!told) return;
+    const { connection, session } = client;
+    const { principal, handshake } = connection;
+    const report = (error: unknown): void => connection.report(error);
+    try {
+      const outcome = told({ principal, handshake, session, ...more });
+      if (isPromise(outcome)) Promise.resolve(outcome).catch(report);
+    } catch (error) {
+      report(error);
+    }
+  }
+
   /** Let the application answer a SEND. What it answers is sent on; the promise resolves when that is done. */
   call(client: ApplicationClient, message: Outgoing): Promise<unknown> {
     const { onSend } = this.#parts;
     const { destination, body, contentType, headers = noHeaders } = message;
-    const text = (): string => decodeUtf8(body);
-    const request = {
-      ...requestOf(client, destination, headers),
-      body,
-      contentType,
-      text,
-      json: () => JSON.parse(text()),
-    };
+    const request = { ...messageRequest(client, destination, headers, body), contentType };
     // In a promise, so that a hook that throws at once is treated as one that rejects.
     return new Promise((resolve) => resolve(onSend?.(request))).then((answer) =>
       answer === undefined || answer === null ? undefined : this.#answer(client, message, answer),
@@ -142,6 +166,22 @@ export class Application {
     const message = checkedMessage(`the answer of onSubscribe to ${shorten(destination)}`, answer);
     return { destination, route: { kind: 'application', destination }, ...message };
   }
+}
+
+function messageRequest(
+  client: ApplicationClient,
+  destination: string,
+  headers: Headers,
+  body: Uint8Array,
+): ApplicationMessage {
+  const text = (): string => decodeUtf8(body);
+  return {
+    ...requestOf(client, destination, headers),
+    body,
+    contentType: headers.get('content-type'),
+    text,
+    json: () => JSON.parse(text()),
+  };
 }
 
 /** Hooks get a copy of the headers: what they do with it changes no frame. */

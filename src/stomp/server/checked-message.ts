@@ -1,4 +1,6 @@
 import { bytesOf } from '../../core/wire.ts';
+import type { Frame } from '../protocol/frame.ts';
+import { ownHeaders } from '../protocol/headers.ts';
 
 /** A message of the application that was checked. */
 export interface CheckedMessage {
@@ -57,6 +59,28 @@ export function checkedHeaders(where: string, given: unknown): Map<string, strin
     headers.set(name, String(value));
   }
   return headers;
+}
+
+/**
+ * A SEND as the hook `rewrite` wants it ([STOMP-98]). Throws a `TypeError` that names what is wrong with the answer;
+ * headers that belong to the protocol cannot be changed.
+ */
+export function rewrittenFrame(where: string, frame: Frame, given: unknown): Frame {
+  if (typeof given !== 'object' || given === null || Array.isArray(given) || given instanceof Error) {
+    throw new TypeError(`${where} must be an object such as { headers: { from: 'ann' } }; got ${nameOf(given)}`);
+  }
+  const { body = frame.body, contentType, headers: changes } = given as Record<string, unknown>;
+  const all = new Map(frame.headers);
+  const checked = checkedMessage(where, { body, contentType, headers: changes });
+  for (const name of changes instanceof Map ? changes.keys() : Object.keys(changes ?? {})) {
+    if (ownHeaders.send.has(name)) throw new TypeError(`${where}: header "${name}" belongs to the protocol`);
+    const value = checked.headers.get(name);
+    if (value === undefined) all.delete(name);
+    else all.set(name, value);
+  }
+  if (contentType !== undefined) all.set('content-type', contentType as string);
+  if (all.has('content-length')) all.set('content-length', String(checked.body.length));
+  return { command: frame.command, headers: all, body: checked.body, text: '' };
 }
 
 /** What a value is, in words. */

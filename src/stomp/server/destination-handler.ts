@@ -76,6 +76,8 @@ export interface ClientHandler {
   begin(frame: Frame): void;
   commit(frame: Frame): void;
   abort(frame: Frame): void;
+  /** A SEND of this client was refused and dropped: tell it, if it listens, in these words. */
+  tell(frame: Frame, words: string): void;
   /** The connection takes more: go on. */
   drained(): void;
   /** DISCONNECT came, or the client closed its half (`failed`): finish what it sent, then call `done`. */

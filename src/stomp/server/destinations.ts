@@ -1,5 +1,6 @@
 import { isPattern } from '../../bus/pattern.ts';
 import { ProtocolError } from '../../core/fault.ts';
+import { shorten } from '../protocol/frame-fields.ts';
 
 /** Where each kind of destination begins. Each starts with `/` or whatever your clients use, and none with another. */
 export interface Prefixes {
@@ -143,6 +144,9 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
 
     temporaryQueue,
 
+    /** Where a client hears of its SENDs that were refused. */
+    errors: `${user}queue/errors`,
+
     /** The destination of a message that came by this topic of the bus, or under a {@link literalTopic}. */
     shown(name: string): string {
       if (!isPrivateTopic(name)) return `${topic}${name}`;
@@ -179,9 +183,19 @@ const slash = 47;
 
 /** The bus says `**` for "the rest"; others say `#` or `>`. */
 function wildcards(name: string): string {
+  if (isPrivateTopic(name)) return name;
   const pattern = name.replace(/(^|[./])[#>]$/, '$1**');
   if (/(^|[./])\*\*[./]/.test(pattern)) {
     throw new ProtocolError('malformed', 'the wildcard ** stands for the rest of a name, so nothing can follow it');
+  }
+  // Patterns of the Ant kind would subscribe to nothing, without a word.
+  for (const segment of pattern.split(/[./]/)) {
+    if (/[{}?]/.test(segment) || (segment.includes('*') && segment !== '*' && segment !== '**')) {
+      throw new ProtocolError(
+        'malformed',
+        `"${shorten(segment)}" is no pattern here: * stands for one whole segment, ** for the rest`,
+      );
+    }
   }
   return pattern;
 }

@@ -1,5 +1,6 @@
 import type { Handshake, Principal } from '../../core/subprotocol.ts';
 import type { Headers } from '../protocol/frame.ts';
+import type { HeaderValue } from './checked-message.ts';
 
 /** What a client wants to do, for hooks. */
 export interface StompRequest {
@@ -35,13 +36,49 @@ export interface ApplicationMessage extends StompRequest {
 export interface StompReply {
   readonly body: string | Uint8Array;
   readonly contentType?: string | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Numbers and booleans are sent as text; `undefined` leaves the header out. */
+  readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
 }
 
 /** What `onSend` may return: an answer to the `reply-to` of the SEND, or to another destination. */
 export interface SendReply extends StompReply {
   readonly destination?: string | undefined;
 }
+
+/** What a hook changes in a message. */
+export interface Rewrite {
+  /** The body; undefined: as it came. */
+  readonly body?: string | Uint8Array | undefined;
+  /** Its MIME type; undefined: as it came. */
+  readonly contentType?: string | undefined;
+  /** Headers to set; one that is `undefined` is taken away. */
+  readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
+}
+
+/** A client that came or went. */
+export interface ClientEvent {
+  /** Whom `authenticate` named; undefined where nobody asked. */
+  readonly principal: Principal | undefined;
+  readonly handshake: Handshake;
+  /** The `session` of CONNECTED. */
+  readonly session: string;
+}
+
+/** A client that went. */
+export interface DisconnectEvent extends ClientEvent {
+  /** The close code (RFC 6455 7.4); 1006: there was none. */
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** A subscription that came or went. */
+export interface SubscriptionEvent extends ClientEvent {
+  /** As the client wrote it. */
+  readonly destination: string;
+}
+
+/** Hooks that are only told. */
+export type Told = 'onConnect' | 'onDisconnect' | 'onSubscribed' | 'onUnsubscribed';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook may have nothing to say
 type Hook<Request, Result> = (request: Request) => Result | void | Promise<Result | void>;
@@ -51,6 +88,23 @@ export interface BrokerHooks {
   readonly authorize?: Hook<AuthorizeRequest, Authorization> | undefined;
   /** Called for a SEND to an application destination (`/app/…`). What it returns is sent to `reply-to`, if the client may. */
   readonly onSend?: Hook<ApplicationMessage, SendReply | undefined> | undefined;
+  /**
+   * Called for every SEND that is allowed, before it goes anywhere: what it returns is changed in the message. Headers are
+   * merged, `undefined` takes one away; those that belong to the protocol cannot be set. Nothing: the message stays as
+   * it is. The place to stamp the sender, which no client can forge then.
+   *
+   * @example
+   * rewrite: ({ principal }) => ({ headers: { from: principal?.name, admin: undefined } })
+   */
+  readonly rewrite?: Hook<ApplicationMessage, Rewrite | undefined> | undefined;
+  /** A client is there: it was told CONNECTED. What the four that follow throw is reported, and changes nothing. */
+  readonly onConnect?: Hook<ClientEvent, unknown> | undefined;
+  /** Such a client is gone, whatever the end was; called once. */
+  readonly onDisconnect?: Hook<DisconnectEvent, unknown> | undefined;
+  /** A subscription is active: what is sent from now on arrives. */
+  readonly onSubscribed?: Hook<SubscriptionEvent, unknown> | undefined;
+  /** Such a subscription has ended, by UNSUBSCRIBE or with its connection; called once. */
+  readonly onUnsubscribed?: Hook<SubscriptionEvent, unknown> | undefined;
   /** Called for every SUBSCRIBE that is allowed. What it returns is the first message of the subscription. */
   readonly onSubscribe?: Hook<StompRequest, StompReply | undefined> | undefined;
 }

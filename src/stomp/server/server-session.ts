@@ -219,16 +219,24 @@ export abstract class ServerSession implements Session {
       (value) => {
         this.outcomeCame();
         this.#frame = frame;
-        then(value);
+        try {
+          then(value);
+        } catch (error) {
+          this.failed(frame, error);
+        }
         this.#frame = undefined;
         this.release();
       },
-      (error) => this.failed(frame, error),
+      (error) => {
+        this.outcomeCame();
+        this.failed(frame, error);
+        this.release();
+      },
     );
   }
 
-  /** This frame is at fault, though others were read meanwhile. */
-  failed(frame: Frame, error: unknown): never {
+  /** This frame is at fault, though others were read meanwhile. Throws, unless it is only dropped. */
+  protected failed(frame: Frame, error: unknown): void {
     this.#frame = frame;
     throw error;
   }

@@ -24,6 +24,8 @@ export interface StompServerOptions {
   readonly permitted: DefaultPermission;
   /** The `server` header of CONNECTED; undefined: CONNECTED says what the broker behind this server says. */
   readonly server: string | undefined;
+  readonly strict: boolean;
+  readonly tolerant: boolean;
   readonly knowsHost: (host: string) => boolean | Promise<boolean>;
 }
 
@@ -31,6 +33,8 @@ export interface StompServerOptions {
 export interface StompServer extends Subprotocol {
   /** What a destination means to a client; undefined: to the application. Throws a `ProtocolError` where it is no good. */
   route(command: 'SEND' | 'SUBSCRIBE', destination: string, client: HandlerClient | undefined): Route;
+  /** SENDs that were refused and dropped. */
+  readonly refusedSends: () => number;
   /** Send without asking anybody. Undefined: it is done; a promise: it is done when this resolves. */
   publish(message: Outgoing): Promise<unknown> | undefined;
 }
@@ -41,7 +45,7 @@ const below = (prefix: string, destination: string): boolean =>
 
 /** Join handlers of destinations to one STOMP server. */
 export function createStompServer(options: StompServerOptions): StompServer {
-  const { limits, heartbeat, hooks, handlers, relayed, permitted, server, knowsHost } = options;
+  const { limits, heartbeat, hooks, handlers, relayed, permitted, server, knowsHost, strict, tolerant } = options;
 
   function route(command: 'SEND' | 'SUBSCRIBE', destination: string, client: HandlerClient | undefined): Route {
     for (let handler = 0; handler < relayed.length; handler++) {
@@ -61,7 +65,11 @@ export function createStompServer(options: StompServerOptions): StompServer {
     route: (destination) => route('SEND', destination, undefined),
     publish,
   });
-  const session = { limits, heartbeat, application, handlers, route, server, knowsHost };
+  let refusedSends = 0;
+  const refused = (): void => {
+    refusedSends++;
+  };
+  const session = { limits, heartbeat, application, handlers, route, server, knowsHost, strict, tolerant, refused };
 
   return {
     names: [...versions.map(subprotocolOf), 'stomp'],
@@ -70,6 +78,7 @@ export function createStompServer(options: StompServerOptions): StompServer {
     open: (connection) => new StompSession(connection, server === undefined ? '' : crypto.randomUUID(), session),
     route,
     publish,
+    refusedSends: () => refusedSends,
     dispose() {
       for (const handler of handlers) handler.dispose?.();
     },

@@ -10,6 +10,7 @@ import type { ClientHandler, DestinationHandler, HandlerClient } from './destina
 import type { Route } from './destinations.ts';
 import type { StompLimits } from './limits.ts';
 import { type PendingReceipt, Receipts } from './receipts.ts';
+import { mayBeDropped, refusalWords } from './refused-send.ts';
 import { ServerSession } from './server-session.ts';
 import { TransactionRoutes } from './transaction-routes.ts';
 
@@ -27,6 +28,12 @@ export interface StompSessionOptions {
   /** The `server` header of CONNECTED; undefined: CONNECTED says what the broker behind this server says. */
   readonly server: string | undefined;
   /** Is a client that names this virtual host let in ([STOMP-29])? */
+  /** Any refused SEND ends its connection. */
+  readonly strict: boolean;
+  /** UNSUBSCRIBE of an unknown id, and a second or late ACK, are passed over. */
+  readonly tolerant: boolean;
+  /** Count a SEND that was refused and dropped. */
+  readonly refused: () => void;
   readonly knowsHost: (host: string) => boolean | Promise<boolean>;
 }
 
@@ -53,6 +60,8 @@ export class StompSession extends ServerSession implements HandlerClient {
   #outcomes = 0;
   #crowded = false;
   #forwardsError = false;
+  // The application has heard that this client is there.
+  #isTold = false;
 
   constructor(connection: Connection, session: string, options: StompSessionOptions) {
     super(connection, options.limits, options.heartbeat);
@@ -101,7 +110,9 @@ export class StompSession extends ServerSession implements HandlerClient {
     const said = server === undefined ? this.#told : Object.entries({ session: this.session, server });
     this.#told = nothingTold;
     this.session = new Map(said).get('session') ?? '';
+    this.#isTold = true;
     this.connected(expressibleHeaders('raw', said));
+    this.application.tell('onConnect', this, {});
   }
 
   // ── frames ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -131,10 +142,30 @@ export class StompSession extends ServerSession implements HandlerClient {
 
   #submit(frame: Frame): void {
     const destination = required(frame, 'destination');
-    const route = this.#options.route('SEND', destination, this);
-    const handler = this.#handlerOf(route);
-    this.#join(frame, handler);
-    this.#permitted(frame, 'SEND', destination, route, () => handler.submit(frame, destination, route));
+    try {
+      const route = this.#options.route('SEND', destination, this);
+      const handler = this.#handlerOf(route);
+      this.#join(frame, handler);
+      this.#permitted(frame, 'SEND', destination, route, () => {
+        if (!this.application.rewrites) return handler.submit(frame, destination, route);
+        const rewritten = this.application.rewritten(this, frame, destination);
+        this.settle(frame, rewritten, (changed) => handler.submit(changed, destination, route));
+      });
+    } catch (error) {
+      this.failed(frame, error);
+    }
+  }
+
+  /**
+   * A SEND that is refused and asked for no receipt was promised nothing: it is dropped, and its connection lives
+   * ([STOMP-41]). Whoever wants to know listens to `/user/queue/errors`.
+   */
+  protected override failed(frame: Frame, error: unknown): void {
+    const { strict, refused } = this.#options;
+    if (strict || !mayBeDropped(frame, error)) return super.failed(frame, error);
+    refused();
+    if (!(error instanceof ProtocolError)) this.connection.report(error);
+    this.#handlers.at(-1)?.tell(frame, refusalWords(error));
   }
 
   #subscribe(frame: Frame): void {
@@ -162,6 +193,7 @@ export class StompSession extends ServerSession implements HandlerClient {
   #unsubscribe(frame: Frame): void {
     if (this.version !== '1.0') required(frame, 'id');
     if (this.#handlers.some((handler) => handler.unsubscribe(frame))) return;
+    if (this.#options.tolerant) return this.processed(frame);
     throw malformed('UNSUBSCRIBE of a subscription that does not exist');
   }
 
@@ -170,7 +202,10 @@ export class StompSession extends ServerSession implements HandlerClient {
     if (command === 'NACK' && this.version === '1.0') throw malformed('the command NACK is none of STOMP 1.0');
     required(frame, this.version === '1.2' ? 'id' : 'message-id');
     if (this.version === '1.1') required(frame, 'subscription');
-    const handler = this.#handlers.length === 1 ? this.#handlers[0] : this.#handlers.find((each) => each.awaits(frame));
+    const { tolerant } = this.#options;
+    const isAsked = tolerant || this.#handlers.length > 1;
+    const handler = isAsked ? this.#handlers.find((each) => each.awaits(frame)) : this.#handlers[0];
+    if (!handler && tolerant) return this.processed(frame);
     if (!handler) throw malformed(`${command} of a message that does not wait for one`);
     this.#join(frame, handler);
     handler.acknowledge(frame);
@@ -238,7 +273,11 @@ export class StompSession extends ServerSession implements HandlerClient {
         this.#outcomes--;
         this.receipted(entry);
       },
-      (error) => this.failed(frame, error),
+      (error) => {
+        this.failed(frame, error);
+        this.#outcomes--;
+        this.receipted(entry);
+      },
     );
   }
 
@@ -276,9 +315,13 @@ export class StompSession extends ServerSession implements HandlerClient {
     }
   }
 
-  subscribed(_destination: string): void {}
+  subscribed(destination: string): void {
+    this.application.tell('onSubscribed', this, { destination });
+  }
 
-  unsubscribed(_destination: string): void {}
+  unsubscribed(destination: string): void {
+    this.application.tell('onUnsubscribed', this, { destination });
+  }
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -330,8 +373,9 @@ export class StompSession extends ServerSession implements HandlerClient {
     this.#stop();
   }
 
-  end(): void {
+  end(code: number, reason: string): void {
     this.#stop();
+    if (this.#isTold) this.application.tell('onDisconnect', this, { code, reason });
   }
 
   #stop(): void {

@@ -58,7 +58,7 @@ export function testedServer(options: Options, cut: Cut): Tested {
     subprotocol === 'graphql-transport-ws'
       ? // The reasons of real peers, and their errors as they are.
         graphqlServer({ schema: transcriptSchema(bus), isProd: true, maskError: false, ...options.options })
-      : stompBroker({ bus, authorize: opened, ...options.options });
+      : stompBroker({ bus, authorize: opened, strict: true, ...options.options });
   const endpoint = createEndpoint({
     protocols: [protocol],
     clock,
