@@ -35,7 +35,8 @@ export const brokerHandler = (broker: Broker): DestinationHandler => ({
 
 /** What the broker does for one client: its subscriptions, its transactions, and what it sends. */
 export class BrokerClient implements ClientHandler {
-  readonly deadline = never;
+  /** See {@link ClientHandler.deadline}. */
+  readonly deadline: number = never;
   readonly #client: HandlerClient;
   readonly #broker: Broker;
   readonly #subscriptions: Subscriptions;
@@ -52,18 +53,22 @@ export class BrokerClient implements ClientHandler {
     return this.#subscriptions.idle;
   }
 
+  /** See {@link ClientHandler.subscriptions}. */
   get subscriptions(): number {
     return this.#subscriptions.size;
   }
 
+  /** See {@link ClientHandler.has}. */
   has(id: string): boolean {
     return this.#subscriptions.has(id);
   }
 
+  /** See {@link ClientHandler.tick}. */
   tick(): void {}
 
   // ── SEND ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** See {@link ClientHandler.submit}. */
   submit(frame: Frame, destination: string, route: Route): void {
     if (route.kind === 'queue') this.#refuseInDrain();
     const message = this.#prepare(frame, destination, route);
@@ -121,6 +126,7 @@ export class BrokerClient implements ClientHandler {
 
   // ── SUBSCRIBE, ACK, NACK ───────────────────────────────────────────────────────────────────────────────────────
 
+  /** See {@link ClientHandler.subscribe}. */
   subscribe(frame: Frame, plan: SubscriptionPlan, route: Route, permission: Permission): void {
     const { application } = this.#client;
     if (route.kind === 'application' && !application.answersSubscribe) {
@@ -189,16 +195,19 @@ export class BrokerClient implements ClientHandler {
     return this.#broker.listen(subscription, topic, subscription, judged ? { protocol } : {});
   }
 
+  /** See {@link ClientHandler.unsubscribe}. */
   unsubscribe(frame: Frame): boolean {
     if (!this.#subscriptions.unsubscribe(frame.headers)) return false;
     this.#client.processed(frame);
     return true;
   }
 
+  /** See {@link ClientHandler.awaits}. */
   awaits(frame: Frame): boolean {
     return this.#subscriptions.awaits(frame);
   }
 
+  /** See {@link ClientHandler.acknowledge}. */
   acknowledge(frame: Frame): void {
     const consumed = frame.command === 'ACK';
     const transaction = frame.headers.get('transaction');
@@ -213,6 +222,7 @@ export class BrokerClient implements ClientHandler {
 
   // ── transactions ───────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** See {@link ClientHandler.begin}. */
   begin(frame: Frame): void {
     this.#transactions ??= new Transactions(this, this.#broker, this.#subscriptions);
     this.#transactions.begin(detached(required(frame, 'transaction')));
@@ -232,6 +242,7 @@ export class BrokerClient implements ClientHandler {
     });
   }
 
+  /** See {@link ClientHandler.abort}. */
   abort(frame: Frame): void {
     this.#openTransactions(frame).abort(required(frame, 'transaction'));
     this.#client.processed(frame);
@@ -244,6 +255,7 @@ export class BrokerClient implements ClientHandler {
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** See {@link ClientHandler.tell}. */
   tell({ headers }: Frame, words: string): void {
     const replyTo = headers.get('reply-to');
     const { errors } = this.#broker.destinations;
@@ -264,15 +276,18 @@ export class BrokerClient implements ClientHandler {
     );
   }
 
+  /** See {@link ClientHandler.drained}. */
   drained(): void {
     this.#subscriptions.pump();
   }
 
+  /** See {@link ClientHandler.leave}. */
   leave(failed: boolean, done: () => void): void {
     this.#release(failed);
     done();
   }
 
+  /** See {@link ClientHandler.stop}. */
   stop(): void {
     this.#release(true);
   }

@@ -13,31 +13,43 @@ import { type CreateMessage, Queues } from './queues.ts';
 
 /** What a broker is made of. */
 export interface BrokerParts {
+  /** Where topics are. */
   readonly bus: Bus;
+  /** What destinations mean. */
   readonly destinations: Destinations;
+  /** What it may keep. */
   readonly limits: BrokerLimits;
+  /** What becomes of messages of topics while a subscriber reads too slowly. */
   readonly slowSubscriber: SlowSubscriber;
   /** The destination of messages that were put back too often. */
   readonly deadLetter: string;
   /** Unique over restarts and servers; begins message ids. */
   readonly epoch: string;
+  /** Its time, for what expires. */
   readonly clock: Clock;
 }
 
 /** A subscription, as far as it has to do with topics. */
 export interface TopicSubscription {
+  /** A message of the topic. */
   receive(message: Message): void;
+  /** How to stop listening. */
   attachTopic(listening: ListenHandle): void;
 }
 
 /** Topics of the bus, and queues of this process: what all connections of a server share. */
 export class Broker {
+  /** What destinations mean. */
   readonly destinations: Destinations;
+  /** What it may keep. */
   readonly limits: BrokerLimits;
+  /** What becomes of messages of topics while a subscriber reads too slowly. */
   readonly slowSubscriber: SlowSubscriber;
   /** How messages look to STOMP clients. */
   readonly forms: MessageForms;
+  /** All its queues. */
   readonly queues: Queues;
+  /** Where topics are. */
   readonly bus: Bus;
   readonly #epoch: string;
   #messages = 0;

@@ -4,6 +4,7 @@ import type { Share } from './shares.ts';
 
 /** A message in a queue. */
 export interface QueueItem {
+  /** What is handed out. */
   readonly message: Message;
   /** Its place: lower ones came earlier. */
   readonly order: number;
@@ -19,7 +20,9 @@ export interface QueueItem {
 
 /** What may be said of a message that is put into a queue. */
 export interface PutOptions {
+  /** Whose share it is a part of. */
   readonly share?: Share | undefined;
+  /** When it is of no use any more, in ms since 1970. */
   readonly expiresAt?: number | undefined;
   /** From 0 to 9, the highest first. @defaultValue 4, as JMS has it */
   readonly priority?: number | undefined;
@@ -29,14 +32,17 @@ export interface PutOptions {
 export interface Consumer {
   /** Takes one more now. */
   readonly ready: boolean;
+  /** Takes this item: `consumed` or `putBack` of the queue follow. */
   take(item: QueueItem): void;
 }
 
+/** What a queue is made of. */
 export interface QueueOptions {
   /** What all its messages have for a topic: one text, since a long name for each would count for nothing. */
   readonly topic: string;
   /** What it may keep. */
   readonly allowance: Quota;
+  /** How often a message is handed out before it is dead. */
   readonly maxDeliveries: number;
   /** Who made the queue come to life; undefined: the application. */
   readonly creator?: Share | undefined;
@@ -55,6 +61,7 @@ export interface QueueOptions {
  * back goes to the head, in its old order.
  */
 export class Queue {
+  /** What its messages have for a topic. */
   readonly topic: string;
   readonly #options: QueueOptions;
   // What was put back is older than all that waits, and is kept in order.
@@ -140,6 +147,7 @@ export class Queue {
     return dropped;
   }
 
+  /** Somebody takes messages from now on. */
   add(consumer: Consumer): void {
     this.#consumers.add(consumer);
     this.wake(consumer);

@@ -42,7 +42,9 @@ interface KnownQueue {
 
 /** All queues of a broker, by name, within what they may keep together. */
 export class Queues implements Timed {
+  /** When to look for what has expired; see {@link Timed}. */
   deadline = never;
+  /** The clock's alone; see {@link Timed}. */
   slot: number | undefined;
   readonly #limits: BrokerLimits;
   readonly #deadLetter: string;

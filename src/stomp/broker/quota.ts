@@ -2,8 +2,11 @@ import { ProtocolError } from '../../core/fault.ts';
 
 /** What is kept of a message: counted while it waits, with its headers, which may be larger than its body. */
 export interface Storable {
+  /** The octets of the body. */
   readonly body: Uint8Array;
+  /** Its MIME type. */
   readonly contentType: string | undefined;
+  /** Its headers. */
   readonly headers: ReadonlyMap<string, string> | undefined;
 }
 

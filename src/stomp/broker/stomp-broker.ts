@@ -17,9 +17,11 @@ import { type BrokerLimitOptions, brokerLimits } from './limits.ts';
 import { type OpenQueues, QueueAccess } from './queue-access.ts';
 import type { BrokerStats } from './queues.ts';
 
+/** What `stompBroker` takes. */
 export interface StompBrokerOptions extends BrokerHooks {
   /** Where `/topic/<name>` is the topic `<name>`. */
   readonly bus: Bus;
+  /** Limits of each connection, and of what is kept for all: see spec-notes/limits.md. */
   readonly limits?: BrokerLimitOptions | undefined;
   /** What this side can send and wants to receive, in ms; 0: nothing. Default 10,000 both. */
   readonly heartbeat?: HeartBeatOptions | undefined;
@@ -109,7 +111,9 @@ export interface StompBroker extends Subprotocol {
   stats(): StompStats;
 }
 
+/** What `send` takes beside the body. */
 export interface StompSendOptions {
+  /** The MIME type of the body. @defaultValue `text/plain;charset=utf-8` for text */
   readonly contentType?: string | undefined;
   /** Numbers and booleans are sent as text; `undefined` leaves the header out. */
   readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;

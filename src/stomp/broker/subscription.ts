@@ -15,8 +15,11 @@ import type { Returned } from './returned.ts';
 
 /** The subscriptions of a connection, as each of them sees the others. */
 export interface Subscriber {
+  /** The client that they belong to. */
   readonly client: HandlerClient;
+  /** What all clients share. */
   readonly broker: Broker;
+  /** What it may keep. */
   readonly limits: BrokerLimits;
   /** Deliveries that wait for an ACK or NACK, over all subscriptions. */
   unacknowledged: number;
@@ -32,9 +35,13 @@ export interface QueueDelivery extends Delivery {
 
 /** One SUBSCRIBE of one connection: what it gets, in which form, and what it has not acknowledged. */
 export class BrokerSubscription implements Consumer {
+  /** The client's own id; undefined: it gave none ([STOMP-42]). */
   readonly id: string | undefined;
+  /** Distinguishes the subscriptions of a connection in `ack` headers. */
   readonly serial: number;
+  /** As the client wrote it. */
   readonly destination: string;
+  /** Who acknowledges what ([STOMP-47]). */
   readonly mode: AckMode;
   /** Hooks have heard that it is active. */
   isTold = false;
@@ -74,6 +81,7 @@ export class BrokerSubscription implements Consumer {
 
   // ── from topics ────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** It listens to a topic of the bus. */
   attachTopic(listening: ListenHandle): void {
     this.#listening = listening;
   }
@@ -83,6 +91,7 @@ export class BrokerSubscription implements Consumer {
     this.#waitsForStart = true;
   }
 
+  /** It has ended. */
   get stopped(): boolean {
     return this.#stopped;
   }
@@ -93,6 +102,7 @@ export class BrokerSubscription implements Consumer {
     return this.#queue.waiting === 0 && this.#claimed + (this.#unacknowledged?.size ?? 0) === 0;
   }
 
+  /** The application has answered: its first message leaves, then what came meanwhile. */
   start(first: Message | undefined): void {
     if (this.#stopped) return;
     this.#waitsForStart = false;
@@ -148,6 +158,7 @@ export class BrokerSubscription implements Consumer {
 
   // ── from queues ────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** It takes messages from a queue. */
   attachQueue(queue: Queue): void {
     // Its end came while the application was asked.
     if (this.#stopped) return queue.release();
@@ -155,12 +166,14 @@ export class BrokerSubscription implements Consumer {
     queue.add(this);
   }
 
+  /** Its client reads, and has room for one more delivery. */
   get ready(): boolean {
     const connection = this.#connection;
     if (this.#subscriber.client.leaving || connection.closing || connection.mustWait()) return false;
     return this.mode === 'auto' || this.#mayDeliver;
   }
 
+  /** Deliver a message of the queue. */
   take(item: QueueItem): void {
     this.#deliver(item.message, item);
     if (this.mode === 'auto') this.#queue?.consumed(item);

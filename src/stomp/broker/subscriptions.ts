@@ -20,15 +20,21 @@ export const costOfSubscription = ({ id = '', destination }: SubscriptionPlan): 
 
 /** What an ACK or NACK decides. */
 export interface Settlement {
+  /** Whose deliveries they are. */
   readonly subscription: BrokerSubscription;
+  /** What was claimed. */
   readonly deliveries: readonly QueueDelivery[];
+  /** ACK; else NACK, which gives them back. */
   readonly consumed: boolean;
 }
 
 /** The subscriptions of one connection, by what the client calls them. */
 export class Subscriptions implements Subscriber {
+  /** Deliveries that wait for an ACK or NACK, over all of them. */
   unacknowledged = 0;
+  /** The client that they belong to. */
   readonly client: HandlerClient;
+  /** What all clients share. */
   readonly broker: Broker;
   readonly #known = new SmallMap<string, BrokerSubscription>();
   // Reply queues that came to life by a SEND, not by a SUBSCRIBE.
@@ -40,6 +46,7 @@ export class Subscriptions implements Subscriber {
     this.broker = broker;
   }
 
+  /** What it may keep. */
   get limits(): BrokerLimits {
     return this.broker.limits;
   }

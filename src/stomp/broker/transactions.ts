@@ -11,6 +11,7 @@ export type Step = { readonly kind: 'send'; readonly message: Outgoing } | ({ re
 
 /** Who carries out what a transaction sends. */
 export interface Sender {
+  /** Undefined: it is done; a promise: it is done when this resolves. */
   send(message: Outgoing): Promise<unknown> | undefined;
 }
 
@@ -39,6 +40,7 @@ export class Transactions {
     this.#subscriptions = subscriptions;
   }
 
+  /** Open a transaction. Throws a {@link ProtocolError} if it is open, or if there are too many. */
   begin(id: string): void {
     if (this.#open.has(id)) throw new ProtocolError('duplicate', 'BEGIN of a transaction that is open already');
     const { maxTransactions } = this.#broker.limits;
@@ -124,6 +126,7 @@ export class Transactions {
     this.#subscriptions.settle(settlementsOf(steps), false);
   }
 
+  /** Close it, and do nothing of it. Throws if it is not open. */
   abort(id: string): void {
     this.#subscriptions.restore(settlementsOf(this.#close(id).steps));
   }

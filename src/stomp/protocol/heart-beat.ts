@@ -9,13 +9,17 @@ import { assertOption, checkNames } from '../../core/options.ts';
  * that its beat may come just after two.
  */
 export const beatFactors = {
+  /** Of a server towards its clients. */
   server: { early: 0.9, tolerance: 2 },
+  /** Of a client towards its server. */
   client: { early: 0.8, tolerance: 2.1 },
 } as const;
 
 /** What one side offers: how often it can send, and how often it wants to receive, in ms; 0: not at all. */
 export interface HeartBeat {
+  /** How often this side can send, in ms; 0: not at all. */
   readonly outgoing: number;
+  /** How often this side wants to receive, in ms; 0: not at all. */
   readonly incoming: number;
 }
 

@@ -14,11 +14,15 @@ export type AvailabilityListener = (available: boolean, reason: string) => void;
 
 /** What it takes to reach the broker. */
 export interface BrokerAddresses {
+  /** One way to each address. */
   readonly transports: readonly Transport[];
+  /** Its time. */
   readonly clock: Clock;
+  /** Limits of each connection to the broker. */
   readonly limits: ConnectionLimits;
   /** How long one address may take, in ms: to open, and then to say CONNECTED. */
   readonly connectTimeout: number;
+  /** Told of errors that are no client's fault. */
   readonly report: (error: unknown) => void;
 }
 

@@ -21,6 +21,7 @@ export interface BrokerLink {
   pass(headers: Entries, frame: Frame, receipt: PendingReceipt | undefined): void;
   /** Do not read what the broker sends, and go on. */
   hold(): void;
+  /** Read on. */
   release(): void;
   /** Send DISCONNECT and ask for its receipt. */
   disconnect(done: (processed: boolean) => void): void;
@@ -30,9 +31,11 @@ export interface BrokerLink {
 
 /** What all clients of a relay have in common. */
 export interface RelayClientOptions {
+  /** Limits of each client. */
   readonly limits: RelayLimits;
   /** Connect this client to the broker; it hears `brokerConnected` or `brokerLost`. */
   readonly dial: (client: RelayClient, headers: Headers) => BrokerLink | undefined;
+  /** It is gone. */
   readonly ended: (client: RelayClient) => void;
 }
 
@@ -44,6 +47,7 @@ const costOf = (destination: string): number => 1_000 + 4 * destination.length;
  * remembered here is there to put right what brokers get wrong.
  */
 export class RelayClient implements ClientHandler {
+  /** The client on our side. */
   readonly client: HandlerClient;
   readonly #limits: RelayLimits;
   readonly #options: RelayClientOptions;
@@ -70,33 +74,40 @@ export class RelayClient implements ClientHandler {
     this.#link = this.#options.dial(this, headers);
   }
 
+  /** See {@link ClientHandler.idle}. */
   get idle(): boolean {
     return this.#pending === 0 && this.#transactions.size === 0 && !this.#leaving;
   }
 
+  /** See {@link ClientHandler.subscriptions}. */
   get subscriptions(): number {
     return this.#subscriptions.size;
   }
 
+  /** See {@link ClientHandler.deadline}. */
   get deadline(): number {
     return this.#leaveBy;
   }
 
+  /** See {@link ClientHandler.tick}. */
   tick(now: number): void {
     if (now >= this.#leaveBy) this.brokerLost('The broker did not answer DISCONNECT');
   }
 
   // ── from the client ────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** See {@link ClientHandler.has}. */
   has(id: string): boolean {
     return this.#subscriptions.ofClient(id) !== undefined;
   }
 
+  /** See {@link ClientHandler.submit}. */
   submit(frame: Frame): void {
     this.#step(frame);
     this.#pass(frame, {});
   }
 
+  /** See {@link ClientHandler.subscribe}. */
   subscribe(frame: Frame, { id, destination, mode }: SubscriptionPlan): void {
     const { headers } = frame;
     const { maxUnacknowledged } = this.#limits;
@@ -118,6 +129,7 @@ export class RelayClient implements ClientHandler {
     this.client.subscribed(destination);
   }
 
+  /** See {@link ClientHandler.unsubscribe}. */
   unsubscribe(frame: Frame): boolean {
     const id = frame.headers.get('id');
     const subscription =
@@ -133,6 +145,7 @@ export class RelayClient implements ClientHandler {
     return true;
   }
 
+  /** See {@link ClientHandler.awaits}. */
   awaits(frame: Frame): boolean {
     const [subscription, key] = this.#named(frame);
     return subscription?.awaits(key) === true;
@@ -178,17 +191,20 @@ export class RelayClient implements ClientHandler {
     return transaction;
   }
 
+  /** See {@link ClientHandler.begin}. */
   begin(frame: Frame): void {
     this.#transactions.begin(detached(required(frame, 'transaction')));
     this.#pass(frame, {});
   }
 
+  /** See {@link ClientHandler.commit}. */
   commit(frame: Frame): void {
     this.#transactions.end(required(frame, 'transaction'));
     this.#pass(frame, {});
     this.#paceBroker();
   }
 
+  /** See {@link ClientHandler.abort}. */
   abort(frame: Frame): void {
     const claims = this.#transactions.end(required(frame, 'transaction'));
     for (const { subscription, deliveries } of claims) this.#subscriptions.restore(subscription, deliveries);
@@ -198,6 +214,7 @@ export class RelayClient implements ClientHandler {
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** See {@link ClientHandler.leave}. */
   leave(_failed: boolean, done: () => void): void {
     this.#leaving = done;
     this.#leaveBy = this.client.connection.now + this.#limits.disconnectTimeout;
@@ -218,6 +235,7 @@ export class RelayClient implements ClientHandler {
   /** A relay has no destination of its own where clients would hear of that. */
   tell(): void {}
 
+  /** See {@link ClientHandler.stop}. */
   stop(): void {
     if (this.#over) return;
     this.#over = true;
@@ -264,6 +282,7 @@ export class RelayClient implements ClientHandler {
     else this.#link?.release();
   }
 
+  /** See {@link ClientHandler.drained}. */
   drained(): void {
     if (!this.#over && !this.#leaving) this.#paceBroker();
   }
@@ -275,10 +294,12 @@ export class RelayClient implements ClientHandler {
     this.client.ready([...headers].filter(([name]) => !ownHeaders.connected.has(name)));
   }
 
+  /** The broker takes more: the client is read on. */
   brokerDrained(): void {
     this.#paceClient();
   }
 
+  /** A MESSAGE of the broker goes on to the client. */
   message(frame: Frame): void {
     if (this.#over || this.#leaving) return;
     const { headers } = frame;

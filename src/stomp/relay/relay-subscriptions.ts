@@ -5,6 +5,7 @@ import { type Delivery, Unacknowledged } from '../server/unacknowledged.ts';
 
 /** A message of the broker that waits for an ACK or NACK of the client. */
 export interface RelayDelivery extends Delivery {
+  /** The `message-id` that the broker gave. */
   readonly messageId: string;
   /** What the broker wants to hear, if it speaks 1.2. */
   readonly ack: string | undefined;
@@ -16,7 +17,9 @@ export class RelaySubscription {
   readonly id: string | undefined;
   /** As the broker knows it. */
   readonly brokerId: string;
+  /** As the client wrote it. */
   readonly destination: string;
+  /** Who acknowledges what ([STOMP-47]). */
   readonly mode: AckMode;
   #waiting: Unacknowledged<RelayDelivery> | undefined;
 
@@ -86,10 +89,12 @@ export class RelaySubscriptions {
     return brokerId;
   }
 
+  /** It is open from now on. */
   add(subscription: RelaySubscription): void {
     this.#all.set(subscription.brokerId, subscription);
   }
 
+  /** It has ended, and owes nothing. */
   remove(subscription: RelaySubscription): void {
     this.#all.delete(subscription.brokerId);
     this.#unacknowledged -= subscription.size;
@@ -100,15 +105,18 @@ export class RelaySubscriptions {
     return this.#all.values();
   }
 
+  /** All have ended. */
   clear(): void {
     this.#all.clear();
     this.#unacknowledged = 0;
   }
 
+  /** By the id that the broker knows. */
   ofBroker(brokerId: string): RelaySubscription | undefined {
     return this.#all.get(brokerId);
   }
 
+  /** By the id that the client gave. */
   ofClient(id: string): RelaySubscription | undefined {
     return this.#all.get(brokerIdOf(id));
   }
@@ -136,12 +144,14 @@ export class RelaySubscriptions {
     return key;
   }
 
+  /** Take out what an ACK or NACK is about. Throws a `ProtocolError` if nothing waits under this key. */
   claim(subscription: RelaySubscription, key: string): readonly RelayDelivery[] {
     const deliveries = subscription.claim(key);
     this.#unacknowledged -= deliveries.length;
     return deliveries;
   }
 
+  /** A transaction was aborted: what it claimed waits again. */
   restore(subscription: RelaySubscription, deliveries: readonly RelayDelivery[]): void {
     if (this.#all.get(subscription.brokerId) !== subscription) return;
     const before = subscription.size;

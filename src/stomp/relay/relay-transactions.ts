@@ -5,7 +5,9 @@ import type { RelayDelivery, RelaySubscription } from './relay-subscriptions.ts'
 
 /** What an ACK or NACK took from a subscription, and an ABORT gives back. */
 export interface Claim {
+  /** Whose deliveries they are. */
   readonly subscription: RelaySubscription;
+  /** What was claimed. */
   readonly deliveries: readonly RelayDelivery[];
 }
 
@@ -23,10 +25,12 @@ export class RelayTransactions {
     this.#limits = limits;
   }
 
+  /** How many are open. */
   get size(): number {
     return this.#open?.size ?? 0;
   }
 
+  /** Open a transaction. Throws a {@link ProtocolError} if it is open, or if there are too many. */
   begin(id: string): void {
     const { maxTransactions } = this.#limits;
     this.#open ??= new Map();
@@ -45,6 +49,7 @@ export class RelayTransactions {
     }
   }
 
+  /** It acknowledged these. */
   claim(id: string, claim: Claim): void {
     this.#find(id).claims.push(claim);
   }

@@ -23,6 +23,7 @@ const retryWithin = 5_000;
 /** Where a broker is: `stomp://rabbit:61613`, `stomps://…` over TLS, or a transport such as `tcp({ host, port, tls })`. */
 export type BrokerAddress = string | Transport;
 
+/** What `stompRelay` takes. */
 export interface StompRelayOptions
   extends Pick<BrokerHooks, 'rewrite' | 'onConnect' | 'onDisconnect' | 'onSubscribed' | 'onUnsubscribed'> {
   /** The broker, or several addresses of it that are tried in turn; clients begin with the one that answered last. */

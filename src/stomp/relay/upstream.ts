@@ -26,12 +26,17 @@ import { brokerConnections, overStreams } from './upstream-connection.ts';
 
 /** All that the relay needs, such as acknowledging each message by itself, is in these. */
 const brokerVersions: readonly Version[] = ['1.2', '1.1'];
+/** What connections to the broker have in common. */
 export interface UpstreamOptions extends BrokerAddresses {
+  /** Who wants to know whether the broker is there. */
   readonly availability: Availability;
+  /** What this side offers to the broker. */
   readonly heartbeat: HeartBeat;
+  /** The virtual host at the broker. */
   readonly host: string;
   /** Log in as this, whoever the client is; undefined: with what the client showed. */
   readonly login: string | undefined;
+  /** The passcode of `login`. */
   readonly passcode: string | undefined;
   /** What clients hear when there is no broker. */
   readonly unavailable: () => string;
@@ -93,6 +98,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
     });
   }
 
+  /** Dial the broker. */
   start(): void {
     this.#dial.start();
   }
@@ -123,14 +129,17 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
 
   // ── to the broker ──────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** See {@link BrokerLink.saturated}. */
   get saturated(): boolean {
     return this.#connection?.mustWait() === true;
   }
 
+  /** See {@link BrokerLink.acksById}. */
   get acksById(): boolean {
     return this.#session?.version === '1.2';
   }
 
+  /** See {@link BrokerLink.pass}. */
   pass(headers: Entries, frame: Frame, receipt: PendingReceipt | undefined): void {
     const { version } = this.#session as ClientSession;
     this.#connection?.send(
@@ -152,14 +161,17 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
     return name;
   }
 
+  /** See {@link BrokerLink.hold}. */
   hold(): void {
     this.#connection?.hold();
   }
 
+  /** See {@link BrokerLink.release}. */
   release(): void {
     this.#connection?.release();
   }
 
+  /** See {@link BrokerLink.disconnect}. */
   disconnect(done: (processed: boolean) => void): void {
     const receipt = String(++this.#receipts);
     this.#disconnected = done;
@@ -169,6 +181,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
     this.#connection?.send(encodeFrame('1.2', 'DISCONNECT', { receipt }));
   }
 
+  /** See {@link BrokerLink.leave}. */
   leave(): void {
     if (this.#session?.connected && !this.#disconnected) this.#connection?.send(encodeFrame('1.2', 'DISCONNECT'));
     this.#dial.stop();
@@ -176,20 +189,24 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
 
   // ── from the broker ────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** The broker said CONNECTED. */
   connected(headers: Headers): void {
     this.#dial.connected();
     this.#options.availability.reached(this.#address);
     this.#client.client.connection.resume(undefined, () => this.#client.brokerConnected(headers));
   }
 
+  /** A MESSAGE of the broker. */
   message(frame: Frame): void {
     this.#client.message(frame);
   }
 
+  /** The broker takes more. */
   drained(): void {
     this.#client.client.connection.resume(undefined, () => this.#client.brokerDrained());
   }
 
+  /** The broker said ERROR. */
   error(error: StompError): void {
     const wasConnected = this.#session?.connected;
     const { login, report, availability } = this.#options;
@@ -206,6 +223,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
     this.#client.brokerError(headers, error.body, new ProtocolError(fault, shorten(error.message)));
   }
 
+  /** Nobody measures here. */
   measured(): void {}
 
   /** The broker is silent, or what it says is not STOMP: the latter is for somebody to look at. */

@@ -11,6 +11,7 @@ import type { Outgoing } from './outgoing.ts';
 
 /** A client, as the application is told of it. */
 export interface ApplicationClient extends Owner {
+  /** Its connection, with its principal and its handshake. */
   readonly connection: Connection;
 }
 

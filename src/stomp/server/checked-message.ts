@@ -4,8 +4,11 @@ import { ownHeaders } from '../protocol/headers.ts';
 
 /** A message of the application that was checked. */
 export interface CheckedMessage {
+  /** The body in bytes. */
   readonly body: Uint8Array;
+  /** Its MIME type; undefined: bytes of unknown kind. */
   readonly contentType: string | undefined;
+  /** Its headers, as text. */
   readonly headers: Map<string, string>;
 }
 

@@ -12,7 +12,9 @@ import type { PendingReceipt } from './receipts.ts';
 export interface SubscriptionPlan {
   /** The client's own id; undefined: it gave none, which 1.0 allows ([STOMP-42]). */
   readonly id: string | undefined;
+  /** As the client wrote it. */
   readonly destination: string;
+  /** Who acknowledges what ([STOMP-47]). */
   readonly mode: AckMode;
   /** The prefetch-count that the client asks for; undefined: as the limit says. */
   readonly prefetch?: number | undefined;
@@ -20,6 +22,7 @@ export interface SubscriptionPlan {
 
 /** A client of a STOMP server, as the handlers of its destinations see it. */
 export interface HandlerClient extends ApplicationClient {
+  /** The version of STOMP that was agreed with this client. */
   readonly version: Version;
   /** The application's hooks. */
   readonly application: Application;
@@ -39,12 +42,15 @@ export interface HandlerClient extends ApplicationClient {
   settle<T>(frame: Frame, outcome: T | Promise<T>, then: (value: T) => void): void;
   /** The RECEIPT of a frame is for the handler to give; `receipted` gives it. */
   expectReceipt(receipt: string | undefined): PendingReceipt;
+  /** The frame of this entry was processed: its RECEIPT leaves, unless one before it is awaited. */
   receipted(entry: PendingReceipt): void;
   /** Do not read what this client sends, and go on. Counted: each `hold` needs its `release`. */
   hold(): void;
+  /** Read on, once this was called as often as `hold`. */
   release(): void;
   /** Hooks hear that a subscription is active, and that it has ended. */
   subscribed(destination: string): void;
+  /** Hooks hear that a subscription has ended. */
   unsubscribed(destination: string): void;
   /** Send the ERROR of a broker behind this server in place of our own, and close. */
   forwardError(headers: Entries, body: string, fault: Parameters<Connection['close']>[0], detail?: string): void;
@@ -61,9 +67,11 @@ export interface ClientHandler {
   readonly idle: boolean;
   /** When `tick` is wanted while this client leaves, in ms; Infinity: never. */
   readonly deadline: number;
+  /** The deadline has come; `now` in ms. */
   tick(now: number): void;
   /** Is this id in use here? */
   has(id: string): boolean;
+  /** A SEND that the application allows. */
   submit(frame: Frame, destination: string, route: Route): void;
   /** `permission`: who let the client do it. */
   subscribe(frame: Frame, plan: SubscriptionPlan, route: Route, permission: Permission): void;
@@ -73,8 +81,11 @@ export interface ClientHandler {
   awaits(frame: Frame): boolean;
   /** ACK or NACK. Throws a `ProtocolError` if nothing waits for it. */
   acknowledge(frame: Frame): void;
+  /** BEGIN. Throws a `ProtocolError` if the transaction is open already, or if there are too many ([STOMP-57]). */
   begin(frame: Frame): void;
+  /** COMMIT. Throws a `ProtocolError` if the transaction is not open ([STOMP-60]). */
   commit(frame: Frame): void;
+  /** ABORT. Throws a `ProtocolError` if the transaction is not open ([STOMP-60]). */
   abort(frame: Frame): void;
   /** A SEND of this client was refused and dropped: tell it, if it listens, in these words. */
   tell(frame: Frame, words: string): void;
@@ -88,6 +99,7 @@ export interface ClientHandler {
 
 /** Something that brings a handler of destinations along, such as a relay. */
 export interface HandlesDestinations {
+  /** The handler, for a server that joins several. */
   readonly handler: DestinationHandler;
 }
 

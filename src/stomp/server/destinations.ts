@@ -18,20 +18,31 @@ export interface Prefixes {
   readonly application: string;
 }
 
+/** What destinations begin with, where the application says nothing else. */
 export const defaultPrefixes: Prefixes = {
+  /** Fan-out. */
   topic: '/topic/',
+  /** Competing consumers. */
   queue: '/queue/',
+  /** Replies to this connection. */
   tempQueue: '/temp-queue/',
+  /** Where the other side answers. */
   replyQueue: '/reply-queue/',
+  /** The own user, or another. */
   user: '/user/',
+  /** Answered by `onSend` and `onSubscribe`. */
   application: '/app/',
 };
 
 /** Of the bus. `open`: clients chose its name, so that a typed topic of that name has a say. */
 export interface TopicRoute {
+  /** Of the bus. */
   readonly kind: 'topic';
+  /** Its name on the bus. */
   readonly topic: string;
+  /** It stands for all topics that match it. */
   readonly pattern: boolean;
+  /** A client chose the name, so that the bus says who may use it; else it is the broker's own. */
   readonly open: boolean;
 }
 
@@ -51,7 +62,9 @@ export const literalTopic = (destination: string): string => `$=${destination}`;
 
 /** The user that a connection belongs to, and the connection itself. */
 export interface Owner {
+  /** The name for `/user/…`: of the principal, else the session. */
   readonly user: string;
+  /** The `session` of CONNECTED. */
   readonly session: string;
 }
 
@@ -158,6 +171,7 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
   };
 }
 
+/** What destinations mean: see {@link createDestinations}. */
 export type Destinations = ReturnType<typeof createDestinations>;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for

@@ -6,9 +6,11 @@ import type { HeaderValue } from './checked-message.ts';
 export interface StompRequest {
   /** As the client wrote it. A wildcard subscription is also asked for each topic that it is about to see. */
   readonly destination: string;
+  /** A copy of the headers of its frame: changing it changes nothing. */
   readonly headers: Headers;
   /** Whom `authenticate` named; undefined where nobody asked. */
   readonly principal: Principal | undefined;
+  /** The HTTP request that opened the connection. */
   readonly handshake: Handshake;
   /** The `session` of CONNECTED. */
   readonly session: string;
@@ -16,6 +18,7 @@ export interface StompRequest {
 
 /** May this client do that? */
 export interface AuthorizeRequest extends StompRequest {
+  /** What it wants to do there. */
   readonly command: 'SEND' | 'SUBSCRIBE';
 }
 
@@ -24,7 +27,9 @@ export type Authorization = boolean | undefined;
 
 /** A SEND to an application destination. */
 export interface ApplicationMessage extends StompRequest {
+  /** The octets of the body, which are not to be changed. */
   readonly body: Uint8Array;
+  /** The MIME type that the client gave; undefined: none. */
   readonly contentType: string | undefined;
   /** The body as text. Throws a `TypeError` if it is not UTF-8. */
   text(): string;
@@ -34,7 +39,9 @@ export interface ApplicationMessage extends StompRequest {
 
 /** What an application answers. */
 export interface StompReply {
+  /** Text or bytes; anything else is a bug of the hook, which is reported. */
   readonly body: string | Uint8Array;
+  /** The MIME type. Text without one is `text/plain;charset=utf-8`. */
   readonly contentType?: string | undefined;
   /** Numbers and booleans are sent as text; `undefined` leaves the header out. */
   readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
@@ -42,6 +49,7 @@ export interface StompReply {
 
 /** What `onSend` may return: an answer to the `reply-to` of the SEND, or to another destination. */
 export interface SendReply extends StompReply {
+  /** Where the answer goes. @defaultValue the `reply-to` of the SEND */
   readonly destination?: string | undefined;
 }
 
@@ -59,6 +67,7 @@ export interface Rewrite {
 export interface ClientEvent {
   /** Whom `authenticate` named; undefined where nobody asked. */
   readonly principal: Principal | undefined;
+  /** The HTTP request that opened the connection. */
   readonly handshake: Handshake;
   /** The `session` of CONNECTED. */
   readonly session: string;
@@ -68,6 +77,7 @@ export interface ClientEvent {
 export interface DisconnectEvent extends ClientEvent {
   /** The close code (RFC 6455 7.4); 1006: there was none. */
   readonly code: number;
+  /** The words of the close, which may be empty. */
   readonly reason: string;
 }
 
@@ -85,6 +95,7 @@ type Hook<Request, Result> = (request: Request) => Result | void | Promise<Resul
 
 /** The application's code in front of the broker. A hook that throws a `ProtocolError` ends the connection by its fault. */
 export interface BrokerHooks {
+  /** May this client do that? Called for every SEND and SUBSCRIBE; see {@link Authorization}. */
   readonly authorize?: Hook<AuthorizeRequest, Authorization> | undefined;
   /** Called for a SEND to an application destination (`/app/…`). What it returns is sent to `reply-to`, if the client may. */
   readonly onSend?: Hook<ApplicationMessage, SendReply | undefined> | undefined;

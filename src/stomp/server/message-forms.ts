@@ -16,6 +16,7 @@ export interface SharedTail {
 export interface MessageForms {
   /** The `message-id`: the same for every version. */
   readonly id: Encoding<string>;
+  /** The shared tail of each version. */
   readonly tail: Readonly<Record<Version, Encoding<SharedTail>>>;
   /** 1.0 acknowledges by message-id alone, so that the head has one per subscription: this tail has none. */
   readonly tailWithoutId: Encoding<SharedTail>;

@@ -27,9 +27,11 @@ const longText = 1_024;
  * opened ──CONNECT──▶ connecting ──connected()──▶ connected ──leave()──▶ leaving
  */
 export abstract class ServerSession implements Session {
+  /** What it speaks over. */
   readonly connection: Connection;
   /** What CONNECTED says; 1.0 before, which every client can read. */
   version: Version = '1.0';
+  /** Nothing runs that a server which leaves should wait for. */
   abstract readonly idle: boolean;
 
   readonly #limits: StompLimits;
@@ -75,7 +77,9 @@ export abstract class ServerSession implements Session {
   protected abstract process(frame: Frame): void;
   /** A connected client closed its half without a DISCONNECT. */
   protected abstract peerLeft(): void;
+  /** See {@link Session.drained}. */
   abstract drained(now: number): void;
+  /** See {@link Session.end}. */
   abstract end(code: number, reason: string): void;
 
   /** [STOMP-14] A frame is octets, whatever message it comes in. */
@@ -88,10 +92,12 @@ export abstract class ServerSession implements Session {
     return Math.min(this.#beatBy, this.#outcomeBy);
   }
 
+  /** See {@link Session.deadline}. */
   get deadline(): number {
     return Math.min(this.#connectBy, this.#frameBy, this.sendBy, this.connection.receivedAt + this.#expectWithin);
   }
 
+  /** See {@link Session.awaiting}. */
   get awaiting(): boolean {
     return this.#outcomeBy !== never;
   }
@@ -107,6 +113,7 @@ export abstract class ServerSession implements Session {
 
   // ── in ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** See {@link Session.receive}. */
   receive(data: string | Uint8Array, now: number): void {
     // [STOMP-66] Nothing may follow DISCONNECT: what does is not looked at.
     if (this.#state === 'leaving') return;
@@ -115,6 +122,7 @@ export abstract class ServerSession implements Session {
     this.#pull(now);
   }
 
+  /** See {@link Session.released}. */
   released(now: number): void {
     this.#pull(now);
   }
@@ -199,11 +207,13 @@ export abstract class ServerSession implements Session {
     this.#outcomeBy = never;
   }
 
+  /** See {@link Session.hold}. */
   hold(): void {
     this.#holds++;
     this.connection.hold();
   }
 
+  /** See {@link Session.release}. */
   release(): void {
     this.#holds--;
     this.connection.release();
@@ -243,6 +253,7 @@ export abstract class ServerSession implements Session {
 
   // ── out ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Send a frame in the agreed version. Throws a `TypeError` if a header cannot be expressed in it ([STOMP-20]). */
   send(command: string, headers: HeaderInput, body: string | Uint8Array = ''): void {
     this.connection.send(encodeFrame(this.version, command, headers, body));
   }
@@ -253,6 +264,7 @@ export abstract class ServerSession implements Session {
     this.#frameBy = this.#expectWithin = never;
   }
 
+  /** See {@link Session.tick}. */
   tick(now: number): void {
     const { connectTimeout, frameTimeout, hookTimeout } = this.#limits;
     if (now >= this.#connectBy) throw new ProtocolError('initTimeout', `no CONNECT within ${connectTimeout} ms`);
@@ -271,13 +283,16 @@ export abstract class ServerSession implements Session {
     this.connection.flush();
   }
 
+  /** See {@link Session.drain}. */
   drain(_now: number): void {}
 
+  /** See {@link Session.peerEnded}. */
   peerEnded(): void {
     if (this.#state === 'connected') this.peerLeft();
     else if (this.#state !== 'leaving') this.connection.finish();
   }
 
+  /** See {@link Session.fail}. */
   fail(error: ProtocolError): void {
     this.connection.send(errorFrame(error, this.#frame, this.version));
   }

@@ -12,8 +12,11 @@ import { StompSession } from './stomp-session.ts';
 
 /** What a STOMP server is made of, whoever is behind it. */
 export interface StompServerOptions {
+  /** Limits of each connection. */
   readonly limits: StompLimits;
+  /** What this side offers to clients. */
   readonly heartbeat: HeartBeat;
+  /** The application. */
   readonly hooks: BrokerHooks;
   /** Where destinations live. The last one has all those that no prefix of `relayed` names. */
   readonly handlers: readonly DestinationHandler[];
@@ -21,11 +24,15 @@ export interface StompServerOptions {
   readonly relayed: readonly string[];
   /** What a destination of the last handler means. Throws a `ProtocolError` where it is no good. */
   readonly route: (command: 'SEND' | 'SUBSCRIBE', destination: string, client: HandlerClient | undefined) => Route;
+  /** What is allowed where `authorize` says nothing. */
   readonly permitted: DefaultPermission;
   /** The `server` header of CONNECTED; undefined: CONNECTED says what the broker behind this server says. */
   readonly server: string | undefined;
+  /** Any refused SEND ends its connection ([STOMP-41]). */
   readonly strict: boolean;
+  /** UNSUBSCRIBE and ACK of what is unknown are passed over ([STOMP-100]). */
   readonly tolerant: boolean;
+  /** Is a client that names this virtual host let in ([STOMP-29])? */
   readonly knowsHost: (host: string) => boolean | Promise<boolean>;
 }
 

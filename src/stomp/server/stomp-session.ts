@@ -18,8 +18,11 @@ const nothingTold: readonly (readonly [string, string])[] = [];
 
 /** What all sessions of a server have in common. */
 export interface StompSessionOptions {
+  /** Limits of each connection. */
   readonly limits: StompLimits;
+  /** What this side offers to clients. */
   readonly heartbeat: HeartBeat;
+  /** The application's hooks. */
   readonly application: Application;
   /** Where destinations live; the last one has all that no other has. */
   readonly handlers: readonly DestinationHandler[];
@@ -34,6 +37,7 @@ export interface StompSessionOptions {
   readonly tolerant: boolean;
   /** Count a SEND that was refused and dropped. */
   readonly refused: () => void;
+  /** Is a client that names this virtual host let in ([STOMP-29])? */
   readonly knowsHost: (host: string) => boolean | Promise<boolean>;
 }
 
@@ -45,7 +49,9 @@ export interface StompSessionOptions {
 export class StompSession extends ServerSession implements HandlerClient {
   /** The `session` header of CONNECTED. */
   session: string;
+  /** See {@link HandlerClient.leaving}. */
   leaving = false;
+  /** See {@link HandlerClient.draining}. */
   draining = false;
 
   readonly #options: StompSessionOptions;
@@ -70,6 +76,7 @@ export class StompSession extends ServerSession implements HandlerClient {
     this.#receipts = new Receipts((receipt) => this.#sendReceipt(receipt));
   }
 
+  /** See {@link HandlerClient.application}. */
   get application(): Application {
     return this.#options.application;
   }
@@ -79,6 +86,7 @@ export class StompSession extends ServerSession implements HandlerClient {
     return this.connection.principal?.name ?? this.session;
   }
 
+  /** See {@link HandlerClient.idle}. */
   get idle(): boolean {
     return this.#receipts.pending === 0 && !this.awaiting && this.#handlers.every(({ idle }) => idle);
   }
@@ -103,6 +111,7 @@ export class StompSession extends ServerSession implements HandlerClient {
     this.connection.resume(host === undefined || knowsHost(host), open);
   }
 
+  /** See {@link HandlerClient.ready}. */
   ready(headers: Entries): void {
     const { server } = this.#options;
     if (server === undefined) this.#told = [...this.#told, ...headers];
@@ -219,34 +228,23 @@ export class StompSession extends ServerSession implements HandlerClient {
 
   // ── transactions ───────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** A transaction belongs to one handler: where there are several, the first frame that names it decides which. */
   #transaction(frame: Frame): void {
     const id = required(frame, 'transaction');
-    const [only] = this.#handlers as [ClientHandler];
-    if (this.#handlers.length > 1) {
-      this.#transactions ??= new TransactionRoutes(this.#options.limits.maxTransactions);
-      if (frame.command === 'BEGIN') {
-        this.#transactions.begin(frame, detached(id));
-        return this.processed(frame);
-      }
-      const handler = this.#transactions.end(id);
-      return handler ? this.#endTransaction(frame, handler) : this.processed(frame);
-    }
-    if (frame.command === 'BEGIN') only.begin(frame);
-    else this.#endTransaction(frame, only);
-  }
-
-  #endTransaction(frame: Frame, handler: ClientHandler): void {
-    if (frame.command === 'COMMIT') handler.commit(frame);
+    const handler = this.#handlers.length > 1 ? this.#routes.handlerOf(frame, detached(id)) : this.#handlers[0];
+    if (!handler) return this.processed(frame);
+    if (frame.command === 'BEGIN') handler.begin(frame);
+    else if (frame.command === 'COMMIT') handler.commit(frame);
     else handler.abort(frame);
   }
 
   /** This frame may name a transaction, which then is this handler's. */
   #join(frame: Frame, handler: ClientHandler): void {
-    if (this.#handlers.length > 1 && frame.headers.has('transaction')) {
-      if (!this.#transactions) throw malformed('a transaction that is not open');
-      this.#transactions.join(frame, handler);
-    }
+    if (this.#handlers.length > 1 && frame.headers.has('transaction')) this.#routes.join(frame, handler);
+  }
+
+  get #routes(): TransactionRoutes {
+    this.#transactions ??= new TransactionRoutes(this.#options.limits.maxTransactions);
+    return this.#transactions;
   }
 
   // ── outcomes ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -262,6 +260,7 @@ export class StompSession extends ServerSession implements HandlerClient {
     this.settle(frame, this.application.permits(this, command, destination, route, frame.headers), then);
   }
 
+  /** See {@link HandlerClient.carryOut}. */
   carryOut(frame: Frame, outcome: Promise<unknown> | undefined): void {
     if (outcome === undefined) return this.processed(frame);
     const entry = this.#receipts.expect(frame.headers.get('receipt'));
@@ -281,15 +280,18 @@ export class StompSession extends ServerSession implements HandlerClient {
     );
   }
 
+  /** See {@link HandlerClient.processed}. */
   processed(frame: Frame): void {
     this.#receipts.processed(frame.headers.get('receipt'));
     this.#pace();
   }
 
+  /** See {@link HandlerClient.expectReceipt}. */
   expectReceipt(receipt: string | undefined): PendingReceipt {
     return this.#receipts.expect(receipt);
   }
 
+  /** See {@link HandlerClient.receipted}. */
   receipted(entry: PendingReceipt): void {
     this.#receipts.settle(entry);
     if (this.disconnected) this.#finishIfDone();
@@ -315,10 +317,12 @@ export class StompSession extends ServerSession implements HandlerClient {
     }
   }
 
+  /** See {@link HandlerClient.subscribed}. */
   subscribed(destination: string): void {
     this.application.tell('onSubscribed', this, { destination });
   }
 
+  /** See {@link HandlerClient.unsubscribed}. */
   unsubscribed(destination: string): void {
     this.application.tell('onUnsubscribed', this, { destination });
   }
@@ -361,6 +365,7 @@ export class StompSession extends ServerSession implements HandlerClient {
     if (!this.connection.closing) super.tick(now);
   }
 
+  /** See {@link HandlerClient.forwardError}. */
   forwardError(headers: Entries, body: string, fault: Fault, detail?: string): void {
     this.#forwardsError = true;
     this.send('ERROR', expressibleHeaders(this.version, headers), body);
@@ -373,6 +378,7 @@ export class StompSession extends ServerSession implements HandlerClient {
     this.#stop();
   }
 
+  /** See {@link HandlerClient.end}. */
   end(code: number, reason: string): void {
     this.#stop();
     if (this.#isTold) this.application.tell('onDisconnect', this, { code, reason });
@@ -383,8 +389,7 @@ export class StompSession extends ServerSession implements HandlerClient {
     for (const handler of this.#handlers) handler.stop();
   }
 
-  // ── the connection ─────────────────────────────────────────────────────────────────────────────────────────────
-
+  /** See {@link HandlerClient.drained}. */
   drained(): void {
     for (const handler of this.#handlers) handler.drained();
   }

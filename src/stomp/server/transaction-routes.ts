@@ -20,8 +20,12 @@ export class TransactionRoutes {
     this.#limit = limit;
   }
 
-  /** BEGIN came. Throws a `ProtocolError` if the name is in use or if there are too many ([STOMP-57]). */
-  begin(frame: Frame, id: string): void {
+  /** Whose frame a COMMIT or ABORT is; undefined: nobody's, as with every BEGIN. Throws a `ProtocolError` as handlers do. */
+  handlerOf(frame: Frame, id: string): ClientHandler | undefined {
+    return frame.command === 'BEGIN' ? this.#begin(frame, id) : this.#end(id);
+  }
+
+  #begin(frame: Frame, id: string): undefined {
     if (this.#open.has(id)) throw new ProtocolError('duplicate', 'BEGIN of a transaction that is open already');
     if (this.#open.size >= this.#limit) {
       throw new ProtocolError('tooMany', `more than ${this.#limit} open transactions`);
@@ -43,8 +47,7 @@ export class TransactionRoutes {
     }
   }
 
-  /** COMMIT or ABORT: whose it was; undefined: no frame named it. */
-  end(id: string): ClientHandler | undefined {
+  #end(id: string): ClientHandler | undefined {
     const { handler } = this.#find(id);
     this.#open.delete(id);
     return handler;
