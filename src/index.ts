@@ -1,6 +1,14 @@
 export { type AttachOptions, attach } from './adapters/attach.ts';
 export type { OriginRule } from './adapters/origin.ts';
-export type { DeflateOptions, HttpServer, UpgradeRequest } from './adapters/server-types.ts';
+export type {
+  DeflateOptions,
+  HttpServer,
+  TrustedProxies,
+  TrustProxy,
+  UpgradeAnswer,
+  UpgradeHook,
+  UpgradeRequest,
+} from './adapters/server-types.ts';
 export * from './browser.ts';
 export type { BudgetStats } from './core/budget.ts';
 export type { CallerLimits } from './core/caller-limits.ts';

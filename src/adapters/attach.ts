@@ -4,12 +4,12 @@ import { type EndpointOptions, endpointOptionNames } from '../core/endpoint-opti
 import { checkNames, mustBeFunctions } from '../core/options.ts';
 import { createAcceptor } from './acceptor.ts';
 import { Complaints } from './complaints.ts';
-import { createGate, type UpgradeHook } from './gate.ts';
+import { createGate } from './gate.ts';
 import { hostCheck, type OriginRule, originCheck } from './origin.ts';
 import { readPath } from './path.ts';
 import { processMemory } from './process-memory.ts';
-import { proxyView, type TrustProxy } from './proxies.ts';
-import type { DeflateOptions, HttpServer } from './server-types.ts';
+import { proxyView } from './proxies.ts';
+import type { DeflateOptions, HttpServer, TrustProxy, UpgradeHook } from './server-types.ts';
 import { mount } from './upgrades.ts';
 
 /** The options of {@link attach}. */

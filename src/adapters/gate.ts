@@ -14,14 +14,7 @@ import { KeptHandshake } from './handshake.ts';
 import { isOrigin, type OriginRule, type RequestOrigin } from './origin.ts';
 import type { PathParams } from './path.ts';
 import type { Seen } from './proxies.ts';
-import type { UpgradeRequest } from './server-types.ts';
-
-/** What the hook `upgrade` may answer; see the option. */
-// biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing lets the upgrade go on.
-export type UpgradeAnswer = boolean | object | undefined | void;
-
-/** The hook `upgrade`. It may ask for more of the request than is declared: in Node it gets an `IncomingMessage`. */
-export type UpgradeHook = { ask(request: UpgradeRequest): PromiseOr<UpgradeAnswer> }['ask'];
+import type { UpgradeHook } from './server-types.ts';
 
 /** What upgrades of an endpoint have to pass, in this order: host, origin, hook. */
 export interface GateRules {

@@ -1,26 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
-
-/**
- * Which proxies stand before this server, so that what they say of a client is believed and nothing else is: how many
- * there are, or the networks that they are in, such as `['10.0.0.0/8', 'fd00::/8', '127.0.0.1']`.
- */
-export type TrustProxy = number | readonly string[] | TrustedProxies;
-
-/** {@link TrustProxy} with the header that the proxies set. */
-export interface TrustedProxies {
-  /** How many proxies a request passes on its way here. One of `hops` and `networks` is needed. */
-  readonly hops?: number | undefined;
-  /** The addresses and networks (CIDR) of the proxies. */
-  readonly networks?: readonly string[] | undefined;
-  /**
-   * The family of headers that they set: X-Forwarded-For, -Proto and -Host, or Forwarded (RFC 7239). The other one is
-   * not looked at, because a client could have sent it.
-   *
-   * @defaultValue `x-forwarded-for`
-   */
-  readonly header?: 'x-forwarded-for' | 'forwarded' | undefined;
-}
+import type { TrustedProxies, TrustProxy } from './server-types.ts';
 
 /** Where a request comes from, as far as it is known. */
 export interface Seen {

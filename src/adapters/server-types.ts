@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { PromiseOr } from '../core/promise-or.ts';
+
 /**
  * A server that tells of HTTP upgrades: of `node:http`, `node:https`, or a secure one of `node:http2` with `allowHTTP1`.
  * Fastify's `app.server`, what Express's `app.listen()` returns and Hono's `serve()` are such servers.
@@ -32,6 +34,34 @@ export interface UpgradeRequest {
     /** The address of the peer, or of the proxy before it. */
     readonly remoteAddress?: string | undefined;
   };
+}
+
+/** What the hook `upgrade` may answer; see the option. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing lets the upgrade go on.
+export type UpgradeAnswer = boolean | object | undefined | void;
+
+/** The hook `upgrade`. It may ask for more of the request than is declared: in Node it gets an `IncomingMessage`. */
+export type UpgradeHook = { ask(request: UpgradeRequest): PromiseOr<UpgradeAnswer> }['ask'];
+
+/**
+ * Which proxies stand before this server, so that what they say of a client is believed and nothing else is: how many
+ * there are, or the networks that they are in, such as `['10.0.0.0/8', 'fd00::/8', '127.0.0.1']`.
+ */
+export type TrustProxy = number | readonly string[] | TrustedProxies;
+
+/** {@link TrustProxy} with the header that the proxies set. */
+export interface TrustedProxies {
+  /** How many proxies a request passes on its way here. One of `hops` and `networks` is needed. */
+  readonly hops?: number | undefined;
+  /** The addresses and networks (CIDR) of the proxies. */
+  readonly networks?: readonly string[] | undefined;
+  /**
+   * The family of headers that they set: X-Forwarded-For, -Proto and -Host, or Forwarded (RFC 7239). The other one is
+   * not looked at, because a client could have sent it.
+   *
+   * @defaultValue `x-forwarded-for`
+   */
+  readonly header?: 'x-forwarded-for' | 'forwarded' | undefined;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { proxyView, type Seen, type TrustProxy } from '../../src/adapters/proxies.ts';
+import { proxyView, type Seen } from '../../src/adapters/proxies.ts';
+import type { TrustProxy } from '../../src/adapters/server-types.ts';
 
 const look = (
   trust: TrustProxy | undefined,
