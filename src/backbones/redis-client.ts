@@ -1,5 +1,5 @@
 /** What a command is made of. */
-export type RedisArgument = string | Buffer;
+export type RedisArgument = string | Uint8Array;
 
 /** As much of an ioredis or iovalkey client as is used. */
 export interface IoredisClient {
@@ -29,12 +29,15 @@ export interface IoredisSubscriber {
   disconnect(reconnect?: boolean): void;
 }
 
-type PubSubListener = (message: Buffer, channel: Buffer) => void;
+/** Clients hand out what is a Buffer; the declarations of this package know none. */
+const textOf = (bytes: Uint8Array): string => (bytes as Buffer).toString();
+
+type PubSubListener = (message: Uint8Array, channel: Uint8Array) => void;
 
 /** As much of a client of the package redis as is used. */
 export interface NodeRedisClient {
   /** A view whose texts are buffers: 36 is `$`. */
-  withTypeMapping(mapping: { readonly 36: typeof Buffer }): { sendCommand(args: RedisArgument[]): Promise<unknown> };
+  withTypeMapping(mapping: { readonly 36: unknown }): { sendCommand(args: RedisArgument[]): Promise<unknown> };
   /** Another connection with the same options. */
   duplicate(): NodeRedisSubscriber;
 }
@@ -65,7 +68,7 @@ export type RedisClient = IoredisClient | NodeRedisClient;
 /** What the subscribing connection tells. */
 export interface SubscriberEvents {
   /** A live message. */
-  message(channel: string, message: Buffer): void;
+  message(channel: string, message: Uint8Array): void;
   /** It is connected, and what was subscribed to is subscribed to again. */
   up(): void;
   /** It is not connected. */
@@ -154,7 +157,7 @@ function nodeRedisCalls(client: NodeRedisClient): RedisCalls {
     call: (args) => typed.sendCommand(args),
     subscriber(events) {
       const connection = client.duplicate();
-      const listener: PubSubListener = (message, channel) => events.message(channel.toString(), message);
+      const listener: PubSubListener = (message, channel) => events.message(textOf(channel), message);
       let failure = new Error('redis: the connection was closed');
       // Without this listener an error of the second connection would end the process.
       connection.on('error', (error: unknown) => {

@@ -106,7 +106,8 @@ function redisBroker(calls: RedisCalls, options: LogOptions): LinkedBroker {
     const subscriber = calls.subscriber({
       up: events.up,
       down: events.down,
-      message(channel, message) {
+      message(channel, bytes) {
+        const message = bytes as Buffer;
         if (channel === beaconChannel) {
           const [epoch = '', last] = message.toString().split(' ');
           return events.beacon({ epoch, offset: Number(last) });
