@@ -5,7 +5,7 @@ import { firstSeed, runFuzz } from './fuzz.ts';
 
 const seed = firstSeed();
 
-test.each(codecFuzz)('$name', async (fuzz) => {
+test.each(codecFuzz)('$name', { timeout: 60_000 }, async (fuzz) => {
   const { count } = await runFuzz(fuzz, fuzz.short, seed);
   expect(count).toBeGreaterThanOrEqual(fuzz.short);
 });

@@ -5,7 +5,7 @@ import { stompDialogues } from './stomp-dialogues.ts';
 
 const seed = firstSeed();
 
-test.each([stompDialogues, graphqlDialogues])('$name', async (fuzz) => {
+test.each([stompDialogues, graphqlDialogues])('$name', { timeout: 60_000 }, async (fuzz) => {
   const { count } = await runFuzz(fuzz, fuzz.short, seed);
   expect(count).toBeGreaterThanOrEqual(fuzz.short);
 });

@@ -54,7 +54,7 @@ const schema = transcriptSchema(bus);
 export const graphqlDialogues: Fuzz = {
   name: 'GraphQL server: dialogues do what the model says',
   unit: 'dialogues',
-  short: 300,
+  short: 200,
   long: 200_000,
   async once(random) {
     const said: string[] = [];

@@ -29,7 +29,7 @@ const modes: readonly Mode[] = ['auto', 'client', 'client-individual'];
 export const stompDialogues: Fuzz = {
   name: 'STOMP broker: dialogues do what the model says',
   unit: 'dialogues',
-  short: 300,
+  short: 200,
   long: 200_000,
   async once(random) {
     const said: string[] = [];
