@@ -2,7 +2,10 @@ import { allAttacks } from './all.ts';
 import { Harness, rowOf, tableHead } from './harness.ts';
 import { pending } from './pending.ts';
 
-/** `npm run attacks`: all of them in full. `ATTACK='part of a name'` chooses, `SCALE=0.1` makes them smaller, `ROUNDS=20` repeats. `BUSY=1`: others use the machine. */
+/**
+ * `npm run attacks`: all of them in full. `ATTACK='part of a name'` chooses, `SCALE=0.1` makes them smaller, `ROUNDS=20`
+ * repeats. `BUSY=1`: others use the machine.
+ */
 const { ATTACK = '', SCALE = '1', ROUNDS = '1', BUSY } = process.env;
 const harness = new Harness({ patience: 100, times: 2, ...(BUSY === undefined ? {} : { turn: 60 }) });
 const chosen = allAttacks.filter(({ name }) => name.includes(ATTACK));
