@@ -13,8 +13,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   adapters: ['core', '#socket', 'ws', 'node:'],
   connect: ['adapters', 'core', '#socket'],
   'graphql/protocol': ['core', 'graphql'],
-  'graphql/execution': ['graphql/protocol', 'core', 'graphql'],
-  'graphql/server': ['graphql/execution', 'graphql/protocol', 'core', 'bus', 'graphql'],
+  'graphql/execution': ['graphql/protocol', 'core', '#scope', 'graphql'],
+  'graphql/server': ['graphql/execution', 'graphql/protocol', 'core', 'bus', '#scope', 'graphql'],
   'graphql/client': ['graphql/protocol', 'core', 'bus', 'connect', '#socket', 'graphql'],
   'graphql/graphql-ws': [
     ...['graphql/server', 'graphql/client', 'graphql/execution', 'graphql/protocol'],

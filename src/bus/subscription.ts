@@ -6,6 +6,19 @@ export interface Sink<T> {
   error(error: unknown): void;
   /** The source ended. */
   complete(): void;
+  /**
+   * Take over what came and has not been looked at: the reader calls `worker.work(item)` when it suits, in this order, and
+   * is given the value by `next` then. Without this method a source does its work on the publisher's time.
+   */
+  later?(item: unknown, worker: Worker): void;
+}
+
+/** Makes values of what came: decodes, asks filters. */
+export interface Worker {
+  /** The work asks a function of the application, such as a filter. */
+  readonly asks: boolean;
+  /** Work off one item: its value, if it passes, goes to the sink, now or later. */
+  work(item: unknown): void;
 }
 
 /** Messages of a topic may have been lost, such as while the backbone was away: what depends on each of them begins anew. */
@@ -62,8 +75,14 @@ export interface Stoppable {
   stop(): void;
 }
 
+/** What a source of {@link createSubscription} pushes into. */
+export interface SourceSink<T> extends Omit<Sink<T>, 'later'> {
+  /** Leave the work on an item to the reader, if it takes that over. False: the source does it, now. */
+  later(item: unknown, worker: Worker): boolean;
+}
+
 /** What came and was not taken yet, and who waits for more. There are thousands of these: what is rare is made late. */
-class Feed<T> implements Sink<T> {
+class Feed<T> implements SourceSink<T> {
   #source: Stoppable | undefined;
   #sink: Sink<T> | undefined;
   #waiting: T[] | undefined;
@@ -85,6 +104,14 @@ class Feed<T> implements Sink<T> {
     if (this.#waiting.push(value) <= this.#buffer) return;
     this.#waiting = undefined;
     this.error(new Error(`A subscription is not read: more than ${this.#buffer} values wait`));
+  }
+
+  /** Hand over what came to a sink that works it off when it suits. False: this one does not. */
+  later(item: unknown, worker: Worker): boolean {
+    const sink = this.#sink;
+    if (!sink?.later || this.#ended) return false;
+    sink.later(item, worker);
+    return true;
   }
 
   error(error: unknown): void {
@@ -176,7 +203,7 @@ class FeedSubscription<T> implements Subscription<T> {
  * subscription with an error, so that an abandoned one costs a bounded amount of memory.
  */
 export function createSubscription<T>(
-  start: (sink: Sink<T>) => Stoppable | (() => void),
+  start: (sink: SourceSink<T>) => Stoppable | (() => void),
   buffer: number = defaultBuffer,
 ): Subscription<T> {
   const feed = new Feed<T>(buffer);

@@ -2,7 +2,7 @@ import { isPromise, type PromiseOr } from '../core/promise-or.ts';
 import type { ListenHandle, MessageReceiver } from './fan-out.ts';
 import type { Message } from './message.ts';
 import { kindOf } from './names.ts';
-import { MessagesLost, type Sink, type Stoppable } from './subscription.ts';
+import { MessagesLost, type SourceSink, type Stoppable, type Worker } from './subscription.ts';
 import type { Topic } from './topic.ts';
 
 /** What subscriptions tell their bus. */
@@ -32,10 +32,13 @@ class Gap {
   }
 }
 
+/** Stands behind the last message. */
+const end: unique symbol = Symbol('end');
+
 /** The listener of a subscription: values that pass its filter go to its sink, in their order ([BUS-8]). */
-export class ValueListener<T> implements MessageReceiver, Stoppable {
+export class ValueListener<T> implements MessageReceiver, Stoppable, Worker {
   readonly #topic: Topic<T>;
-  readonly #sink: Sink<T>;
+  readonly #sink: SourceSink<T>;
   readonly #host: ValueListenerHost;
   readonly #filter: ((value: T) => PromiseOr<boolean>) | undefined;
   readonly #onGap: ((topic: string) => void) | undefined;
@@ -46,7 +49,7 @@ export class ValueListener<T> implements MessageReceiver, Stoppable {
   // What came while an asynchronous filter thinks; undefined while none does.
   #line: (T | Gap)[] | undefined;
 
-  constructor(topic: Topic<T>, options: ValueListenerOptions<T>, sink: Sink<T>, host: ValueListenerHost) {
+  constructor(topic: Topic<T>, options: ValueListenerOptions<T>, sink: SourceSink<T>, host: ValueListenerHost) {
     this.#topic = topic;
     this.#sink = sink;
     this.#host = host;
@@ -67,8 +70,25 @@ export class ValueListener<T> implements MessageReceiver, Stoppable {
     this.#listening?.stop();
   }
 
-  /** A message of the topic. */
+  get asks(): boolean {
+    return this.#filter !== undefined;
+  }
+
+  /** A message of the topic: the publisher does not pay for what it costs, where the reader takes that over ([BUS-15]). */
   receive(message: Message): void {
+    if (!this.#sink.later(message, this)) this.work(message);
+  }
+
+  /** Decode a message and ask the filter. */
+  work(item: unknown): void {
+    if (this.#stopped) return;
+    if (item === end) return this.#sink.complete();
+    if (item instanceof Gap) {
+      if (this.#line) this.#line.push(item);
+      else this.#lost(item.topic);
+      return;
+    }
+    const message = item as Message;
     let value: T;
     try {
       value = message.encodedAs(this.#topic.value);
@@ -84,15 +104,15 @@ export class ValueListener<T> implements MessageReceiver, Stoppable {
     }
   }
 
-  /** Messages may have been lost. */
+  /** Messages may have been lost: told after what came before. */
   gap(topic: string): void {
-    if (this.#line) this.#line.push(new Gap(topic));
-    else this.#lost(topic);
+    const gap = new Gap(topic);
+    if (!this.#sink.later(gap, this)) this.work(gap);
   }
 
-  /** The bus was closed. */
+  /** The bus was closed: what came before is still worked off. */
   closed(): void {
-    this.#sink.complete();
+    if (!this.#sink.later(end, this)) this.#sink.complete();
   }
 
   #lost(topic: string): void {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { createSubscription, push, type Sink } from '../../src/bus/subscription.ts';
+import { createBus } from '../../src/bus/bus.ts';
+import { createSubscription, push, type Sink, type Worker } from '../../src/bus/subscription.ts';
+import { topic } from '../../src/bus/topic.ts';
 
 /** A source that a test drives by hand. */
 function source<T>(buffer?: number) {
@@ -166,4 +168,24 @@ test('await using ends it', async () => {
   const made = source<number>();
   await made.subscription[Symbol.asyncDispose]();
   expect(made.stops).toBe(1);
+});
+
+test('[BUS-15] a sink that works items off later is given them as they came, and the end of the bus behind them', async () => {
+  const bus = createBus();
+  const numbers = topic<number>('numbers');
+  const filtered: number[] = [];
+  const filter = (value: number): boolean => {
+    filtered.push(value);
+    return value !== 2;
+  };
+  const subscription = bus.subscribe(numbers, { filter, onGap: () => seen.push('gap') });
+  const { seen, sink } = recorder<number>();
+  const items: (readonly [unknown, Worker])[] = [];
+  subscription[push]({ ...sink, later: (item, worker) => void items.push([item, worker]) });
+  for (const value of [1, 2, 3]) void bus.publish(numbers, value);
+  await bus.close();
+  expect(filtered).toEqual([]);
+  expect(items.map(([, worker]) => worker.asks)).toEqual([true, true, true, true]);
+  for (const [item, worker] of items) worker.work(item);
+  expect(seen).toEqual(['next 1', 'next 3', 'complete']);
 });

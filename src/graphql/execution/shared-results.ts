@@ -1,4 +1,5 @@
 import type { ExecutionResult } from 'graphql';
+import { noScope } from '#scope';
 import { isPromise } from '../../core/promise-or.ts';
 import { encodeNextTail } from '../protocol/next-tail.ts';
 import type { Encode, Reporter } from './errors.ts';
@@ -13,11 +14,11 @@ export interface Sharer {
   shared(result: SharedResult): void;
 }
 
-let lastSerial = 0;
-
 /** The result of one event for everybody in a {@link ShareGroup}: executed once and encoded once. */
 export class SharedResult {
-  readonly serial: number = ++lastSerial;
+  /** Its number among those of its group, from 1. */
+  readonly serial: number;
+  /** What was executed. */
   readonly event: unknown;
   state: 'pending' | 'ready' | 'failed' = 'pending';
   result: ExecutionResult | undefined;
@@ -26,8 +27,9 @@ export class SharedResult {
   #unwritable: { readonly error: unknown } | undefined;
   #waiting: Sharer[] | undefined;
 
-  constructor(event: unknown) {
+  constructor(event: unknown, serial: number) {
     this.event = event;
+    this.serial = serial;
   }
 
   /**
@@ -50,9 +52,10 @@ export class SharedResult {
     this.#waiting.push(sharer);
   }
 
+  /** In the async context of nobody: it is for all of them. */
   execute(execute: ExecuteEvent): void {
     try {
-      const outcome = execute(this.event);
+      const outcome = noScope.runInAsyncScope(execute, undefined, this.event);
       if (isPromise(outcome)) outcome.then(this.#resolve, this.#reject);
       else this.#resolve(outcome);
     } catch (error) {
@@ -79,35 +82,45 @@ export class SharedResult {
   }
 }
 
+/** So many results of a group are remembered until all of its members have had them. */
+const maxRemembered = 64;
+
 /**
  * Operations with equal schema, document, operation name, variables and key. Each has a source of its own; when the
- * same event reaches several of them in one turn of the event loop, it is executed for the first.
+ * same event reaches several of them before all have worked off what came, it is executed for the first.
  */
 export class ShareGroup {
   readonly name: string;
   members = 0;
-  #current: SharedResult | undefined;
+  // In the order of their serial numbers, which have no gaps. None while nothing waits.
+  #recent: SharedResult[] = [];
+  #lastSerial = 0;
 
   constructor(name: string) {
     this.name = name;
   }
 
   /**
-   * The result of this event in this turn. `last` is the serial number of what the asking member had before: who meets
-   * the same value again meets a new event, such as a second equal number.
+   * The result of this event. `last` is the serial number of the member's previous result: seeing the same value under the
+   * same number means a new, equal event, such as a second equal number.
    */
-  take(event: unknown, last: number, execute: ExecuteEvent, turn: { afterTurn(run: () => void): void }): SharedResult {
-    const current = this.#current;
-    if (current && current.serial !== last && Object.is(current.event, event)) return current;
-    if (!current) turn.afterTurn(this.#forget);
-    const fresh = new SharedResult(event);
-    this.#current = fresh;
+  take(event: unknown, last: number, execute: ExecuteEvent, member: { whenIdle(run: () => void): void }): SharedResult {
+    const recent = this.#recent;
+    const [oldest] = recent;
+    if (oldest) {
+      for (let index = Math.max(0, last + 1 - oldest.serial); index < recent.length; index++) {
+        const known = recent[index] as SharedResult;
+        if (Object.is(known.event, event)) return known;
+      }
+    } else member.whenIdle(this.#forget);
+    const fresh = new SharedResult(event, ++this.#lastSerial);
+    if (recent.push(fresh) > maxRemembered) recent.shift();
     fresh.execute(execute);
     return fresh;
   }
 
   readonly #forget = (): void => {
-    this.#current = undefined;
+    this.#recent = [];
   };
 }
 

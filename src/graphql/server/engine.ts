@@ -20,6 +20,7 @@ import {
 import { type ShareGroup, ShareGroups } from '../execution/shared-results.ts';
 import { type GraphqlLimits, graphqlLimits } from './limits.ts';
 import { type ConnectionParams, checkOptions, type GraphqlOptions } from './options.ts';
+import { Shares } from './shares.ts';
 
 type Options = GraphqlOptions<ConnectionParams, unknown>;
 
@@ -31,6 +32,8 @@ export interface ServerRuntime {
   readonly options: Options;
   readonly limits: GraphqlLimits;
   readonly documents: DocumentCache;
+  /** Where events wait for their share of time. */
+  readonly shares: Shares;
   /** A hook of an operation that throws ends the connection, as in graphql-ws, instead of the operation. */
   readonly closesOnBug: boolean;
   /** JSON of results that were not compiled, or that a hook may have changed. */
@@ -85,6 +88,7 @@ export function createEngine<Params, Extra, User extends Principal, Value>(
     options,
     limits,
     documents: createDocuments(options, limits),
+    shares: new Shares(),
     closesOnBug: asGraphqlWs,
     encode,
     format,

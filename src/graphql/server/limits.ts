@@ -12,6 +12,8 @@ export const graphqlLimits = {
   maxTokens: { default: 10_000, unit: 'count', fault: 'tooMany' },
   // Events of one pushed source that wait for the one being executed, or for a slow reader.
   maxBacklog: { default: 1_000, unit: 'count', fault: 'tooSlow' },
+  // So long a client may read too little for the sources and results that wait for it.
+  stallTimeout: { default: 30_000, unit: 'ms', fault: 'tooSlow' },
   // Memory of the documents that are kept parsed and validated: 512 bytes for a token, some 60,000 tokens by default. That
   // is 300 KB of text as people indent it, 60 KB of what is written to fill it. Of refused documents nothing is kept.
   documentCache: { default: 33_554_432, unit: 'bytes', fault: 'internal' },

@@ -1,5 +1,7 @@
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
+import { captureScope, noScope } from '#scope';
 import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
+import type { Scope } from '../../core/scope.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { type Encode, type Reporter, toGraphQLError } from '../execution/errors.ts';
 import { chain, EventStream, type ExecuteEvent, type OperationKind } from '../execution/execute.ts';
@@ -12,36 +14,23 @@ import { encodeErrors } from './encode-errors.ts';
 import type { Outcome } from './engine.ts';
 import { openOutcome } from './open-outcome.ts';
 import type { OperationContext, StepOwner } from './operation-context.ts';
+import { isOver, type OperationState } from './operation-state.ts';
 import { prepare } from './prepare.ts';
+import { PulledSource } from './pulled-source.ts';
+import { type PushedReader, PushedSource } from './pushed-source.ts';
 import type { RunningOperation } from './session.ts';
-import { isPushed, PulledSource, PushedSource, type Reader, returnSource, type Source } from './source.ts';
-
-/** Where an operation is; see the picture at {@link Operation}. */
-type State = 'preparing' | 'opening' | 'streaming' | 'completing' | 'failing' | 'refusing' | 'ended';
+import type { Shares } from './shares.ts';
+import { isPushed, returnSource, type Source } from './source.ts';
 
 /**
- * One operation of a client, from `subscribe` to its end. Whatever comes back late finds out by the state that nobody
- * wants it any more: no id is ever compared.
- *
- *   preparing    hooks, parse, validate, context
- *    │      └─ an error of the document ─▶ refusing ──────── error ─────▶ ended
- *    ▼
- *   opening      execute or subscribe, onOperation
- *    │      └─ something threw ──────────▶ failing ───────── error ─────▶ ended
- *    ▼
- *   streaming    next*, from one result or from a source
- *    │      └─ the source broke ─────────▶ failing
- *    ▼
- *   completing   onComplete ─────────────────────────────── complete ───▶ ended
- *
- * The client's `complete`, and the end of its connection, lead from each of these to `ended` at once. `onComplete` is
- * called once: in `completing`, else at the end; not for what was refused.
+ * One operation of a client, from `subscribe` to its end. Whatever comes back late finds out by its {@link OperationState}
+ * that nobody wants it any more: no id is ever compared.
  */
-export class Operation implements RunningOperation, Reader, Sharer, StepOwner, Reporter {
+export class Operation implements RunningOperation, PushedReader, Sharer, StepOwner, Reporter {
   readonly id: string;
   readonly payload: SubscribePayload;
   readonly host: OperationContext;
-  #state: State = 'preparing';
+  #state: OperationState = 'preparing';
   #kind: OperationKind | undefined;
   #args: ExecutionArgs | undefined;
   #controller: AbortController | undefined;
@@ -53,6 +42,8 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
   #encode: Encode;
   #group: ShareGroup | undefined;
   #lastShared = 0;
+  /** Its async context: that of `start()`, and of a stream that in which its `subscribe` ran ([GQL-56]). */
+  #scope: Scope = noScope;
 
   constructor(host: OperationContext, id: string, payload: SubscribePayload) {
     this.host = host;
@@ -71,19 +62,18 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
 
   /** Its last message is being prepared, or has left: nothing else may begin. */
   get over(): boolean {
-    return this.#state !== 'preparing' && this.#state !== 'opening' && this.#state !== 'streaming';
+    return isOver(this.#state);
   }
 
   get streams(): boolean {
     return this.#kind === 'subscription';
   }
 
-  /** The iterable behind it, once it streams. */
   get stream(): AsyncIterable<unknown> | null {
     return this.#opened ?? null;
   }
 
-  /** Aborted when the client completes the operation or is gone. Made when it is first asked for. */
+  /** Made when it is first asked for. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
@@ -118,7 +108,8 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
   // ── execution ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   start(): void {
-    prepare(this, (kind, args) => this.#run(kind, args));
+    this.#scope = captureScope();
+    this.#scope.runInAsyncScope(prepare, undefined, this, (kind, args) => this.#run(kind, args));
   }
 
   #run(kind: OperationKind, args: ExecutionArgs): void {
@@ -132,7 +123,12 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
         if (compiled) this.#encode = compiled.encode;
         if (!this.streams) return engine.execute(args, compiled);
         this.#group = engine.groupOf(args);
-        return engine.subscribe(args, this.#group !== undefined, compiled, (execute) => eachEvent(this, args, execute));
+        const opened = engine.subscribe(args, this.#group !== undefined, compiled, (execute) =>
+          eachEvent(this, args, execute),
+        );
+        // Anew, since what the resolver entered is not in the older one everywhere.
+        this.#scope = captureScope();
+        return opened;
       },
       (outcome) => this.#executed(outcome),
     );
@@ -170,18 +166,19 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
   #settled(outcome: Outcome): void {
     this.#state = 'streaming';
     if (outcome instanceof EventStream) this.#execute = outcome.execute;
-    // Only hooks ask for them again, and thousands of idle operations have none.
+    // Only hooks ask for them again.
     if (!this.host.engine.options.onNext) this.#args = undefined;
     if (this.#opened) return this.#read(this.#opened);
     this.#result = outcome as ExecutionResult;
-    this.goOn();
+    this.#goOn();
   }
 
   #read(opened: AsyncIterable<unknown>): void {
     const { options, limits } = this.host.engine;
+    const { slowSubscriber = 'disconnect' } = options;
     this.#source = isPushed(opened)
-      ? new PushedSource(this, opened, options.slowSubscriber ?? 'disconnect', limits.maxBacklog)
-      : new PulledSource(this, opened);
+      ? new PushedSource(this, opened, slowSubscriber, limits.maxBacklog)
+      : new PulledSource(this, opened, slowSubscriber, limits.maxBacklog);
     confirm(this, opened);
     this.#source.start();
   }
@@ -196,18 +193,40 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
     return this.host.session.takes(this);
   }
 
+  get shares(): Shares {
+    return this.host.engine.shares;
+  }
+
+  whenIdle(run: () => void): void {
+    this.shares.whenIdle(run, this.connection);
+  }
+
+  work(source: { workNow(): void }, asks: boolean): void {
+    try {
+      // A shared result is nobody's, and without a hook nobody could look at the context.
+      if (this.#group && !asks && !this.host.engine.options.onNext) source.workNow();
+      else this.#scope.runInAsyncScope(source.workNow, source);
+    } catch (error) {
+      this.#broke(error);
+    }
+  }
+
   goOn(): void {
+    this.#scope.runInAsyncScope(this.#goOn, this);
+  }
+
+  #goOn(): void {
     if (this.over) return;
     if (this.#source) return this.#source.goOn();
     const result = this.#result;
     if (!result || !this.takes()) return;
     this.#result = undefined;
-    if (this.#deliver(result)) this.finished();
+    if (this.#deliver(result)) this.#finished();
   }
 
   handle(event: unknown): boolean {
     if (this.#group) {
-      const shared = this.#group.take(event, this.#lastShared, this.#execute, this.connection);
+      const shared = this.#group.take(event, this.#lastShared, this.#execute, this);
       this.#lastShared = shared.serial;
       if (shared.state !== 'pending') return this.#deliverShared(shared);
       shared.wait(this);
@@ -224,7 +243,7 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
     this.connection.resume(
       Promise.resolve(outcome),
       (result) => {
-        if (!this.ended && this.#deliver(result)) this.goOn();
+        if (!this.ended && this.#deliver(result)) this.#goOn();
       },
       (error) => this.#broke(error),
     );
@@ -233,9 +252,11 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
 
   shared(shared: SharedResult): void {
     // By way of the connection: what goes wrong here is not for the others who share it.
-    this.connection.resume(shared, () => {
-      if (!this.ended && this.#deliverShared(shared)) this.goOn();
-    });
+    this.connection.resume(shared, () => this.#scope.runInAsyncScope(this.#shared, this, shared));
+  }
+
+  #shared(shared: SharedResult): void {
+    if (!this.ended && this.#deliverShared(shared)) this.#goOn();
   }
 
   #deliverShared(shared: SharedResult): boolean {
@@ -258,8 +279,8 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
       (replaced) => {
         through = replaced ? this.#send(replaced as ExecutionResult) : this.#send(result, shared);
         if (!waits || !through) return;
-        if (this.#source) this.goOn();
-        else this.finished();
+        if (this.#source) this.#goOn();
+        else this.#finished();
       },
     );
     waits = !through;
@@ -282,6 +303,10 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   finished(): void {
+    this.#scope.runInAsyncScope(this.#finished, this);
+  }
+
+  #finished(): void {
     if (this.over) return;
     this.#state = 'completing';
     const { context, engine } = this.host;
@@ -304,7 +329,7 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
   failed(error: unknown): void {
     if (this.over) return;
     this.#state = 'failing';
-    this.#fail([toGraphQLError(error)]);
+    this.#scope.runInAsyncScope(this.#fail, this, [toGraphQLError(error)]);
   }
 
   /** Answer with errors instead of executing. */
@@ -327,6 +352,10 @@ export class Operation implements RunningOperation, Reader, Sharer, StepOwner, R
   }
 
   cancel(): void {
+    this.#scope.runInAsyncScope(this.#cancel, this);
+  }
+
+  #cancel(): void {
     const state = this.#state;
     if (state === 'ended') return;
     this.#state = 'ended';

@@ -63,7 +63,11 @@ export class GraphqlSession implements Session {
   #phase: 'opened' | 'initialising' | 'acknowledged' = 'opened';
   #draining = false;
   #operations: SmallMap<string, RunningOperation> | undefined;
+  /** Those that wait until the connection takes more, and since when it does not: by then it has to. */
   #waiting: Set<RunningOperation> | undefined;
+  #stalledBy: number | undefined;
+  /** Those that may pull again in the next turn. */
+  #nextTurn: Set<RunningOperation> | undefined;
   #looksAfterTurn = false;
   #pulls = 0;
 
@@ -76,7 +80,7 @@ export class GraphqlSession implements Session {
   }
 
   get deadline(): number {
-    return Math.min(this.#initBy, this.#handler.hooksDeadline ?? never);
+    return Math.min(this.#initBy, this.#handler.hooksDeadline ?? never, this.#stalledBy ?? never);
   }
 
   get idle(): boolean {
@@ -156,6 +160,7 @@ export class GraphqlSession implements Session {
   /** The operation has ended: its id is free. */
   forget(operation: RunningOperation): void {
     this.#waiting?.delete(operation);
+    this.#nextTurn?.delete(operation);
     if (this.#operations?.get(operation.id) === operation) this.#operations.delete(operation.id);
   }
 
@@ -168,25 +173,38 @@ export class GraphqlSession implements Session {
     return false;
   }
 
-  /** May this operation pull one more result from its source now? If not, it is told to go on. */
+  /** May this operation pull one more result from its source in this turn? If not, it is told to go on. */
   mayPull(operation: RunningOperation): boolean {
-    if (!this.takes(operation)) return false;
     if (this.#pulls < pullsPerTurn) {
       this.#pulls++;
       return true;
     }
-    this.#wait(operation);
+    this.#nextTurn ??= new Set();
+    this.#nextTurn.add(operation);
+    this.#lookAfterTurn();
     return false;
   }
 
   #wait(operation: RunningOperation): void {
     this.#waiting ??= new Set();
     this.#waiting.add(operation);
+    if (this.#stalledBy === undefined) {
+      this.#stalledBy = this.#connection.now + this.#limits.stallTimeout;
+      this.#connection.touch();
+    }
+    this.#lookAfterTurn();
+  }
+
+  #lookAfterTurn(): void {
     if (this.#looksAfterTurn) return;
     this.#looksAfterTurn = true;
     // What this turn queued may be all that saturates: then nothing would ever be reported as drained.
     this.#connection.afterTurn(() => {
       this.#looksAfterTurn = false;
+      this.#pulls = 0;
+      const operations = this.#nextTurn;
+      this.#nextTurn = undefined;
+      for (const operation of operations ?? []) operation.goOn();
       this.#goOn();
     });
   }
@@ -196,17 +214,21 @@ export class GraphqlSession implements Session {
   }
 
   #goOn(): void {
-    if (this.#connection.mustWait()) return;
-    this.#pulls = 0;
     const waiting = this.#waiting;
-    this.#waiting = undefined;
-    for (const operation of waiting ?? []) operation.goOn();
+    if (!waiting || this.#connection.mustWait()) return;
+    this.#waiting = this.#stalledBy = undefined;
+    for (const operation of waiting) operation.goOn();
   }
 
   // ── the rest of a session's life ───────────────────────────────────────────────────────────────────────────────
 
   tick(now: number): void {
     if (now >= this.#initBy) throw new ProtocolError('initTimeout');
+    // Who reads nothing for so long while sources wait would make those keep what nobody takes ([GQL-35]).
+    if (now >= (this.#stalledBy ?? never)) {
+      if (this.#connection.mustWait()) throw new ProtocolError('tooSlow');
+      this.#goOn();
+    }
     this.#handler.hooksTick(now);
   }
 
@@ -230,7 +252,7 @@ export class GraphqlSession implements Session {
 
   #cancelAll(): void {
     const operations = this.operations();
-    this.#operations = this.#waiting = undefined;
+    this.#operations = this.#waiting = this.#nextTurn = this.#stalledBy = undefined;
     for (const operation of operations) operation.cancel();
   }
 }

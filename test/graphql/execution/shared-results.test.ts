@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonical, ShareGroup, ShareGroups } from '../../../src/graphql/execution/shared-results.ts';
 
-const turn = { afterTurn(): void {} };
+const turn = { whenIdle(): void {} };
 const parts = { schema: {}, document: {}, operationName: undefined, variables: undefined };
 
 describe('[GQL-38] groups', () => {
@@ -39,7 +39,7 @@ describe('[GQL-38] groups', () => {
     const group = new ShareGroup('g');
     let forget = (): void => {};
     const turns = {
-      afterTurn(run: () => void): void {
+      whenIdle(run: () => void): void {
         forget = run;
       },
     };

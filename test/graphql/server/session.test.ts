@@ -225,7 +225,7 @@ describe('backpressure', () => {
     expect(session.takes(operation(0))).toBe(true);
     connection.saturated = true;
     expect(session.takes(operation(0))).toBe(false);
-    expect(session.mayPull(operation(1))).toBe(false);
+    expect(session.takes(operation(1))).toBe(false);
     connection.endTurn();
     session.drained();
     expect(log).toEqual([]);
@@ -233,6 +233,19 @@ describe('backpressure', () => {
     session.drained();
     session.drained();
     expect(log).toEqual(['goOn 0', 'goOn 1']);
+  });
+
+  test('[GQL-35] who reads too little for stallTimeout while something waits is cut', () => {
+    const { connection, session, operation, log } = running(1);
+    connection.saturated = true;
+    session.takes(operation(0));
+    expect(session.deadline).toBe(30_000);
+    expect(faultOf(() => session.tick(29_999))).toBe('none');
+    expect(faultOf(() => session.tick(30_000))).toBe('tooSlow');
+    connection.saturated = false;
+    session.tick(30_000);
+    expect(log).toEqual(['goOn 0']);
+    expect(session.deadline).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('[GQL-35] what saturated only until the end of the turn is noticed without the transport', () => {

@@ -1,17 +1,25 @@
 import { describe, expect, test } from 'vitest';
-import { createSubscription, type Sink } from '../../../src/bus/subscription.ts';
+import { createSubscription, type Sink, type SourceSink } from '../../../src/bus/subscription.ts';
 import type { SlowSubscriber } from '../../../src/core/slow-subscriber.ts';
-import { PulledSource, PushedSource, type Reader, returnSource } from '../../../src/graphql/server/source.ts';
+import { PulledSource } from '../../../src/graphql/server/pulled-source.ts';
+import { type PushedReader, PushedSource } from '../../../src/graphql/server/pushed-source.ts';
+import { Shares } from '../../../src/graphql/server/shares.ts';
+import { returnSource } from '../../../src/graphql/server/source.ts';
 import { ManualSource } from '../../support/graphql-schema.ts';
 import { RecordingConnection } from '../../support/recording-connection.ts';
 
 /** A reader that writes down what it is told; `slow` takes its time for each value. */
-class RecordingReader implements Reader {
+class RecordingReader implements PushedReader {
   readonly connection = new RecordingConnection();
+  readonly shares = new Shares();
   readonly log: unknown[] = [];
-  ended = false;
   slow = false;
+  /** Values may be pulled in this turn. */
+  pulls = true;
 
+  work(source: { workNow(): void }): void {
+    source.workNow();
+  }
   handle(value: unknown): boolean {
     this.log.push(value);
     return !this.slow;
@@ -23,7 +31,7 @@ class RecordingReader implements Reader {
     this.log.push(error);
   }
   mayPull(): boolean {
-    return this.takes();
+    return this.pulls;
   }
   takes(): boolean {
     return !this.connection.saturated;
@@ -32,7 +40,7 @@ class RecordingReader implements Reader {
 
 function pushed(policy: SlowSubscriber = 'disconnect', early: readonly unknown[] = []) {
   const reader = new RecordingReader();
-  let sink: Sink<unknown> | undefined;
+  let sink: SourceSink<unknown> | undefined;
   let stopped = 0;
   const subscription = createSubscription<unknown>((to) => {
     sink = to;
@@ -40,7 +48,34 @@ function pushed(policy: SlowSubscriber = 'disconnect', early: readonly unknown[]
     return () => stopped++;
   });
   const source = new PushedSource(reader, subscription, policy, 2);
-  return { reader, source, sink: sink as Sink<unknown>, stopped: () => stopped };
+  let turning = false;
+  /** End the turns that follow, unless this is in one of them. */
+  const turn = (): void => {
+    if (turning) return;
+    turning = true;
+    while (reader.connection.queued.length > 0) reader.connection.endTurn();
+    turning = false;
+  };
+  const { start } = source;
+  source.start = () => {
+    start.call(source);
+    turn();
+  };
+  const inTurns: Sink<unknown> = {
+    next(value) {
+      sink?.next(value);
+      turn();
+    },
+    error(error) {
+      sink?.error(error);
+      turn();
+    },
+    complete() {
+      sink?.complete();
+      turn();
+    },
+  };
+  return { reader, source, subscription, sink: inTurns, atOnce: sink as SourceSink<unknown>, stopped: () => stopped };
 }
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -134,8 +169,8 @@ describe('pushed', () => {
 
   test.each<[SlowSubscriber, unknown[]]>([
     ['disconnect', [new Error('More than 2 events were waiting to be executed'), 1]],
-    ['dropOldest', [1, 3, 4]],
-    ['latest', [1, 3, 4]],
+    ['dropOldest', [1, 2, 4, 5]],
+    ['latest', [1, 2, 4, 5]],
   ])('[GQL-36] %s: what is pushed while a value is handled is bounded', (policy, log) => {
     const pushes = pushed(policy);
     const { reader, source, sink } = pushes;
@@ -145,7 +180,7 @@ describe('pushed', () => {
       source.stop();
     };
     during(pushes, () => {
-      for (const value of [2, 3, 4]) sink.next(value);
+      for (const value of [2, 3, 4, 5]) sink.next(value);
     });
     source.start();
     sink.next(1);
@@ -193,6 +228,18 @@ describe('pushed', () => {
     expect(reader.log).toEqual([2]);
   });
 
+  test('[GQL-54] what is pushed is worked off in a later turn; more than maxBacklog in one turn, at once', () => {
+    const { reader, source, atOnce } = pushed();
+    source.start();
+    for (const value of [1, 2, 3]) atOnce.next(value);
+    expect(reader.log).toEqual([]);
+    atOnce.next(4);
+    expect(reader.log).toEqual([1]);
+    atOnce.complete();
+    while (reader.connection.queued.length > 0) reader.connection.endTurn();
+    expect(reader.log).toEqual([1, 2, 3, 4, 'finished']);
+  });
+
   test('[GQL-29] stopped by its reader, early or late, it lets go once', () => {
     const { source, sink, reader, stopped } = pushed();
     source.start();
@@ -217,7 +264,7 @@ describe('pulled', () => {
     const reader = new RecordingReader();
     reader.slow = true;
     const iterable = new ManualSource();
-    const source = new PulledSource(reader, iterable);
+    const source = new PulledSource(reader, iterable, 'disconnect', 2);
     source.start();
     for (const value of [1, 2]) iterable.push(value);
     await settle();
@@ -232,7 +279,7 @@ describe('pulled', () => {
     const reader = new RecordingReader();
     const iterables = [new ManualSource(), new ManualSource()];
     for (const iterable of iterables) {
-      const source = new PulledSource(reader, iterable);
+      const source = new PulledSource(reader, iterable, 'disconnect', 2);
       source.start();
       source.goOn();
       await source.stop();
@@ -247,6 +294,76 @@ describe('pulled', () => {
       [1, 1],
       [1, 1],
     ]);
+  });
+
+  /** A reader that does not take anything now. */
+  async function saturated(iterable: AsyncIterable<unknown>, policy: SlowSubscriber) {
+    const reader = new RecordingReader();
+    reader.connection.saturated = true;
+    const source = new PulledSource(reader, iterable, policy, 2);
+    source.start();
+    await settle();
+    return { reader, source };
+  }
+
+  test('[GQL-35] a generator is not asked while the connection is saturated', async () => {
+    let made = 0;
+    const generator = (async function* () {
+      for (;;) yield ++made;
+    })();
+    const { reader, source } = await saturated(generator, 'disconnect');
+    expect(made).toBe(0);
+    reader.connection.saturated = false;
+    source.goOn();
+    await Promise.resolve();
+    await Promise.resolve();
+    reader.connection.saturated = true;
+    await settle();
+    expect(reader.log.length).toBeLessThan(5);
+    await source.stop();
+  });
+
+  test.each<[SlowSubscriber, unknown[]]>([
+    ['dropOldest', [4, 5]],
+    ['latest', [5]],
+  ])('[GQL-55] any other iterator is, and %s says what is kept', async (policy, kept) => {
+    const iterable = new ManualSource();
+    const { reader, source } = await saturated(iterable, policy);
+    for (const value of [1, 2, 3, 4, 5]) iterable.push(value);
+    iterable.end();
+    await settle();
+    expect(iterable.asked).toBe(6);
+    expect(reader.log).toEqual([]);
+    reader.connection.saturated = false;
+    source.goOn();
+    expect(reader.log).toEqual([...kept, 'finished']);
+    expect(await source.stop()).toBeUndefined();
+    expect(iterable.returned).toBe(0);
+  });
+
+  test('[GQL-55] disconnect: more than maxBacklog that wait cut the client', async () => {
+    const iterable = new ManualSource();
+    const { reader, source } = await saturated(iterable, 'disconnect');
+    for (const value of [1, 2]) iterable.push(value);
+    await settle();
+    expect(reader.connection.closed).toBeUndefined();
+    iterable.push(3);
+    await settle();
+    expect(reader.connection.closed?.[0]).toBe('tooSlow');
+    await source.stop();
+    expect(iterable.returned).toBe(1);
+  });
+
+  test('[GQL-34] and it gives way after its pulls of a turn', async () => {
+    const iterable = new ManualSource();
+    const reader = new RecordingReader();
+    reader.pulls = false;
+    const source = new PulledSource(reader, iterable, 'disconnect', 2);
+    source.start();
+    expect(iterable.asked).toBe(0);
+    reader.pulls = true;
+    source.goOn();
+    expect(iterable.asked).toBe(1);
   });
 
   test('an iterable without return has nothing to give back', async () => {
