@@ -14,3 +14,4 @@ export type {
 export { graphqlServer } from './server/graphql-server.ts';
 export { type GraphqlLimits, graphqlLimits } from './server/limits.ts';
 export type { ConnectionParams, GraphqlContext, GraphqlOptions, OperationArgs } from './server/options.ts';
+export type { TrustedDocuments } from './server/trusted-documents.ts';

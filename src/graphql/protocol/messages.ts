@@ -1,5 +1,5 @@
 import { ProtocolError } from '../../core/fault.ts';
-import { decodeUtf8 } from '../../core/wire.ts';
+import { decodeUtf8, decodeUtf8Lossy } from '../../core/wire.ts';
 
 /** The token of `Sec-WebSocket-Protocol` that this folder speaks. */
 export const GRAPHQL_TRANSPORT_WS_PROTOCOL = 'graphql-transport-ws';
@@ -181,6 +181,29 @@ export function parseMessage(data: string | Uint8Array, reviver?: JSONMessageRev
     throw new ProtocolError('malformed', 'A message must be JSON', { cause });
   }
   return validateMessage(value);
+}
+
+/** The beginning of a `subscribe` as clients write it, with its id before the payload. */
+const subscribeHead =
+  /^\s*\{\s*(?:"type"\s*:\s*"subscribe"\s*,\s*)?"id"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*(?:"type"\s*:\s*"subscribe"\s*,\s*)?"payload"/;
+const headLength = 2_048;
+
+/**
+ * The id of a `subscribe` message that is too long to be parsed. Undefined: it is none, or its id does not stand at its
+ * beginning.
+ *
+ * @example
+ * idOfSubscribe('{"id":"7","type":"subscribe","payload":{…'); // '7'
+ */
+export function idOfSubscribe(data: string | Uint8Array): string | undefined {
+  const head = typeof data === 'string' ? data.slice(0, headLength) : decodeUtf8Lossy(data.subarray(0, headLength));
+  const found = subscribeHead.exec(head);
+  if (!found?.[1] || !found[0].includes('"subscribe"')) return undefined;
+  try {
+    return JSON.parse(found[1]) as string;
+  } catch {
+    return undefined;
+  }
 }
 
 /** JSON of a payload; a replacer that makes it vanish leaves `null`. */

@@ -1,6 +1,8 @@
 import { ProtocolError } from '../../core/fault.ts';
 import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
+import { Rate } from '../../core/rate.ts';
 import type { Connection } from '../../core/subprotocol.ts';
+import { jsonCost } from '../protocol/json-cost.ts';
 import { encodeControl, isObject, type SubscribeMessage } from '../protocol/messages.ts';
 import { ConnectionContext } from './connection-context.ts';
 import type { ServerRuntime } from './engine.ts';
@@ -24,6 +26,9 @@ export interface HostOptions {
 
 const nothing: HostOptions = {};
 
+/** What an operation is without what its client sent: its source, its place in maps, its async context. */
+const operationBytes = 1_024;
+
 /** All that may take its time for one connection: hooks, authentication, operations. */
 export class ConnectionHost implements SessionHandler, OperationContext, StepOwner {
   readonly connection: Connection;
@@ -37,6 +42,9 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
   readonly #options: HostOptions;
   /** Made for the first hook that gives a promise: most connections have none. */
   #patience: Patience | undefined;
+  /** Made for the first document that is refused. */
+  #refusals: Rate | undefined;
+  #refusedUntil: number | undefined;
   #releasing: PromiseLike<unknown>[] | undefined;
   /** Credentials that are being looked at, and those that follow. */
   #refreshes: ConnectionParams[] | undefined;
@@ -83,6 +91,19 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
     return bounded;
   }
 
+  mayParse(): boolean {
+    // A client that has had nothing refused has no bucket, and nothing to wait for.
+    return this.#refusedUntil === undefined || this.connection.now >= this.#refusedUntil;
+  }
+
+  countRefusal(): void {
+    const { now } = this.connection;
+    this.#refusals ??= new Rate(this.engine.limits.refusedDocuments, now);
+    if (this.#refusals.take(now)) return;
+    this.#refusedUntil = this.#refusals.nextAt(now);
+    if (this.#refusals.exhausted(now)) this.connection.close('tooMany', 'Too many documents were refused');
+  }
+
   get hooksDeadline(): number | undefined {
     return this.#patience?.deadline;
   }
@@ -114,6 +135,7 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
   init(payload: Payload): void {
     const { connection, context, engine } = this;
     context.connectionInitReceived = true;
+    this.#chargeParams(payload);
     context.connectionParams = payload ?? undefined;
     connection.authenticate({ connectionParams: context.connectionParams }, (admitted) => {
       if (!admitted) return connection.close('forbidden');
@@ -122,6 +144,18 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
         (answer) => (answer === false ? connection.close('forbidden') : this.#acknowledge(answer)),
       );
     });
+  }
+
+  /**
+   * What a client shows of itself is kept as long as it is connected: at what it costs, that is little more than its text
+   * may have ([GQL-103]).
+   */
+  #chargeParams(params: Payload): void {
+    const { maxInitPayload } = this.engine.limits;
+    const most = 2 * maxInitPayload;
+    const bytes = jsonCost(params, most);
+    if (bytes > most) throw new ProtocolError('tooLarge', `connectionParams take more than ${most} bytes of memory`);
+    this.connection.charge(bytes);
   }
 
   #acknowledge(answer: unknown): void {
@@ -191,6 +225,7 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
   #refresh(credentials: ConnectionParams): void {
     this.#refreshes ??= [];
     if (this.#refreshes.length >= this.engine.limits.maxOperations) return this.connection.close('tooMany');
+    this.#chargeParams(credentials);
     this.#refreshes.push(credentials);
     if (this.#refreshes.length === 1) this.#authenticate(this.#refreshes);
   }
@@ -200,6 +235,7 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
     const [credentials] = refreshes;
     connection.authenticate({ connectionParams: credentials }, (admitted) => {
       if (!admitted) return connection.close('forbidden');
+      connection.charge(-jsonCost(context.connectionParams, 2 * this.engine.limits.maxInitPayload));
       context.connectionParams = credentials;
       // Never echoed: a secret has no business on its way back.
       this.#pong({ subwire: { refreshed: true } });
@@ -224,7 +260,8 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
   operation({ id, payload }: SubscribeMessage): Operation {
     // `Reflect`, since a reviver may have frozen it: then it stays as it is.
     Reflect.set(payload, 'query', this.engine.documents.known(payload.query));
-    return new Operation(this, id, payload);
+    const cost = operationBytes + id.length + jsonCost(payload, this.connection.limits.maxKept);
+    return new Operation(this, id, payload, cost);
   }
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────

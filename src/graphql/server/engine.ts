@@ -158,11 +158,12 @@ function createCompiled(
 
 function createDocuments(
   { parse: parseText = parse, validate: validateDocument = validate, validationRules }: GraphqlOptions<never, never>,
-  { maxTokens, documentCache }: GraphqlLimits,
+  { maxTokens, maxDocument, documentCache }: GraphqlLimits,
 ): DocumentCache {
   const parseOptions = { maxTokens };
   const rules = validationRules && [...specifiedRules, ...validationRules];
   return new DocumentCache({
+    maxDocument,
     maxBytes: documentCache,
     parse: (text: string): DocumentNode => parseText(text, parseOptions),
     validate: (schema: GraphQLSchema, document: DocumentNode) => validateDocument(schema, document, rules),

@@ -8,8 +8,16 @@ export const graphqlLimits = {
   maxInitPayload: { default: 65_536, unit: 'bytes', fault: 'tooLarge' },
   // Of one connection at a time; one more is answered by an `error` message.
   maxOperations: { default: 100, unit: 'count', fault: 'tooMany' },
-  // Of one document; more is a syntax error. Parsing and validating cost the more, the longer it is.
-  maxTokens: { default: 10_000, unit: 'count', fault: 'tooMany' },
+  // It is kept for as long as the operation runs, and repeated in each of its messages.
+  maxId: { default: 256, unit: 'bytes', fault: 'tooLarge' },
+  // One message of an operation; a longer one is an `error` of that operation, and is not parsed as a whole.
+  maxMessage: { default: 1_048_576, unit: 'bytes', fault: 'tooLarge' },
+  // One document; a longer one is not parsed. Parsing and validating cannot be cut in two: their input is bounded.
+  maxDocument: { default: 32_768, unit: 'bytes', fault: 'tooLarge' },
+  // Of one document; more is a syntax error. The largest of real applications have some 1,500.
+  maxTokens: { default: 2_500, unit: 'count', fault: 'tooMany' },
+  // Documents that are refused, each of which costs a validation; above it they are refused unseen for a while.
+  refusedDocuments: { default: 10, unit: 'per second', fault: 'tooMany' },
   // Events of one pushed source that wait for the one being executed, or for a slow reader.
   maxBacklog: { default: 1_000, unit: 'count', fault: 'tooSlow' },
   // So long a client may read too little for the sources and results that wait for it.

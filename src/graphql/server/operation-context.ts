@@ -24,6 +24,10 @@ export interface OperationContext {
    * to the owner's `bug`. Nothing follows once the owner or the connection has ended.
    */
   step<T>(run: () => PromiseOr<T>, then: (value: T) => void, owner: StepOwner, broken?: (error: unknown) => void): void;
+  /** May one more document that nobody knows be parsed for this client? */
+  mayParse(): boolean;
+  /** A document of this client was refused. After too many of them its connection ends. */
+  countRefusal(): void;
   /** The outcome, or a rejection once `hookTimeout` is over. */
   inTime<T>(outcome: PromiseLike<T>): Promise<T>;
   /** Let go of something, in its own time. What breaks on the way is reported, unless `broken` takes it. */

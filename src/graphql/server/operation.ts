@@ -30,6 +30,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   readonly id: string;
   readonly payload: SubscribePayload;
   readonly host: OperationContext;
+  cost: number;
   #state: OperationState = 'preparing';
   #kind: OperationKind | undefined;
   #args: ExecutionArgs | undefined;
@@ -45,8 +46,9 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   /** Its async context: that of `start()`, and of a stream that in which its `subscribe` ran ([GQL-56]). */
   #scope: Scope = noScope;
 
-  constructor(host: OperationContext, id: string, payload: SubscribePayload) {
+  constructor(host: OperationContext, id: string, payload: SubscribePayload, cost: number) {
     this.host = host;
+    this.cost = cost;
     this.id = id;
     this.payload = payload;
     this.#encode = host.engine.encode;
@@ -87,6 +89,13 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     this.host.step(run, then, this, broken);
   }
 
+  /** It keeps so many bytes more. False: it may not. */
+  keep(bytes: number): boolean {
+    if (!this.host.session.charge(bytes)) return false;
+    this.cost += bytes;
+    return true;
+  }
+
   report(error: unknown): void {
     this.host.engine.report(this.connection, error);
   }
@@ -104,8 +113,6 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     if (error !== thrown) this.report(error.originalError);
     this.failed(error);
   }
-
-  // ── execution ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   start(): void {
     this.#scope = captureScope();
@@ -166,7 +173,6 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   #settled(outcome: Outcome): void {
     this.#state = 'streaming';
     if (outcome instanceof EventStream) this.#execute = outcome.execute;
-    // Only hooks ask for them again.
     if (!this.host.engine.options.onNext) this.#args = undefined;
     if (this.#opened) return this.#read(this.#opened);
     this.#result = outcome as ExecutionResult;
@@ -182,8 +188,6 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     confirm(this, opened);
     this.#source.start();
   }
-
-  // ── results ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   mayPull(): boolean {
     return this.host.session.mayPull(this);
@@ -341,14 +345,12 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
 
   #fail(errors: readonly unknown[]): void {
     this.#release();
-    encodeErrors(this, errors, (payload) => this.#sendError(payload));
-  }
-
-  #sendError(payload: string): void {
-    const refused = this.#state === 'refusing';
-    this.connection.send({ head: `${encodeMessageHead(this.id, 'error')}${payload}}`, binary: false });
-    this.#end();
-    if (!refused) this.#tellComplete();
+    encodeErrors(this, errors, (payload) => {
+      const refused = this.#state === 'refusing';
+      this.connection.send({ head: `${encodeMessageHead(this.id, 'error')}${payload}}`, binary: false });
+      this.#end();
+      if (!refused) this.#tellComplete();
+    });
   }
 
   cancel(): void {

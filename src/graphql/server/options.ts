@@ -24,6 +24,7 @@ import type {
   SubscribePayload,
 } from '../protocol/messages.ts';
 import type { graphqlLimits } from './limits.ts';
+import type { TrustedDocuments } from './trusted-documents.ts';
 
 /** The payload of `connection_init`. Never trusted before a hook has looked at it. */
 export type ConnectionParams = Readonly<Record<string, unknown>>;
@@ -133,6 +134,15 @@ export interface GraphqlOptions<
    * });
    */
   readonly compile?: Compile | undefined;
+  /**
+   * Execute these documents and no others: clients send the hash of one (`extensions.persistedQuery.sha256Hash` of Apollo,
+   * `documentId`, or `id` of Relay), and what they send as `query` is not looked at. The strictest way to bound what one
+   * operation may cost.
+   *
+   * @example
+   * graphqlServer({ schema, trustedDocuments: JSON.parse(await readFile('persisted-documents.json', 'utf8')) });
+   */
+  readonly trustedDocuments?: TrustedDocuments<GraphqlContext<Params, Extra, User>> | undefined;
   /** Rules that are checked beside those of the specification. */
   readonly validationRules?: readonly ValidationRule[] | undefined;
   /** Limits of this server, beside those of every connection. */
@@ -283,6 +293,7 @@ const optionNames = {
   contextPerEvent: true,
   roots: true,
   validationRules: true,
+  trustedDocuments: true,
   limits: true,
   connectionInitWaitTimeout: true,
   slowSubscriber: true,
@@ -336,6 +347,12 @@ export function checkOptions(options: GraphqlOptions<never, never>): void {
   }
   if (validationRules !== undefined && !Array.isArray(validationRules)) {
     throw new TypeError('validationRules must be an array of rules, such as [NoSchemaIntrospectionCustomRule]');
+  }
+  const { trustedDocuments: trusted } = options as GraphqlOptions;
+  if (trusted !== undefined && !['object', 'function'].includes(trusted === null ? 'null' : typeof trusted)) {
+    throw new TypeError(
+      'trustedDocuments must be a Map or an object of documents by hash, or a function that finds one',
+    );
   }
   if (options.compile && (options.execute || options.subscribe)) {
     throw new TypeError('compile takes the place of execute and subscribe: leave them out, or leave out compile');

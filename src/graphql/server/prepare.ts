@@ -1,5 +1,6 @@
 import { type ExecutionArgs, GraphQLError } from 'graphql';
 import type { PromiseOr } from '../../core/promise-or.ts';
+import { memoryOf } from '../execution/document-cache.ts';
 import { type OperationKind, operationKind } from '../execution/execute.ts';
 import type { SubscribePayload } from '../protocol/messages.ts';
 import type { ServerRuntime } from './engine.ts';
@@ -10,13 +11,23 @@ import {
   isErrors,
   type OperationArgs,
 } from './options.ts';
+import { trustedText, untrusted } from './trusted-documents.ts';
 
 /** An operation that is being prepared. */
 export interface Prepared {
   readonly id: string;
   readonly payload: SubscribePayload;
   readonly signal: AbortSignal;
-  readonly host: { readonly engine: ServerRuntime; readonly context: GraphqlContext<ConnectionParams, unknown> };
+  readonly host: {
+    readonly engine: ServerRuntime;
+    readonly context: GraphqlContext<ConnectionParams, unknown>;
+    /** May one more document that nobody knows be parsed for this client? */
+    mayParse(): boolean;
+    /** A document of this client was refused. */
+    countRefusal(): void;
+  };
+  /** It keeps so many bytes more. False: it may not. */
+  keep(bytes: number): boolean;
   /** Run a hook and go on, unless nobody waits for it any more. */
   step<T>(run: () => PromiseOr<T>, then: (value: T) => void): void;
   /** Answer with errors instead of executing. */
@@ -93,20 +104,53 @@ export function prepare(operation: Prepared, execute: Execute): void {
   );
 }
 
+/** The text that the client sent, or the trusted one behind its hash. */
 function prepareText(operation: Prepared, execute: Execute): void {
+  const { host, payload } = operation;
+  const { trustedDocuments } = host.engine.options;
+  if (!trustedDocuments) return prepareDocument(operation, payload.query, execute);
+  operation.step(
+    () => trustedText(trustedDocuments, host.context, payload),
+    (text) => {
+      if (typeof text !== 'string') return operation.refuse([untrusted(payload)]);
+      prepareDocument(operation, text, execute);
+    },
+  );
+}
+
+const throttled = (): GraphQLError =>
+  new GraphQLError('Too many documents of this connection were refused: wait', {
+    extensions: { code: 'TOO_MANY_REFUSED' },
+  });
+
+const tooMuch = (): GraphQLError =>
+  new GraphQLError('The operations of this connection keep too much in memory', {
+    extensions: { code: 'TOO_MUCH_KEPT' },
+  });
+
+function prepareDocument(operation: Prepared, text: string, execute: Execute): void {
   const { host, id, payload } = operation;
   const { documents, options } = host.engine;
+  const isNew = !documents.has(text);
+  // Those that are refused cost as much as others, and are not kept: nobody may have many of them ([GQL-101]).
+  if (isNew && !host.mayParse()) return operation.refuse([throttled()]);
+  const refuse = (errors: readonly unknown[]): void => {
+    host.countRefusal();
+    operation.refuse(errors);
+  };
   operation.step(
-    () => documents.parse(payload.query),
+    () => documents.parse(text),
     (parsed) => {
       const { document, syntaxError } = parsed;
-      if (!document) return operation.refuse([syntaxError]);
+      if (!document) return refuse([syntaxError]);
       const args = new OperationArguments(operation, document);
       const validate = (schema: ExecutionArgs['schema']): void =>
         operation.step(
           () => documents.errors(parsed, schema),
           (errors) => {
-            if (errors.length > 0) return operation.refuse(errors);
+            if (errors.length > 0) return refuse(errors);
+            // Whoever brings a document that nobody else has pays for it.
+            if (isNew && !operation.keep(memoryOf(text, document))) return operation.refuse([tooMuch()]);
             args.schema = schema;
             complement(operation, args, true, true, execute);
           },

@@ -6,6 +6,7 @@ import { byteLength } from '../../core/wire.ts';
 import {
   encodeMessageHead,
   encodePayload,
+  idOfSubscribe,
   type JSONMessageReviver,
   type PingMessage,
   parseMessage,
@@ -35,6 +36,8 @@ export interface RunningOperation {
   readonly streams: boolean;
   /** The iterable that it reads, if it does. */
   readonly stream: AsyncIterable<unknown> | null;
+  /** What it keeps, in bytes: charged to its connection for as long as it runs. */
+  readonly cost: number;
   start(): void;
   /** The connection takes more; called once after {@link GraphqlSession.takes} or `mayPull` said no. */
   goOn(): void;
@@ -94,7 +97,8 @@ export class GraphqlSession implements Session {
   }
 
   receive(data: string | Uint8Array): void {
-    if (this.#phase !== 'acknowledged') this.#checkSize(data);
+    if (this.#phase !== 'acknowledged') this.#checkSize(data, this.#limits.maxInitPayload);
+    else if (data.length > this.#limits.maxMessage && this.#refuseLong(data)) return;
     const message = parseMessage(data, this.#reviver);
     switch (message.type) {
       case 'connection_init':
@@ -115,9 +119,26 @@ export class GraphqlSession implements Session {
     }
   }
 
-  #checkSize(data: string | Uint8Array): void {
-    const bytes = byteLength(data);
-    if (bytes > this.#limits.maxInitPayload) throw new ProtocolError('tooLarge');
+  #checkSize(data: string | Uint8Array, most: number): void {
+    if (byteLength(data) > most) throw new ProtocolError('tooLarge');
+  }
+
+  /** A long `subscribe` is the error of its operation, if its id can be read without all of it ([GQL-104]). */
+  #refuseLong(data: string | Uint8Array): boolean {
+    const { maxMessage } = this.#limits;
+    const id = idOfSubscribe(data);
+    if (id === undefined) throw new ProtocolError('tooLarge');
+    if (this.#operations?.has(id)) throw new ProtocolError('duplicate', id);
+    this.#checkId(id);
+    this.#refuse(id, 'MESSAGE_TOO_LARGE', `A message may have ${maxMessage} bytes; this one has ${byteLength(data)}`);
+    return true;
+  }
+
+  #checkId(id: string): void {
+    const { maxId } = this.#limits;
+    if (id.length * 3 <= maxId) return;
+    const bytes = byteLength(id);
+    if (bytes > maxId) throw new ProtocolError('tooLarge', `An id may have ${maxId} bytes; this one has ${bytes}`);
   }
 
   #refuseSecondInit(): void {
@@ -133,20 +154,36 @@ export class GraphqlSession implements Session {
   #subscribe(message: SubscribeMessage): void {
     const { id } = message;
     if (this.#phase !== 'acknowledged') throw new ProtocolError('unauthorized');
+    this.#checkId(id);
     this.#operations ??= new SmallMap();
     if (this.#operations.has(id)) throw new ProtocolError('duplicate', id);
     // Not started and not answered: the close that follows makes the client send it again, to another server.
     if (this.#draining) return;
     const { maxOperations } = this.#limits;
-    if (this.#operations.size >= maxOperations) return this.#refuse(id, maxOperations);
+    if (this.#operations.size >= maxOperations) {
+      const message = `Too many operations: at most ${maxOperations} may run on one connection`;
+      return this.#refuse(id, 'TOO_MANY_OPERATIONS', message);
+    }
     const operation = this.#handler.operation(message);
+    if (!this.charge(operation.cost)) {
+      return this.#refuse(id, 'TOO_MUCH_KEPT', 'The operations of this connection keep too much in memory');
+    }
     this.#operations.set(id, operation);
     operation.start();
   }
 
-  #refuse(id: string, maxOperations: number): void {
-    const message = `Too many operations: at most ${maxOperations} may run on one connection`;
-    const errors = encodePayload([{ message, extensions: { code: 'TOO_MANY_OPERATIONS' } }]);
+  /** Count what this client makes us keep ([GQL-57]). False: it may not make us keep so much. */
+  charge(bytes: number): boolean {
+    try {
+      this.#connection.charge(bytes);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #refuse(id: string, code: string, message: string): void {
+    const errors = encodePayload([{ message, extensions: { code } }]);
     this.#connection.send({ head: `${encodeMessageHead(id, 'error')}${errors}}`, binary: false });
   }
 
@@ -161,7 +198,9 @@ export class GraphqlSession implements Session {
   forget(operation: RunningOperation): void {
     this.#waiting?.delete(operation);
     this.#nextTurn?.delete(operation);
-    if (this.#operations?.get(operation.id) === operation) this.#operations.delete(operation.id);
+    if (this.#operations?.get(operation.id) !== operation) return;
+    this.#operations.delete(operation.id);
+    this.charge(-operation.cost);
   }
 
   // ── backpressure ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -119,7 +119,7 @@ describe('the connection', () => {
   test('[GQL-14] [GQL-19] a duplicate id closes with a reason that fits', async () => {
     const { connect } = serveGraphql({ schema: createTestSchema().schema });
     const peer = connect();
-    const id = '漢'.repeat(200);
+    const id = '漢'.repeat(85);
     peer.subscribe(id, '{ slow }');
     peer.subscribe(id, '{ hello }');
     expect(peer.socket.closing?.code).toBe(4409);
@@ -700,6 +700,7 @@ describe('options', () => {
     [{ schema: {}, compile: 'jit' }, 'compile must be a function; got string'],
     [{ schema: {}, compile() {}, execute() {} }, 'compile takes the place of execute and subscribe'],
     [{ schema: {}, compile() {}, subscribe() {} }, 'compile takes the place of execute and subscribe'],
+    [{ schema: {}, trustedDocuments: 'all' }, 'trustedDocuments must be a Map or an object'],
     [{ schema: {}, validationRules: 1 }, 'validationRules must be an array'],
     [{ schema: {}, slowSubscriber: 'wait' }, "slowSubscriber must be 'disconnect'"],
     [{ schema: {}, connectionInitWaitTimeout: -1 }, 'connectionInitWaitTimeout must be'],
@@ -728,6 +729,7 @@ describe('options', () => {
       context: 1,
       contextPerEvent: false,
       maskError: false,
+      trustedDocuments: {},
       onEvent: hook,
       roots: {},
       parse,

@@ -13,6 +13,7 @@ import { RecordingConnection } from '../../support/recording-connection.ts';
 
 /** An operation that writes down what becomes of it. */
 class RecordedOperation implements RunningOperation {
+  readonly cost = 1_000;
   readonly id: string;
   readonly streams: boolean;
   readonly stream = null;
