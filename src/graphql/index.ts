@@ -11,7 +11,9 @@ export type {
   JSONMessageReviver,
   SubscribePayload,
 } from './protocol/messages.ts';
-export { graphqlServer } from './server/graphql-server.ts';
+export { type FieldOptions, type FieldResolvers, field } from './server/field.ts';
+export { type GraphqlServer, graphqlServer } from './server/graphql-server.ts';
 export { type GraphqlLimits, graphqlLimits } from './server/limits.ts';
 export type { ConnectionParams, GraphqlContext, GraphqlOptions, OperationArgs } from './server/options.ts';
+export type { GraphqlStats } from './server/stats.ts';
 export type { TrustedDocuments } from './server/trusted-documents.ts';

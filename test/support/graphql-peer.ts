@@ -1,6 +1,7 @@
 import { createEndpoint } from '../../src/core/endpoint.ts';
 import type { EndpointOptions } from '../../src/core/endpoint-options.ts';
 import { ProtocolError } from '../../src/core/fault.ts';
+import type { Subprotocol } from '../../src/core/subprotocol.ts';
 import { type ConnectionParams, type GraphqlOptions, graphqlServer } from '../../src/graphql/index.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
 import { FakeSocket } from './fake-socket.ts';
@@ -54,11 +55,11 @@ export class GraphqlPeer {
 export function serveGraphql<Params = ConnectionParams, Extra = Record<string, unknown>>(
   options: GraphqlOptions<Params, Extra>,
   more: Omit<EndpointOptions, 'protocols'> = {},
+  subprotocol: Subprotocol = graphqlServer(options),
 ): GraphqlServerUnderTest {
   const clock = createFakeClock();
   const errors: unknown[] = [];
   const refused: ProtocolError[] = [];
-  const subprotocol = graphqlServer(options);
   const endpoint = createEndpoint({
     protocols: [subprotocol],
     clock,

@@ -21,6 +21,7 @@ import { type ShareGroup, ShareGroups } from '../execution/shared-results.ts';
 import { type GraphqlLimits, graphqlLimits } from './limits.ts';
 import { type ConnectionParams, checkOptions, type GraphqlOptions } from './options.ts';
 import { Shares } from './shares.ts';
+import { type GraphqlCounts, noCounts } from './stats.ts';
 
 type Options = GraphqlOptions<ConnectionParams, unknown>;
 
@@ -32,6 +33,8 @@ export interface ServerRuntime {
   readonly options: Options;
   readonly limits: GraphqlLimits;
   readonly documents: DocumentCache;
+  /** What operations are counted in. */
+  readonly counts: GraphqlCounts;
   /** Where events wait for their share of time. */
   readonly shares: Shares;
   /** A hook of an operation that throws ends the connection, as in graphql-ws, instead of the operation. */
@@ -88,6 +91,7 @@ export function createEngine<Params, Extra, User extends Principal, Value>(
     options,
     limits,
     documents: createDocuments(options, limits),
+    counts: noCounts(),
     shares: new Shares(),
     closesOnBug: asGraphqlWs,
     encode,

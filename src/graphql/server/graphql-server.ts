@@ -5,6 +5,13 @@ import { ConnectionHost } from './connection-host.ts';
 import { createEngine, isProduction } from './engine.ts';
 import { graphqlFaults, tellingFaults } from './faults.ts';
 import { type ConnectionParams, checkOptionNames, type GraphqlOptions } from './options.ts';
+import type { GraphqlStats } from './stats.ts';
+
+/** A GraphQL server, to be mounted on an endpoint. */
+export interface GraphqlServer extends Subprotocol {
+  /** How many operations there are and were, and what became of them. */
+  stats(): GraphqlStats;
+}
 
 /**
  * GraphQL over WebSocket (graphql-transport-ws) on a server, to be mounted on an endpoint.
@@ -19,14 +26,15 @@ export function graphqlServer<
   Extra = Record<string, unknown>,
   User extends Principal = Principal,
   Value = unknown,
->(options: GraphqlOptions<Params, Extra, User, Value>): Subprotocol {
+>(options: GraphqlOptions<Params, Extra, User, Value>): GraphqlServer {
   // Not of those that come by way of `subwire/graphql-ws`: that package passes over what it does not know.
   if (isObject(options)) checkOptionNames(options);
   const engine = createEngine(options);
-  return subprotocol(
+  const made = subprotocol(
     (connection) => new ConnectionHost(connection, engine).session,
     isProduction(options) ? graphqlFaults : tellingFaults,
   );
+  return { ...made, stats: () => ({ ...engine.counts }) };
 }
 
 /** The subprotocol with another way to open its sessions. */

@@ -9,6 +9,7 @@ import type { SharedResult, ShareGroup, Sharer } from '../execution/shared-resul
 import { encodeComplete, encodeMessageHead, encodeNextHead, type SubscribePayload } from '../protocol/messages.ts';
 import { encodeNextTail } from '../protocol/next-tail.ts';
 import { confirm } from './confirm-live.ts';
+import { createSource } from './create-source.ts';
 import { eachEvent } from './each-event.ts';
 import { encodeErrors } from './encode-errors.ts';
 import type { Outcome } from './engine.ts';
@@ -16,11 +17,10 @@ import { openOutcome } from './open-outcome.ts';
 import type { OperationContext, StepOwner } from './operation-context.ts';
 import { isOver, type OperationState } from './operation-state.ts';
 import { prepare } from './prepare.ts';
-import { PulledSource } from './pulled-source.ts';
-import { type PushedReader, PushedSource } from './pushed-source.ts';
+import type { PushedReader } from './pushed-source.ts';
 import type { RunningOperation } from './session.ts';
 import type { Shares } from './shares.ts';
-import { isPushed, returnSource, type Source } from './source.ts';
+import { returnSource, type Source } from './source.ts';
 
 /**
  * One operation of a client, from `subscribe` to its end. Whatever comes back late finds out by its {@link OperationState}
@@ -115,6 +115,9 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   }
 
   start(): void {
+    const { counts } = this.host.engine;
+    counts.started++;
+    counts.operations++;
     this.#scope = captureScope();
     this.#scope.runInAsyncScope(prepare, undefined, this, (kind, args) => this.#run(kind, args));
   }
@@ -143,16 +146,11 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
 
   /** As `step`, for what may open a source. */
   #open(run: () => PromiseOr<Outcome>, then: (outcome: Outcome) => void, isHook = false): void {
-    openOutcome(
-      this,
-      this.#opened,
-      run,
-      (outcome, stream) => {
-        this.#opened = stream;
-        this.connection.resume(undefined, () => then(outcome));
-      },
-      isHook,
-    );
+    const opened = (outcome: Outcome, stream: AsyncIterable<unknown> | undefined): void => {
+      this.#opened = stream;
+      this.connection.resume(undefined, () => then(outcome));
+    };
+    openOutcome(this, this.#opened, run, opened, isHook);
   }
 
   #executed(outcome: Outcome): void {
@@ -174,18 +172,13 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     this.#state = 'streaming';
     if (outcome instanceof EventStream) this.#execute = outcome.execute;
     if (!this.host.engine.options.onNext) this.#args = undefined;
-    if (this.#opened) return this.#read(this.#opened);
-    this.#result = outcome as ExecutionResult;
-    this.#goOn();
-  }
-
-  #read(opened: AsyncIterable<unknown>): void {
-    const { options, limits } = this.host.engine;
-    const { slowSubscriber = 'disconnect' } = options;
-    this.#source = isPushed(opened)
-      ? new PushedSource(this, opened, slowSubscriber, limits.maxBacklog)
-      : new PulledSource(this, opened, slowSubscriber, limits.maxBacklog);
-    confirm(this, opened);
+    if (!this.#opened) {
+      this.#result = outcome as ExecutionResult;
+      return this.#goOn();
+    }
+    this.host.engine.counts.subscriptions++;
+    this.#source = createSource(this, this.#opened, this.host.engine);
+    confirm(this, this.#opened);
     this.#source.start();
   }
 
@@ -296,6 +289,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     try {
       const tail = shared ? shared.tail(this.#encode, this) : encodeNextTail(this.#encode(result, this));
       this.connection.send({ head: this.#nextHead, tail, binary: false });
+      this.host.engine.counts.results++;
       return true;
     } catch (error) {
       // Not JSON, such as a BigInt or a circle: the schema's mistake, of which the application hears ([GQL-51]).
@@ -333,6 +327,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   failed(error: unknown): void {
     if (this.over) return;
     this.#state = 'failing';
+    this.host.engine.counts.failed++;
     this.#scope.runInAsyncScope(this.#fail, this, [toGraphQLError(error)]);
   }
 
@@ -340,6 +335,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   refuse(errors: readonly unknown[]): void {
     if (this.over) return;
     this.#state = 'refusing';
+    this.host.engine.counts.refused++;
     this.#fail(errors);
   }
 
@@ -360,15 +356,13 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   #cancel(): void {
     const state = this.#state;
     if (state === 'ended') return;
-    this.#state = 'ended';
-    this.#leaveGroup();
+    this.#leave();
     this.#release();
     if (state !== 'completing' && state !== 'refusing') this.#tellComplete();
   }
 
   #end(): void {
-    this.#state = 'ended';
-    this.#leaveGroup();
+    this.#leave();
     this.host.session.forget(this);
   }
 
@@ -383,7 +377,11 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     else if (opened) host.release(() => returnSource(opened));
   }
 
-  #leaveGroup(): void {
+  #leave(): void {
+    const { counts } = this.host.engine;
+    this.#state = 'ended';
+    counts.operations--;
+    if (this.#source) counts.subscriptions--;
     if (this.#group) this.host.engine.leaveGroup(this.#group);
     this.#group = undefined;
   }
