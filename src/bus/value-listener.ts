@@ -70,6 +70,7 @@ export class ValueListener<T> implements MessageReceiver, Stoppable, Worker {
     this.#listening?.stop();
   }
 
+  /** A filter is asked. */
   get asks(): boolean {
     return this.#filter !== undefined;
   }
