@@ -7,8 +7,11 @@ type DocumentError = GraphQLError | FormattedError;
 
 /** What became of a text: its syntax tree, or the error of its syntax. */
 export interface ParsedDocument {
+  /** What was parsed. */
   readonly text: string;
+  /** Undefined: it has no syntax tree. */
   readonly document: DocumentNode | undefined;
+  /** Why it has none. */
   readonly syntaxError: DocumentError | undefined;
   /** Those that accept it. A schema that is gone takes its verdict along. */
   readonly schemas: WeakSet<GraphQLSchema>;
@@ -27,7 +30,9 @@ export interface DocumentCacheOptions {
   readonly maxDocument: number;
   /** Of all documents together, as {@link memoryOf} counts; one that is larger is not kept. */
   readonly maxBytes: number;
+  /** Makes a syntax tree. Throws a GraphQLError. */
   readonly parse: (text: string) => DocumentNode;
+  /** What is wrong with a document. */
   readonly validate: (schema: GraphQLSchema, document: DocumentNode) => readonly GraphQLError[];
 }
 

@@ -20,8 +20,11 @@ export class SharedResult {
   readonly serial: number;
   /** What was executed. */
   readonly event: unknown;
+  /** Whether it is made, or failed. */
   state: 'pending' | 'ready' | 'failed' = 'pending';
+  /** Once it is ready. */
   result: ExecutionResult | undefined;
+  /** Why it failed. */
   error: unknown;
   #tail: Uint8Array | undefined;
   #unwritable: { readonly error: unknown } | undefined;
@@ -47,6 +50,7 @@ export class SharedResult {
     }
   }
 
+  /** Tell this one when it is no longer pending. */
   wait(sharer: Sharer): void {
     this.#waiting ??= [];
     this.#waiting.push(sharer);
@@ -90,7 +94,9 @@ const maxRemembered = 64;
  * same event reaches several of them before all have worked off what came, it is executed for the first.
  */
 export class ShareGroup {
+  /** What its members have in common, as text. */
   readonly name: string;
+  /** How many there are. */
   members = 0;
   // In the order of their serial numbers, which have no gaps. None while nothing waits.
   #recent: SharedResult[] = [];
@@ -130,6 +136,7 @@ export class ShareGroups {
   readonly #identities = new WeakMap<object, number>();
   #lastIdentity = 0;
 
+  /** How many groups there are. */
   get size(): number {
     return this.#groups.size;
   }
@@ -164,6 +171,7 @@ export class ShareGroups {
     return group;
   }
 
+  /** One member less: the last one takes the group along. */
   leave(group: ShareGroup): void {
     if (--group.members === 0) this.#groups.delete(group.name);
   }

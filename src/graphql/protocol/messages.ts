@@ -6,40 +6,61 @@ export const GRAPHQL_TRANSPORT_WS_PROTOCOL = 'graphql-transport-ws';
 
 /** The types of messages, by the names that graphql-ws gives them. */
 export const MessageType = {
+  /** From the client: its first message. */
   ConnectionInit: 'connection_init',
+  /** From the server: the client was let in. */
   ConnectionAck: 'connection_ack',
+  /** From either side. */
   Ping: 'ping',
+  /** The answer to a ping, or a sign of life. */
   Pong: 'pong',
+  /** From the client: execute this. */
   Subscribe: 'subscribe',
+  /** From the server: one result. */
   Next: 'next',
+  /** From the server: the operation ended with errors. */
   Error: 'error',
+  /** From either side: the operation is over. */
   Complete: 'complete',
 } as const;
+/** One of the types of messages. */
 export type MessageType = (typeof MessageType)[keyof typeof MessageType];
 
 type Properties = Readonly<Record<string, unknown>>;
 
 /** A GraphQL error as it goes over the wire. */
 export interface FormattedError {
+  /** What went wrong, for people. */
   readonly message: string;
+  /** Where in the document, from 1. */
   readonly locations?: readonly { readonly line: number; readonly column: number }[];
+  /** Where in the result. */
   readonly path?: readonly (string | number)[];
+  /** What goes beyond the specification, such as a code for programs. */
   readonly extensions?: Properties;
 }
 
 /** A GraphQL result as it goes over the wire; `hasNext` and `incremental` come with `@defer` and `@stream`. */
 export interface FormattedExecutionResult<Data = Record<string, unknown>, Extensions = Record<string, unknown>> {
+  /** `null`: an error took all of it. */
   readonly data?: Data | null;
+  /** Absent: there are none. */
   readonly errors?: readonly FormattedError[];
+  /** What goes beyond the specification. */
   readonly extensions?: Extensions;
+  /** More parts of this result follow. */
   readonly hasNext?: boolean;
 }
 
 /** What a client wants to be executed. */
 export interface SubscribePayload {
+  /** The document, as text. */
   readonly query: string;
+  /** Which operation of the document; not needed if it has one. */
   readonly operationName?: string | null | undefined;
+  /** Values of the operation's variables. */
   readonly variables?: Properties | null | undefined;
+  /** What goes beyond the specification, such as the hash of a persisted document. */
   readonly extensions?: Properties | null | undefined;
 }
 
@@ -47,29 +68,49 @@ interface ControlMessage<Type extends MessageType> {
   readonly type: Type;
   readonly payload?: Properties | null | undefined;
 }
+/** The client shows who it is. */
 export type ConnectionInitMessage = ControlMessage<'connection_init'>;
+/** The server lets it in. */
 export type ConnectionAckMessage = ControlMessage<'connection_ack'>;
+/** Is the other side there? */
 export type PingMessage = ControlMessage<'ping'>;
+/** It is. */
 export type PongMessage = ControlMessage<'pong'>;
+/** The client wants something executed. */
 export interface SubscribeMessage {
+  /** Its type. */
   readonly type: 'subscribe';
+  /** Chosen by the client; free again once the operation is over. */
   readonly id: string;
+  /** What is to be executed. */
   readonly payload: SubscribePayload;
 }
+/** A result of an operation. */
 export interface NextMessage {
+  /** Its type. */
   readonly type: 'next';
+  /** Of which operation. */
   readonly id: string;
+  /** The result. */
   readonly payload: FormattedExecutionResult;
 }
+/** An operation ended with errors. */
 export interface ErrorMessage {
+  /** Its type. */
   readonly type: 'error';
+  /** Which operation. */
   readonly id: string;
+  /** At least one. */
   readonly payload: readonly FormattedError[];
 }
+/** An operation is over, or not wanted any more. */
 export interface CompleteMessage {
+  /** Its type. */
   readonly type: 'complete';
+  /** Which operation. */
   readonly id: string;
 }
+/** Any message of the protocol. */
 export type ProtocolMessage =
   | ConnectionInitMessage
   | ConnectionAckMessage

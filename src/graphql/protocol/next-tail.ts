@@ -2,8 +2,8 @@ import { type Slab, takeUtf8 } from '../../core/slab.ts';
 import { encodeUtf8 } from '../../core/wire.ts';
 
 /**
- * Tails are many, and all of a turn wait for its end. As texts they would be moved by each garbage collection until then,
- * in as many pieces as a compiled serialiser made of them; as arrays of their own they would be dear to make.
+ * Encoded results wait in the send queue until the turn ends. As strings every minor collection would copy them; one
+ * Uint8Array each is slow to allocate. So they are cut from a shared buffer of 64 KiB.
  */
 const slab: Slab = { size: 65_536, used: 0 };
 const beginning = /* @__PURE__ */ encodeUtf8('"type":"next","payload":');
