@@ -28,32 +28,32 @@ describe('[GQL-57] what running operations keep is charged at what it costs', ()
       peer.complete('0');
       peer.subscribe('again', 'subscription { count }', { [part]: { list: emptyObjects(60_000) } });
       expect(await codes(peer)).toEqual([]);
-      expect(server.endpoint.stats().memory.used).toBeGreaterThan(3_000_000);
+      expect(server.endpoint.stats().budgets.memory.used).toBeGreaterThan(3_000_000);
       peer.socket.hangUp();
       await peer.take();
-      expect(server.endpoint.stats().memory.used).toBeLessThan(1_000);
+      expect(server.endpoint.stats().budgets.memory.used).toBeLessThan(1_000);
     }
   });
 
   test('all of it is given back, however an operation ends', async () => {
     const server = serve();
     const peer = server.connect();
-    const idle = server.endpoint.stats().memory.used;
+    const idle = server.endpoint.stats().budgets.memory.used;
     for (const query of [hello, '{ nothing }', '{ fail }', 'subscription { broken }', 'subscription { count }']) {
       peer.subscribe('1', query);
       peer.complete('1');
       await peer.take();
     }
-    expect(server.endpoint.stats().memory.used).toBe(idle);
+    expect(server.endpoint.stats().budgets.memory.used).toBe(idle);
   });
 
   test('who brings a document that nobody else has pays for its syntax tree', async () => {
     const server = serve();
     const peer = server.connect();
-    const { memory } = server.endpoint.stats();
+    const { memory } = server.endpoint.stats().budgets;
     peer.subscribe('1', `query A { ${Array.from({ length: 500 }, (_, field) => `a${field}: slow`).join(' ')} }`);
     await peer.take();
-    expect(server.endpoint.stats().memory.used - memory.used).toBeGreaterThan(500 * 512);
+    expect(server.endpoint.stats().budgets.memory.used - memory.used).toBeGreaterThan(500 * 512);
   });
 });
 
@@ -66,7 +66,7 @@ describe('[GQL-103] what is shown by connection_init', () => {
     const honest = server.connect({ acknowledged: false });
     honest.send({ type: 'connection_init', payload: { token: 'x'.repeat(60_000) } });
     expect(honest.socket.closing).toBeUndefined();
-    expect(server.endpoint.stats().memory.used).toBeGreaterThan(60_000);
+    expect(server.endpoint.stats().budgets.memory.used).toBeGreaterThan(60_000);
   });
 
   test('so it is with fresh credentials, and the old ones are given back', async () => {
@@ -79,7 +79,7 @@ describe('[GQL-103] what is shown by connection_init', () => {
     for (let round = 0; round < 3; round++) {
       refresh({ token: 'x'.repeat(50_000) });
       await peer.take();
-      used.push(server.endpoint.stats().memory.used);
+      used.push(server.endpoint.stats().budgets.memory.used);
     }
     expect(new Set(used).size).toBe(1);
     refresh({ list: emptyObjects(60_000) });
