@@ -2,7 +2,7 @@ import { assertOption } from './options.ts';
 
 /** Waiting times between attempts, in ms. */
 export interface BackoffOptions {
-  /** Upper bound of the first wait. @defaultValue 1,000 */
+  /** Upper bound of the first wait: the clients of a server that crashed come back spread over it. @defaultValue 4,000 */
   readonly base?: number | undefined;
   /** Upper bound of any wait. @defaultValue 30,000 */
   readonly cap?: number | undefined;
@@ -15,10 +15,10 @@ export interface BackoffOptions {
  * not come back together. `attempt` counts from 0. With a hint of the server the wait is drawn from 0 to the hint.
  *
  * @example
- * backoff(0, { random: () => 0.5 }); // 500
+ * backoff(0, { random: () => 0.5 }); // 2000
  */
 export function backoff(attempt: number, options: BackoffOptions = {}, hint?: number): number {
-  const { base = 1_000, cap = 30_000, random = Math.random } = options;
+  const { base = 4_000, cap = 30_000, random = Math.random } = options;
   return random() * (attempt === 0 && hint !== undefined ? hint : Math.min(cap, base * 2 ** attempt));
 }
 

@@ -30,7 +30,7 @@ function client(options: Partial<ConnectorOptions> = {}) {
     choose: (name) => selectOffered(name, [plain]),
     clock,
     limits: resolveLimits(connectionLimits),
-    backoff: { random: () => 0.5 },
+    backoff: { base: 1_000, random: () => 0.5 },
     openTimeout: 10_000,
     retry: () => true,
     report: (error) => errors.push(error),

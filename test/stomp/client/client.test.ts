@@ -217,7 +217,7 @@ describe('connecting', () => {
   });
 
   test('[CONN-33] back-off starts again after a connection in good order, and not after CONNECTED', async () => {
-    const { online, accept, clock, peers, last } = setup({ backoff: { random: () => 0.5 } });
+    const { online, accept, clock, peers, last } = setup({ backoff: { base: 1_000, random: () => 0.5 } });
     let count = 1;
     async function waits(ms: number): Promise<void> {
       last().socket.hangUp();
