@@ -166,7 +166,7 @@ describe('ids', () => {
     '\u0000',
     '\u2028\ud83d\ude00',
     '\ud800',
-    'x'.repeat(100_000),
+    'x'.repeat(256),
   ])('[GQL-5] [GQL-15] any text is one, at once and again: %j', async (id) => {
     const raw = await acknowledged(await serve());
     for (let round = 0; round < 2; round++) {
