@@ -5,8 +5,8 @@ import type { Clock } from '../core/clock.ts';
 import { randomId } from '../core/random.ts';
 import type { Changes, LinkedLog, LogEntry, Past } from './linked-log.ts';
 import type { NatsConnection, NatsHeaders, NatsMessage } from './nats-client.ts';
-import { subjectOf, topicOf } from './nats-subjects.ts';
 import type { Batch } from './outbox.ts';
+import { subjectOf, topicOf } from './subjects.ts';
 
 /** How the stream is kept. */
 export interface NatsLogOptions {
@@ -64,7 +64,7 @@ export class NatsLog implements LinkedLog {
   async store(topic: string, envelope: Uint8Array, id: string): Promise<number> {
     const headers = this.#headers();
     headers.set('Nats-Msg-Id', encodeURIComponent(id));
-    const subject = `${this.#options.prefix}.in.${subjectOf(topic)}`;
+    const subject = `${this.#options.prefix}.in.${subjectOf(topic, '>')}`;
     const answer = await this.#connection.request(subject, envelope, { timeout: patience, headers: headers as never });
     const { seq, error } = JSON.parse(Buffer.from(answer.data).toString()) as { seq: number } & Failure;
     if (error) throw new Error(`nats: ${error.description ?? 'a message was not stored'}`);
@@ -97,7 +97,7 @@ export class NatsLog implements LinkedLog {
   /** What one topic had after an offset. */
   async read(topic: string, after: number, limit: number): Promise<Past> {
     const { state, config } = await this.#info();
-    const subject = `${this.#options.prefix}.in.${subjectOf(topic)}`;
+    const subject = `${this.#options.prefix}.in.${subjectOf(topic, '>')}`;
     const entries = after < state.last_seq ? await this.#collect(subject, after, limit + 1, false) : [];
     const known = after >= state.first_seq - 1 && after <= state.last_seq;
     const trimmed = config.max_msgs_per_subject > 0 && entries.length >= config.max_msgs_per_subject;

@@ -6,7 +6,7 @@ import { sealEnvelope } from './envelope.ts';
 import { LinkedBackbone, type LinkedBroker, type LiveConnection, type LiveEvents } from './linked-backbone.ts';
 import type { NatsConnection, NatsHeaders, NatsMessage, NatsSubscription } from './nats-client.ts';
 import { NatsLog } from './nats-log.ts';
-import { subjectOf, topicOf } from './nats-subjects.ts';
+import { subjectOf, topicOf } from './subjects.ts';
 
 export type { NatsConnection, NatsHeaders, NatsMessage, NatsSubscription } from './nats-client.ts';
 
@@ -101,7 +101,7 @@ function natsBroker(
   const live = `${prefix}.out.`;
   const maxBody = (connection.info?.max_payload ?? usualPayload) - headroom;
   const beacon = `$beacon/${randomId()}`;
-  const beaconSubject = live + subjectOf(beacon);
+  const beaconSubject = live + subjectOf(beacon, '>');
 
   function connect(events: LiveEvents): LiveConnection {
     const subscriptions = new Map<string, NatsSubscription>();
@@ -148,12 +148,12 @@ function natsBroker(
     arrived();
     return {
       async subscribe(names) {
-        for (const name of names) begin(live + subjectOf(name));
+        for (const name of names) begin(live + subjectOf(name, '>'));
         await connection.flush();
       },
       async unsubscribe(names) {
         for (const name of names) {
-          const subject = live + subjectOf(name);
+          const subject = live + subjectOf(name, '>');
           subscriptions.get(subject)?.unsubscribe();
           subscriptions.delete(subject);
         }
@@ -183,7 +183,7 @@ function natsBroker(
           `nats: a message of ${envelope.length} bytes for "${topic}" with its headers`,
         );
       }
-      if (subjectOf(topic).length > longestSubject) {
+      if (subjectOf(topic, '>').length > longestSubject) {
         throw new BackboneError('tooLarge', `nats: a name of a topic of ${topic.length} characters`);
       }
     },

@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest';
+import { tcp } from '../../src/adapters/tcp.ts';
+import { stompBackbone } from '../../src/backbones/stomp.ts';
+import { subjectOf } from '../../src/backbones/subjects.ts';
+import { createStompClient } from '../../src/stomp/client/client.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { startActiveMq } from '../support/programs/activemq.ts';
+import { freePort } from '../support/programs/program.ts';
+import { startRabbitMq } from '../support/programs/rabbitmq.ts';
+import { describeContract } from './contract.ts';
+import type { World } from './world.ts';
+
+const abilities = {
+  ids: true,
+  positions: false,
+  patterns: 'broker',
+  queues: false,
+  history: false,
+  maxBody: 8_388_608,
+} as const;
+
+const login = { login: 'guest', passcode: 'guest' };
+
+interface RunningBroker {
+  readonly port: number;
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+  signal(name: 'SIGSTOP' | 'SIGCONT'): Promise<void>;
+}
+
+async function world(
+  broker: 'rabbitmq' | 'activemq',
+  start: (ports?: { port: number }) => Promise<RunningBroker>,
+): Promise<World> {
+  let running = await start();
+  const { port } = running;
+  const proxyPort = await freePort();
+  const proxy = await startFaultProxy(proxyPort, port);
+  const transport = tcp({ port: proxyPort });
+  const backoff = { base: 50, cap: 100 };
+  return {
+    backbone: ({ prefix } = {}) =>
+      stompBackbone({ broker, prefix, client: { transport, connectHeaders: login, backoff } }),
+    async writeForeign(topic, bytes) {
+      const writer = createStompClient({ transport, connectHeaders: login });
+      const destination = `/topic/subwire.${subjectOf(topic, '#')}`;
+      await writer.publish({ destination, body: bytes, receipt: true });
+      await writer.dispose();
+    },
+    faults: {
+      kill: () => running.kill(),
+      async restart() {
+        running = await start({ port });
+      },
+      stop: () => void running.signal('SIGSTOP'),
+      resume: () => void running.signal('SIGCONT'),
+      cut: proxy.cut,
+      swallowAnswers: proxy.swallowAnswers,
+    },
+    async close() {
+      await proxy.close();
+      await running.stop();
+    },
+  };
+}
+
+const inOrderOfPublishers = 'the broker keeps the order of each publisher alone';
+
+describeContract({
+  name: 'stomp, ActiveMQ',
+  program: 'activemq',
+  abilities,
+  durable: false,
+  shared: true,
+  world: () => world('activemq', startActiveMq),
+  unclaimed: { 16: inOrderOfPublishers, 30: 'it takes more than 10 s for so many topics' },
+});
+
+describeContract({
+  name: 'stomp, RabbitMQ',
+  program: 'rabbitmq',
+  abilities,
+  durable: false,
+  shared: true,
+  world: () => world('rabbitmq', startRabbitMq),
+  only: [1, 2, 3, 4, 6, 7, 8, 9, 10, 13, 15, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 53, 56, 60, 61, 67, 68, 69],
+});
+
+test('what is wrong names itself', () => {
+  const client = { transport: tcp({ port: 1 }) };
+  expect(() => stompBackbone({ broker: 'qpid', client } as never)).toThrow("broker must be 'rabbitmq' or 'activemq'");
+  expect(() => stompBackbone({ broker: 'rabbitmq', client: undefined as never })).toThrow('client must be options of');
+  expect(() => stompBackbone({ broker: 'rabbitmq', client, prefix: 'a.b' })).toThrow('prefix must be made of letters');
+});
