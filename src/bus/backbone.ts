@@ -62,11 +62,15 @@ export class BackboneError extends Error {
   readonly reason: BackboneFailure;
   /** `no`: nobody will ever see the message. `unknown`: only the answer is missing, readers may have it. */
   readonly stored: 'no' | 'unknown';
+  /** What GraphQL puts into `errors[].extensions` where a resolver throws it. */
+  readonly extensions: { readonly code: 'UNAVAILABLE' | 'UNKNOWN_OUTCOME' | 'TOO_LARGE' };
 
   constructor(reason: BackboneFailure, message: string, stored: 'no' | 'unknown' = 'no', options?: ErrorOptions) {
     super(message, options);
     this.reason = reason;
     this.stored = stored;
+    const certain = reason === 'tooLarge' ? 'TOO_LARGE' : 'UNAVAILABLE';
+    this.extensions = { code: stored === 'unknown' ? 'UNKNOWN_OUTCOME' : certain };
   }
 }
 

@@ -1,63 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { localBackbone } from '../../src/backbones/local.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
 import { describeContract } from './contract.ts';
-import type { SmallHistory, World } from './world.ts';
-
-const script = fileURLToPath(new URL('hub.script.ts', import.meta.url));
-const token = 'a-token-of-tests';
-
-/** A hub in a process of its own, behind a proxy. */
-async function world(history: SmallHistory = {}): Promise<World> {
-  const directory = await mkdtemp(join(tmpdir(), 'subwire-contract-'));
-  const [path, proxyPath] = [join(directory, 'hub'), join(directory, 'proxy')];
-  const proxy = await startFaultProxy(proxyPath, path);
-
-  async function start() {
-    const options = JSON.stringify({ address: `${token}@${path}`, ...history });
-    const hub = spawn(process.execPath, ['--import', 'tsx', script, options], { stdio: ['pipe', 'pipe', 'inherit'] });
-    await once(hub.stdout, 'data');
-    return hub;
-  }
-
-  let hub = await start();
-  const ended = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
-    if (hub.exitCode !== null || hub.signalCode !== null) return;
-    const exit = once(hub, 'exit');
-    hub.kill(signal);
-    await exit;
-  };
-  return {
-    backbone: () => localBackbone({ address: `${token}@${proxyPath}` }),
-    intruder: () => localBackbone({ address: `another-token@${proxyPath}` }),
-    faults: {
-      kill: () => ended('SIGKILL'),
-      async restart() {
-        hub = await start();
-      },
-      stop: () => void hub.kill('SIGSTOP'),
-      resume: () => void hub.kill('SIGCONT'),
-      cut: proxy.cut,
-      swallowAnswers: proxy.swallowAnswers,
-    },
-    async close() {
-      await proxy.close();
-      await ended('SIGKILL');
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
-}
+import { localWorld } from './worlds/local.ts';
 
 describeContract({
   name: 'local',
   abilities: { ids: true, positions: true, patterns: 'broker', queues: false, history: true, maxBody: 66_060_288 },
   durable: false,
   shared: true,
-  world,
+  world: localWorld,
   unclaimed: { 45: 'the hub keeps all topics alike' },
 });

@@ -1,77 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { natsBackbone } from '../../src/backbones/nats.ts';
 import { subjectOf, topicOf } from '../../src/backbones/subjects.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
-import { type ClosableNats, natsPackage } from '../support/nats-clients.ts';
-import { startNats } from '../support/programs/nats.ts';
-import { freePort } from '../support/programs/program.ts';
 import { describeContract } from './contract.ts';
-import type { SmallHistory, World } from './world.ts';
-
-/** A NATS behind a proxy, and some connections in advance, since a backbone is made of one that is there. */
-async function world(history: SmallHistory = {}): Promise<World> {
-  const { connect, headers } = await natsPackage();
-  const storeIn = await mkdtemp(join(tmpdir(), 'subwire-nats-store-'));
-  let nats = await startNats({ storeIn });
-  const { port } = nats;
-  const proxyPort = await freePort();
-  const proxy = await startFaultProxy(proxyPort, port);
-  const opened: ClosableNats[] = [];
-  const ready: ClosableNats[] = [];
-  async function more(): Promise<void> {
-    const connection = await connect({
-      servers: `127.0.0.1:${proxyPort}`,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 50,
-    });
-    opened.push(connection);
-    ready.push(connection);
-  }
-  const refill: Promise<void>[] = [];
-  for (let count = 0; count < 6; count++) await more();
-  const [writer] = ready.splice(0, 1);
-  return {
-    backbone({ prefix } = {}) {
-      const connection = ready.shift();
-      if (!connection) throw new Error('no connection is ready');
-      refill.push(more().catch(() => {}));
-      return natsBackbone({ connection, headers, prefix, ...history });
-    },
-    async writeForeign(topic, bytes) {
-      const { publish } = writer as unknown as { publish(subject: string, body: Uint8Array, options: object): void };
-      const own = headers();
-      // Whatever it says of the place: the server has the last word.
-      if (bytes[0] === 0xb5) {
-        own.set('Nats-Sequence', '900000');
-        own.set('Nats-Last-Sequence', '0');
-      }
-      publish.call(writer, `subwire.${bytes[0] === 0xb5 ? 'in' : 'out'}.${subjectOf(topic, '>')}`, bytes, {
-        headers: own,
-      });
-      await writer?.flush();
-    },
-    faults: {
-      kill: () => nats.kill(),
-      async restart() {
-        nats = await startNats({ storeIn, port });
-      },
-      stop: () => void nats.signal('SIGSTOP'),
-      resume: () => void nats.signal('SIGCONT'),
-      cut: proxy.cut,
-      swallowAnswers: proxy.swallowAnswers,
-    },
-    async close() {
-      await Promise.all(refill);
-      await Promise.all(opened.map((connection) => connection.close()));
-      await proxy.close();
-      await nats.stop();
-      await rm(storeIn, { recursive: true, force: true });
-    },
-  };
-}
+import { natsWorld } from './worlds/nats.ts';
 
 describeContract({
   name: 'nats',
@@ -82,7 +13,7 @@ describeContract({
   },
   durable: true,
   shared: true,
-  world,
+  world: natsWorld,
   unclaimed: { 45: 'all topics are in one stream' },
 });
 

@@ -98,7 +98,7 @@ export class Server {
   /** All that was published to this topic before is here, or will never be. */
   async settled(topic: string): Promise<void> {
     const last = `settled ${Math.random()}`;
-    await this.publish(topic, last);
+    await this.publish(topic, last, { timeout: 20_000 });
     await until(() => this.bodies(topic).includes(last), `the last message of ${topic}`);
     this.messages.splice(
       this.messages.findIndex(({ body }) => Buffer.from(body).toString() === last),

@@ -1,3 +1,4 @@
+import { BackboneError } from '../../bus/backbone.ts';
 import type { Bus } from '../../bus/bus.ts';
 import type { Listener, ListenHandle, ListenOptions } from '../../bus/fan-out.ts';
 import { createMessage, type Message } from '../../bus/message.ts';
@@ -127,6 +128,13 @@ export class Broker {
 function unavailable(cause: unknown): never {
   // A mistake of the application is not the bus's.
   if (cause instanceof TypeError) throw cause;
+  if (cause instanceof BackboneError) {
+    if (cause.reason === 'tooLarge') throw new ProtocolError('tooLarge', cause.message, { cause });
+    if (cause.stored === 'unknown') {
+      const words = 'the message bus did not answer: the message may be stored all the same';
+      throw new ProtocolError('unavailable', words, { cause });
+    }
+  }
   throw new ProtocolError('unavailable', 'the message bus cannot be reached', { cause });
 }
 
