@@ -40,6 +40,8 @@ export interface NatsConnection {
   flush(): Promise<void>;
   /** What happens to the connection. */
   status(): AsyncIterable<{ readonly type: string }>;
+  /** Drop the connection and make it again. */
+  reconnect?(): Promise<void>;
   /** Is it closed for good? */
   isClosed(): boolean;
 }

@@ -1,5 +1,5 @@
 import { type Backbone, BackboneError } from '../bus/backbone.ts';
-import { type Clock, systemClock } from '../core/clock.ts';
+import { type Clock, never, systemClock } from '../core/clock.ts';
 import { assertOption, checkNames, mustBeFunctions, numberOptions } from '../core/options.ts';
 import { randomId } from '../core/random.ts';
 import { sealEnvelope } from './envelope.ts';
@@ -41,6 +41,8 @@ const optionNames = {
   clock: true,
 } satisfies Record<keyof NatsBackboneOptions, true>;
 
+/** A client that has not begun to connect again within so many ms does not do it by itself. */
+const stuckAfter = 1_000;
 /** So many bytes of a message of NATS are kept for what goes with a body. */
 const headroom = 65_536;
 /** What a server takes if it does not say. */
@@ -106,6 +108,15 @@ function natsBroker(
   function connect(events: LiveEvents): LiveConnection {
     const subscriptions = new Map<string, NatsSubscription>();
     let closed = false;
+    let arrivals = 0;
+    // A client whose connection is reset while it greets the server may rest there (3.3.1): it is told to go on.
+    const stuck = {
+      deadline: 0,
+      tick(): void {
+        this.deadline = never;
+        connection.reconnect?.().catch(() => {});
+      },
+    };
 
     function received(error: Error | null, message: NatsMessage): void {
       if (error) return;
@@ -127,19 +138,31 @@ function natsBroker(
         subscriptions.set(subject, connection.subscribe(subject, { callback: received }));
     }
 
-    /** The server has seen what was subscribed to when it answers a ping. */
+    /**
+     * The server has seen what was subscribed to when it answers a ping. One that fails says nothing: it may belong to
+     * the connection before, and the end of this one is an event of its own.
+     */
     function arrived(): void {
+      const own = ++arrivals;
       connection.flush().then(
-        () => closed || events.up(),
-        () => closed || events.down(new Error('nats: the connection was lost')),
+        () => {
+          if (!closed && own === arrivals) events.up();
+        },
+        () => {},
       );
     }
 
     async function watch(): Promise<void> {
       for await (const { type } of connection.status()) {
         if (closed) return;
-        if (type === 'disconnect' || type === 'close') events.down(new Error('nats: the connection was lost'));
-        else if (type === 'reconnect') arrived();
+        if (type === 'disconnect' || type === 'close') {
+          arrivals++;
+          stuck.deadline = clock.now() + stuckAfter;
+          clock.watch(stuck);
+          events.down(new Error('nats: the connection was lost'));
+        }
+        if (type === 'reconnecting' || type === 'reconnect') clock.forget(stuck);
+        if (type === 'reconnect') arrived();
       }
     }
 
@@ -160,6 +183,7 @@ function natsBroker(
       },
       close() {
         closed = true;
+        clock.forget(stuck);
         for (const subscription of subscriptions.values()) subscription.unsubscribe();
         subscriptions.clear();
       },

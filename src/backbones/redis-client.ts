@@ -130,8 +130,9 @@ function ioredisCalls(client: IoredisClient): RedisCalls {
         events.message(channel.toString(), message),
       );
       connection.on('close', () => events.down(failure));
-      // It has sent what subscribes again by now: the answer to a ping comes after that.
-      connection.on('ready', () => void connection.ping().then(events.up, (error) => events.down(wordsOf(error))));
+      // It has sent what subscribes again by now: the answer to a ping comes after that. One that fails belongs to a
+      // connection whose end is an event of its own.
+      connection.on('ready', () => void connection.ping().then(events.up, () => {}));
       return {
         async subscribe(channels, patterns) {
           await Promise.all([
@@ -165,7 +166,7 @@ function nodeRedisCalls(client: NodeRedisClient): RedisCalls {
         events.down(failure);
       });
       connection.on('reconnecting', () => events.down(failure));
-      connection.on('ready', () => void connection.ping().then(events.up, (error) => events.down(wordsOf(error))));
+      connection.on('ready', () => void connection.ping().then(events.up, () => {}));
       connection.connect().catch((error: unknown) => events.down(wordsOf(error)));
       return {
         async subscribe(channels, patterns) {
