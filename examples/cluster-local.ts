@@ -30,7 +30,7 @@ async function tryIt(): Promise<void> {
   const workers: Worker[] = [cluster.fork(hub.env), cluster.fork(hub.env)];
   // All processes listen on the same port, and the primary hands the connections out in turn.
   const [[{ port }]] = (await Promise.all(workers.map((worker) => once(worker, 'listening')))) as [[{ port: number }]];
-  const clients = [1, 2, 3, 4].map(() => createStompClient({ brokerURL: `ws://127.0.0.1:${port}/ws` }));
+  const clients = [1, 2, 3, 4].map(() => createStompClient({ url: `ws://127.0.0.1:${port}/ws` }));
   const heard = clients.map(
     (client, index) =>
       new Promise<void>((resolve) => {

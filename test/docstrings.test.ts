@@ -1,14 +1,16 @@
 import { expect, test } from 'vitest';
-import { undocumented } from './support/docstrings.ts';
+import { interfacesOf, undocumented } from './support/docstrings.ts';
 import { sourceFiles } from './support/imports.ts';
 
 /** Rooms that are still to be written: this list only shrinks. */
 const unwritten: readonly string[] = ['src/graphql/server/', 'src/graphql/graphql-ws/make-server.ts'];
 
 test('what is exported says what it is, members too', () => {
-  const silent = sourceFiles()
+  const files = sourceFiles();
+  const interfaces = interfacesOf(files.map(({ text }) => text));
+  const silent = files
     .filter(({ path }) => !unwritten.some((room) => path.startsWith(room)))
-    .flatMap(({ path, text }) => undocumented(path, text));
+    .flatMap(({ path, text }) => undocumented(path, text, interfaces));
   expect(silent.map(({ place, name }) => `${place}: ${name} has no docstring`)).toEqual([]);
 });
 
@@ -49,5 +51,15 @@ test('the check itself sees interfaces, classes, functions and constants, and wh
     { place: 'src/x.ts:12', name: 'B.open' },
     { place: 'src/x.ts:20', name: 'B.run' },
     { place: 'src/x.ts:24', name: 'g' },
+  ]);
+});
+
+test('what a class implements is said by its interface', () => {
+  const texts = [
+    'interface A extends B<string> {\n  one(): void;\n}\nexport interface B<T> {\n  readonly two: T;\n}\n',
+    '/** Said. */\nexport class C\n  extends D\n  implements A, E\n{\n  one(): void {}\n  readonly two = 2;\n  three(): void {}\n}\n',
+  ];
+  expect(undocumented('src/c.ts', texts[1] ?? '', interfacesOf(texts))).toEqual([
+    { place: 'src/c.ts:8', name: 'C.three' },
   ]);
 });

@@ -1,4 +1,4 @@
-import { CloseCode, messageOf } from '../core/fault.ts';
+import { CloseCode, isPrivateCode, messageOf } from '../core/fault.ts';
 import { assertOption } from '../core/options.ts';
 import type { SocketReceiver, Transport } from '../core/socket.ts';
 import type { Wire } from '../core/wire.ts';
@@ -79,7 +79,7 @@ function over(constructor: unknown, dataOf: (wire: Wire) => Message): Transport 
           if (socket.readyState === 1) for (const wire of wires) socket.send(dataOf(wire));
         },
         close(code, reason) {
-          socket.close(code === 1000 || (code >= 3000 && code < 5000) ? code : 4500, reason);
+          socket.close(code === CloseCode.normal || isPrivateCode(code) ? code : CloseCode.internal, reason);
         },
         terminate() {
           if (socket.terminate) socket.terminate();

@@ -1,5 +1,5 @@
 import { never, type Timed, type Timers } from './clock.ts';
-import { closeReason, type Fault, type FaultCodes, ProtocolError } from './fault.ts';
+import { CloseCode, closeReason, type Fault, type FaultCodes, ProtocolError } from './fault.ts';
 import type { ClientLimits } from './limits.ts';
 import type { Socket, SocketReceiver } from './socket.ts';
 import type { BaseConnection, BaseSession } from './subprotocol.ts';
@@ -82,7 +82,7 @@ export function openConnection(
   function fail(error: ProtocolError): void {
     if (closing || ending) return;
     const { fault, message, cause = error } = error;
-    ending = { code: faults[fault] ?? 1011, reason: closeReason(message), fault, error: cause };
+    ending = { code: faults[fault] ?? CloseCode.internalError, reason: closeReason(message), fault, error: cause };
     enter(() => session?.fail?.(error));
     shut(ending);
   }
@@ -171,11 +171,11 @@ export function openConnection(
 
     close: (fault, detail) => fail(new ProtocolError(fault, detail)),
 
-    finish(code = 1000, reason = '') {
+    finish(code = CloseCode.normal, reason = '') {
       if (!ending) shut({ code, reason: closeReason(reason) });
     },
 
-    terminate(code = 1006, reason = '') {
+    terminate(code = CloseCode.abnormal, reason = '') {
       if (over) return;
       ending ??= { code, reason };
       socket.terminate();

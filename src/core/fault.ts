@@ -98,7 +98,16 @@ export const closeReason = (text: string): string =>
 /** May this code be put into a close frame (RFC 6455 7.4.1, 7.4.2)? 1005, 1006 and 1015 may not. */
 export const isSendableCode = (code: number): boolean =>
   Number.isInteger(code) &&
-  ((code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999));
+  ((code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || isPrivateCode(code));
+
+/** Is this a code of a library, a protocol or an application (RFC 6455 7.4.2)? Scripts in a browser may send these, and 1000. */
+export const isPrivateCode = (code: number): boolean => code >= 3000 && code <= 4999;
+
+/** Is this a code that applications and protocols choose without a registry (RFC 6455 7.4.2)? */
+export const isApplicationCode = (code: number): boolean => code >= 4000 && code <= 4999;
+
+/** Is this a code of RFC 6455, or of its registry at IANA? */
+export const isStandardCode = (code: number): boolean => code >= 1000 && code <= 1999;
 
 /** Close codes that subwire sends or understands, by name. Where each is used: `spec-notes/close-codes.md`. */
 export const CloseCode = {
@@ -122,6 +131,8 @@ export const CloseCode = {
   serviceRestart: 1012,
   /** Too much for now: come back later. */
   tryAgainLater: 1013,
+  /** A proxy could not reach the server. */
+  badGateway: 1014,
   /** The peer was silent for too long; ours. */
   heartbeatTimeout: 4000,
   /** graphql-transport-ws, of a client: the server sent what is no message. */

@@ -299,7 +299,7 @@ export class ServerConnection
     this.ending.fail(error);
   }
 
-  finish(code = 1000, reason = ''): void {
+  finish(code = CloseCode.normal, reason = ''): void {
     this.ending.finish(code, reason);
   }
 

@@ -1,4 +1,4 @@
-import { CloseCode, type FaultCodes } from '../../core/fault.ts';
+import { CloseCode, type FaultCodes, isApplicationCode, isStandardCode } from '../../core/fault.ts';
 
 /** Close codes of a client: what it finds wrong is the server's doing, or its own. */
 export const graphqlClientFaults: FaultCodes = {
@@ -15,7 +15,15 @@ export const graphqlClientFaults: FaultCodes = {
 };
 
 /** What has to do with the moment may be tried again: normal, going away, none, lost, restart, try later, gateway. */
-const transientCodes: readonly number[] = [1000, 1001, 1005, 1006, 1012, 1013, 1014];
+const transientCodes: readonly number[] = [
+  CloseCode.normal,
+  CloseCode.goingAway,
+  CloseCode.noStatus,
+  CloseCode.abnormal,
+  CloseCode.serviceRestart,
+  CloseCode.tryAgainLater,
+  CloseCode.badGateway,
+];
 /** What would happen again. */
 const finalCodes: readonly number[] = [
   CloseCode.badResponse,
@@ -35,11 +43,11 @@ const finalCodes: readonly number[] = [
  * isFatalCode(4400); // true
  */
 export const isFatalCode = (code: number): boolean =>
-  code < 2000 ? code >= 1000 && !transientCodes.includes(code) : finalCodes.includes(code);
+  isStandardCode(code) ? !transientCodes.includes(code) : finalCodes.includes(code);
 
 /**
  * Does this code, before the acknowledgement, say that the server looked at the credentials and does not want them? Codes
  * of the application count; 4408 does not, since the server has seen none.
  */
 export const isRefusal = (code: number): boolean =>
-  code === CloseCode.normal || (code >= 4000 && code !== CloseCode.initTimeout);
+  code === CloseCode.normal || (isApplicationCode(code) && code !== CloseCode.initTimeout);

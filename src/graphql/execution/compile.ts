@@ -12,7 +12,11 @@ export interface CompiledDocument {
     contextValue: unknown,
     variables: ExecutionArgs['variableValues'],
   ) => PromiseOr<ExecutionResult>;
-  /** JSON of a result without errors, which may know no more than what the document selects. Default: `JSON.stringify`. */
+  /**
+   * JSON of a result without errors, which may know no more than what the document selects.
+   *
+   * @defaultValue `JSON.stringify`
+   */
   readonly stringify?: ((result: ExecutionResult) => string) | undefined;
 }
 

@@ -119,27 +119,27 @@ export const DEPRECATED_GRAPHQL_WS_PROTOCOL = 'graphql-ws';
 /** Close codes of the protocol. */
 export const CloseCode = {
   /** A hook of the server threw. */
-  InternalServerError: 4500,
+  InternalServerError: Code.internal,
   /** A hook of the client threw. */
-  InternalClientError: 4005,
+  InternalClientError: Code.clientError,
   /** The client sent what is no message of the protocol. */
-  BadRequest: 4400,
+  BadRequest: Code.badRequest,
   /** The server sent what is no message of the protocol. */
-  BadResponse: 4004,
+  BadResponse: Code.badResponse,
   /** `subscribe` before the acknowledgement. */
-  Unauthorized: 4401,
+  Unauthorized: Code.unauthorized,
   /** The server refuses the credentials. */
-  Forbidden: 4403,
+  Forbidden: Code.forbidden,
   /** There is no subprotocol that both speak. */
-  SubprotocolNotAcceptable: 4406,
+  SubprotocolNotAcceptable: Code.subprotocolNotAcceptable,
   /** No `connection_init` came in time. */
-  ConnectionInitialisationTimeout: 4408,
+  ConnectionInitialisationTimeout: Code.initTimeout,
   /** No `connection_ack` came in time. */
-  ConnectionAcknowledgementTimeout: 4504,
+  ConnectionAcknowledgementTimeout: Code.ackTimeout,
   /** An operation has the id of one that runs. */
-  SubscriberAlreadyExists: 4409,
+  SubscriberAlreadyExists: Code.duplicate,
   /** A second `connection_init`. */
-  TooManyInitialisationRequests: 4429,
+  TooManyInitialisationRequests: Code.tooManyInits,
 } as const;
 /** One of them. */
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];

@@ -1,4 +1,5 @@
 import { systemClock } from '../../core/clock.ts';
+import { CloseCode } from '../../core/fault.ts';
 import { connectionLimits, resolveLimits } from '../../core/limits.ts';
 import type { PromiseOr } from '../../core/promise-or.ts';
 import { ServerConnection } from '../../core/server-connection.ts';
@@ -141,7 +142,7 @@ function accept(engine: ServerRuntime, socket: Transport, extra: unknown): Accep
   if (socket.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) connection.close('unacceptable');
   return {
     connection,
-    async closed(code = 1005, reason = '') {
+    async closed(code = CloseCode.noStatus, reason = '') {
       connection.closed(code, reason);
       await host?.gone;
     },

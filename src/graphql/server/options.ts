@@ -81,7 +81,11 @@ export interface GraphqlOptions<
         args: Omit<ExecutionArgs, 'schema'>,
       ) => PromiseOr<GraphQLSchema>)
     | undefined;
-  /** What resolvers get as context, or a function that makes it, once per operation. Default: the {@link GraphqlContext}. */
+  /**
+   * What resolvers get as context, or a function that makes it, once per operation.
+   *
+   * @defaultValue the {@link GraphqlContext}
+   */
   readonly context?:
     | ((
         context: GraphqlContext<Params, Extra, User>,
@@ -147,11 +151,17 @@ export interface GraphqlOptions<
   readonly validationRules?: readonly ValidationRule[] | undefined;
   /** Limits of this server, beside those of every connection. */
   readonly limits?: LimitOptions<typeof graphqlLimits> | undefined;
-  /** The same as `limits.initTimeout`, in ms; 0 and `Infinity` switch it off. Default 3,000. */
+  /**
+   * The same as `limits.initTimeout`, in ms; 0 and `Infinity` switch it off.
+   *
+   * @defaultValue 3_000
+   */
   readonly connectionInitWaitTimeout?: number | null | undefined;
   /**
    * Subscriptions with the same key, document, operation name, variables and event are executed once and encoded once.
-   * Their results must not depend on anything else: the context is that of one of them. Default: nothing is shared.
+   * Their results must not depend on anything else: the context is that of one of them.
+   *
+   * @defaultValue nothing is shared
    */
   readonly share?: ((context: Value, args: ExecutionArgs) => ShareKey) | undefined;
   /**

@@ -264,8 +264,8 @@ export interface StompClient extends AsyncDisposable {
    */
   connect(): Promise<void>;
   /**
-   * Leave in good order: DISCONNECT, wait for its RECEIPT at most `timeout` ms (default 5,000), close. Subscriptions
-   * complete, publishes that wait are dropped; the client can be used again. Never rejects.
+   * Leave in good order: DISCONNECT, wait for its RECEIPT at most `timeout` ms (5,000 unless it says otherwise), close.
+   * Subscriptions complete, publishes that wait are dropped; the client can be used again. Never rejects.
    */
   disconnect(options?: { readonly timeout?: number | undefined }): Promise<void>;
   /** Drop a connection that is stuck (4499), or a wait, and connect at once: it counts as no failure. */

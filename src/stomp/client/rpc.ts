@@ -152,7 +152,7 @@ export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
 export type RpcReply = SendBody | Pick<PublishParameters, 'body' | 'headers'>;
 
 /**
- * Answer the requests that come to a destination. What the handler throws goes to `onError` (default `console.error`),
+ * Answer the requests that come to a destination. What the handler throws goes to `onError` (else `console.error`),
  * and the request stays without a reply. Returns how to stop.
  *
  * @example

@@ -34,7 +34,11 @@ export interface StompRelayOptions
    */
   readonly login?: string | undefined;
   readonly passcode?: string | undefined;
-  /** The virtual host, whatever clients name. Default `/`, which is RabbitMQ's own. */
+  /**
+   * The virtual host, whatever clients name.
+   *
+   * @defaultValue `/`, which is RabbitMQ's own
+   */
   readonly host?: string | undefined;
   /**
    * May this client do that? Asked for each SEND and SUBSCRIBE; anything but `true` refuses. Absent: all is allowed.
@@ -42,17 +46,33 @@ export interface StompRelayOptions
    * ActiveMQ several joined by commas. Compare whole names, or refuse such characters.
    */
   readonly authorize?: ((request: AuthorizeRequest) => boolean | Promise<boolean>) | undefined;
-  /** What this side can send to clients and wants to receive from them, in ms; 0: nothing. Default 10,000 both. */
+  /**
+   * What this side can send to clients and wants to receive from them, in ms; 0: nothing.
+   *
+   * @defaultValue `{ outgoing: 10_000, incoming: 10_000 }`
+   */
   readonly heartbeat?: HeartBeatOptions | undefined;
-  /** The same towards the broker. Default 10,000 both. */
+  /**
+   * The same towards the broker.
+   *
+   * @defaultValue `{ outgoing: 10_000, incoming: 10_000 }`
+   */
   readonly brokerHeartbeat?: HeartBeatOptions | undefined;
   /** Limits of each client. */
   readonly limits?: LimitOptions<typeof relayLimits> | undefined;
   /** Limits of each connection to the broker: `maxPayload` is the largest body that it may send, by default 16 MiB. */
   readonly brokerLimits?: LimitOptions<typeof connectionLimits> | undefined;
-  /** How long one address may take to open, and then to say CONNECTED, in ms. Default 5,000. */
+  /**
+   * How long one address may take to open, and then to say CONNECTED, in ms.
+   *
+   * @defaultValue 5_000
+   */
   readonly connectTimeout?: number | undefined;
-  /** Errors that are no client's fault, such as a broker that refuses `login`. Default: `console.error`. */
+  /**
+   * Errors that are no client's fault, such as a broker that refuses `login`.
+   *
+   * @defaultValue `console.error`
+   */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** End the connection of every SEND that `authorize` refuses, also of one that asked for no receipt. @defaultValue `false` */
   readonly strict?: boolean | undefined;

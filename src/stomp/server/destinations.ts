@@ -4,17 +4,41 @@ import { shorten } from '../protocol/frame-fields.ts';
 
 /** Where each kind of destination begins. Each starts with `/` or whatever your clients use, and none with another. */
 export interface Prefixes {
-  /** Fan-out: everybody who subscribed gets a copy. Default `/topic/`. */
+  /**
+   * Fan-out: everybody who subscribed gets a copy.
+   *
+   * @defaultValue `/topic/`
+   */
   readonly topic: string;
-  /** Competing consumers: each message goes to one of them. Default `/queue/`. */
+  /**
+   * Competing consumers: each message goes to one of them.
+   *
+   * @defaultValue `/queue/`
+   */
   readonly queue: string;
-  /** Replies to this connection alone: in `reply-to` of a SEND, or to subscribe to. Default `/temp-queue/`. */
+  /**
+   * Replies to this connection alone: in `reply-to` of a SEND, or to subscribe to.
+   *
+   * @defaultValue `/temp-queue/`
+   */
   readonly tempQueue: string;
-  /** What a `reply-to` of the kind above becomes, so that the other side can SEND to it. Default `/reply-queue/`. */
+  /**
+   * What a `reply-to` of the kind above becomes, so that the other side can SEND to it.
+   *
+   * @defaultValue `/reply-queue/`
+   */
   readonly replyQueue: string;
-  /** SUBSCRIBE: what is meant for the own user. SEND to `<prefix><name>/…`: to all connections of a user. Default `/user/`. */
+  /**
+   * SUBSCRIBE: what is meant for the own user. SEND to `<prefix><name>/…`: to all connections of a user.
+   *
+   * @defaultValue `/user/`
+   */
   readonly user: string;
-  /** Calls `onSend`. Default `/app/`. */
+  /**
+   * Calls `onSend`.
+   *
+   * @defaultValue `/app/`
+   */
   readonly application: string;
 }
 

@@ -72,12 +72,15 @@ test('[STOMP-86] deliveries that a transaction has acknowledged count for the pr
   const peer = await open().connect();
   const headers = { id: '0', destination: '/queue/a', ack: 'client-individual', 'prefetch-count': '2' };
   await peer.send('SUBSCRIBE', headers);
-  for (const body of ['1', '2', '3']) await broker.send('/queue/a', body);
+  for (const body of ['1', '2', '3', '4']) await broker.send('/queue/a', body);
   await peer.raw('\n');
-  const [first] = peer.take();
+  const [first, second] = peer.take();
   await peer.send('BEGIN', { transaction: 't' });
   await peer.send('ACK', { id: first?.headers['ack'] ?? '', transaction: 't' });
   expect(peer.brief()).toEqual([]);
-  await peer.send('COMMIT', { transaction: 't' });
+  // One place is free, not two: the first still counts.
+  await peer.send('ACK', { id: second?.headers['ack'] ?? '' });
   expect(peer.brief()).toEqual(['MESSAGE 3']);
+  await peer.send('COMMIT', { transaction: 't' });
+  expect(peer.brief()).toEqual(['MESSAGE 4']);
 });
