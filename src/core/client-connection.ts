@@ -171,11 +171,11 @@ export function openConnection(
 
     close: (fault, detail) => fail(new ProtocolError(fault, detail)),
 
-    finish(code = CloseCode.normal, reason = '') {
+    finish(code: number = CloseCode.normal, reason = '') {
       if (!ending) shut({ code, reason: closeReason(reason) });
     },
 
-    terminate(code = CloseCode.abnormal, reason = '') {
+    terminate(code: number = CloseCode.abnormal, reason = '') {
       if (over) return;
       ending ??= { code, reason };
       socket.terminate();

@@ -243,6 +243,7 @@ export class ServerConnection
     this.authentication.ask(this.#options.authenticate, credentials, then);
   }
 
+  /** The session lets the client in: the endpoint hears of it before the client does. */
   welcome(): void {
     this.#options.admitted?.(this);
   }
@@ -285,6 +286,7 @@ export class ServerConnection
     this.#options.clock.afterTurn(() => this.guard.enter(run));
   }
 
+  /** The endpoint drains: the session may ask its peer for a sign of life. */
   probe(): void {
     if (!this.closing) this.guard.enter(() => this.session?.probe?.(this.now));
   }
@@ -299,7 +301,7 @@ export class ServerConnection
     this.ending.fail(error);
   }
 
-  finish(code = CloseCode.normal, reason = ''): void {
+  finish(code: number = CloseCode.normal, reason = ''): void {
     this.ending.finish(code, reason);
   }
 

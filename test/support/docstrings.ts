@@ -66,8 +66,14 @@ export function undocumented(path: string, text: string, interfaces: Interfaces 
       if (!documented && previous !== name) found.push({ place, name });
       previous = name;
       const opens = / class /.test(` ${line}`) || line.endsWith('{') || line.endsWith('<{') || /\bextends\b/.test(line);
-      const kind = / class /.test(` ${line}`) ? 'class' : / interface |= \{$/.test(line) ? 'interface' : undefined;
-      const head = lines.slice(index, index + 6).join(' ');
+      // The type of a constant says what its members are.
+      const typed = /^export const \w+: /.test(line);
+      const kind = / class /.test(` ${line}`)
+        ? 'class'
+        : !typed && / interface |= \{$/.test(line)
+          ? 'interface'
+          : undefined;
+      const head = lines.slice(index, index + 20).join(' ');
       const [, parents = ''] = /^[^{]*?\bimplements ([^{]+)\{/.exec(head) ?? [];
       owner = opens && kind ? { name, kind, said: namesIn(parents) } : undefined;
       if (/^export (?:declare )?(?:async )?function/.test(line)) owner = undefined;

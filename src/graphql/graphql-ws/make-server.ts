@@ -17,14 +17,17 @@ export type ServerOptions<Params = ConnectionParams, Extra = unknown> = GraphqlO
 
 /** A socket of whatever server, as {@link makeServer} wants it. */
 export interface WebSocket {
+  /** The subprotocol that was agreed on; '' for none. */
   readonly protocol: string;
   /** A promise that is kept when the message has left: sources wait for it. */
   send(data: string): PromiseOr<void>;
+  /** Close with this code and reason. */
   close(code?: number, reason?: string): PromiseOr<void>;
   /** The callback never rejects: what goes wrong is reported and closes the socket. */
   onMessage(callback: (data: string) => Promise<void>): void;
   /** Answers pings instead of the automatic pong. */
   onPing?(payload: ConnectionParams | null | undefined): PromiseOr<void>;
+  /** Hears pongs of the protocol. */
   onPong?(payload: ConnectionParams | null | undefined): PromiseOr<void>;
 }
 
@@ -151,12 +154,19 @@ function accept(engine: ServerRuntime, socket: Transport, extra: unknown): Accep
 
 /** What {@link useServer} needs of a socket of `ws`. */
 export interface WsSocket {
+  /** The subprotocol that was agreed on; '' for none. */
   readonly protocol: string;
+  /** The state as the WebSocket API has it: 1 is open. */
   readonly readyState: number;
+  /** Send a message; `done` is called when it has left, or failed. */
   send(data: string, done?: (error?: Error) => void): void;
+  /** Begin the close handshake. */
   close(code?: number, reason?: string): void;
+  /** Drop the connection without one. */
   terminate(): void;
+  /** Send a ping of the WebSocket protocol. */
   ping(): void;
+  /** Hear messages, closes, pongs and errors. */
   on(event: 'message', listener: (data: { toString(): string }) => void): unknown;
   on(event: 'pong' | 'error', listener: () => void): unknown;
   on(event: 'close', listener: (code: number, reason: { toString(): string }) => void): unknown;
@@ -164,26 +174,37 @@ export interface WsSocket {
 
 /** What {@link useServer} needs of an `http.IncomingMessage`. */
 export interface WsRequest {
+  /** Path and query. */
   readonly url?: string | undefined;
+  /** The headers, by names in lower case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** Where the request came from. */
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
 /** What {@link useServer} needs of a `WebSocketServer` of `ws`, and what tells the types of its sockets and requests. */
 export interface WsServer<Socket = WsSocket, Request = WsRequest> {
+  /** The options that it was made with: `handleProtocols` is set unless there is one. */
   readonly options: { handleProtocols?: unknown };
+  /** The sockets that are open. */
   readonly clients: Iterable<Socket>;
+  /** Take an upgrade; named for its type alone. */
   handleUpgrade(request: Request, ...details: never[]): void;
+  /** Hear of connections and errors. */
   on(event: 'connection', listener: (socket: WsSocket, request: WsRequest) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
+  /** Hear of them no more. */
   off(event: 'connection', listener: (socket: WsSocket, request: WsRequest) => void): unknown;
   off(event: 'error', listener: (error: Error) => void): unknown;
+  /** Take no more connections. */
   close(done: (error?: Error) => void): void;
 }
 
 /** What hooks find in `context.extra`. */
 export interface WsExtra<Socket = WsSocket, Request = WsRequest> {
+  /** The socket of `ws`. */
   readonly socket: Socket;
+  /** The request of the upgrade. */
   readonly request: Request;
 }
 
