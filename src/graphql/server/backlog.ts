@@ -14,6 +14,7 @@ export class Backlog {
     this.#max = max;
   }
 
+  /** Nothing waits. */
   get empty(): boolean {
     return this.#values === undefined;
   }

@@ -30,8 +30,11 @@ export type Outcome = ExecutionResult | AsyncIterable<ExecutionResult> | EventSt
 
 /** What all connections of a server have in common. */
 export interface ServerRuntime {
+  /** The options as they were given. */
   readonly options: Options;
+  /** The limits, with their defaults. */
   readonly limits: GraphqlLimits;
+  /** The documents that are known. */
   readonly documents: DocumentCache;
   /** What operations are counted in. */
   readonly counts: GraphqlCounts;

@@ -14,9 +14,13 @@ export interface StepOwner {
 
 /** What operations need of their connection. */
 export interface OperationContext {
+  /** The connection of the operation. */
   readonly connection: Connection;
+  /** What all connections of the server share. */
   readonly engine: ServerRuntime;
+  /** The session that the operation belongs to. */
   readonly session: GraphqlSession;
+  /** What hooks and resolvers get of the connection. */
   readonly context: GraphqlContext<ConnectionParams, unknown>;
   /**
    * Run something of the application's, then go on with what it gave: at once if that is no promise, so that nothing

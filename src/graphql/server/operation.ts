@@ -23,12 +23,13 @@ import type { Shares } from './shares.ts';
 import { returnSource, type Source } from './source.ts';
 
 /**
- * One operation of a client, from `subscribe` to its end. Whatever comes back late finds out by its {@link OperationState}
- * that nobody wants it any more: no id is ever compared.
+ * One operation of a client, from `subscribe` to its end. What comes too late sees that by its {@link OperationState}.
  */
 export class Operation implements RunningOperation, PushedReader, Sharer, StepOwner, Reporter {
   readonly id: string;
+  /** What the client asked for. */
   readonly payload: SubscribePayload;
+  /** The connection, as operations see it. */
   readonly host: OperationContext;
   cost: number;
   #state: OperationState = 'preparing';
@@ -194,6 +195,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     return this.host.engine.shares;
   }
 
+  /** Run this once everything that came for this connection is worked off. */
   whenIdle(run: () => void): void {
     this.shares.whenIdle(run, this.connection);
   }

@@ -29,6 +29,7 @@ import type { TrustedDocuments } from './trusted-documents.ts';
 /** The payload of `connection_init`. Never trusted before a hook has looked at it. */
 export type ConnectionParams = Readonly<Record<string, unknown>>;
 
+/** A hook has nothing to say. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing was declared so by its author
 export type Nothing = undefined | void;
 

@@ -15,9 +15,13 @@ import { trustedText, untrusted } from './trusted-documents.ts';
 
 /** An operation that is being prepared. */
 export interface Prepared {
+  /** The client's name for it. */
   readonly id: string;
+  /** What the client asked for. */
   readonly payload: SubscribePayload;
+  /** Aborted when nobody waits for it any more. */
   readonly signal: AbortSignal;
+  /** What it needs of its connection. */
   readonly host: {
     readonly engine: ServerRuntime;
     readonly context: GraphqlContext<ConnectionParams, unknown>;

@@ -18,19 +18,25 @@ import type { GraphqlLimits } from './limits.ts';
 export interface SessionHandler {
   /** `connection_init` came. Answers by {@link GraphqlSession.acknowledge}, or closes. */
   init(payload: PingMessage['payload']): void;
+  /** A `ping` came: answer it. */
   ping(payload: PingMessage['payload']): void;
+  /** A `pong` came. */
   pong(payload: PingMessage['payload']): void;
   /** When a hook of the application runs out of time; undefined: none is asked. */
   readonly hooksDeadline: number | undefined;
+  /** `hooksDeadline` has come. */
   hooksTick(now: number): void;
+  /** A `subscribe` came: make its operation, which is started next. */
   operation(message: SubscribeMessage): RunningOperation;
   /** The transport is gone: operations are about to be cancelled, and then they were. */
   ending(): void;
+  /** The transport is gone and operations were cancelled: tell the application. */
   end(code: number, reason: string): void;
 }
 
 /** An operation as its session sees it. Compared by identity: the client may use its id again at once. */
 export interface RunningOperation {
+  /** The client's name for it. */
   readonly id: string;
   /** A subscription: it has no end that would be worth waiting for. */
   readonly streams: boolean;
@@ -38,6 +44,7 @@ export interface RunningOperation {
   readonly stream: AsyncIterable<unknown> | null;
   /** What it keeps, in bytes: charged to its connection for as long as it runs. */
   readonly cost: number;
+  /** Prepare it, execute it, and send what comes of it. */
   start(): void;
   /** The connection takes more; called once after {@link GraphqlSession.takes} or `mayPull` said no. */
   goOn(): void;

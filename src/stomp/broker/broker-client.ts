@@ -3,6 +3,7 @@ import { ProtocolError } from '../../core/fault.ts';
 import { detached, encodeUtf8 } from '../../core/wire.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
 import { required } from '../protocol/frame-fields.ts';
+import { brokerHeader } from '../protocol/headers.ts';
 import type { Permission } from '../server/application.ts';
 import type {
   ClientHandler,
@@ -262,7 +263,7 @@ export class BrokerClient implements ClientHandler {
     const reader = (replyTo && this.#subscriptions.reading(replyTo)) || this.#subscriptions.reading(errors);
     if (!reader) return;
     const { destination } = reader;
-    const about: [string, string][] = [['original-destination', headers.get('destination') ?? '']];
+    const about: [string, string][] = [[brokerHeader.originalDestination, headers.get('destination') ?? '']];
     const correlation = headers.get('correlation-id');
     if (correlation !== undefined) about.push(['correlation-id', correlation]);
     reader.receive(

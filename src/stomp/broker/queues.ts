@@ -2,6 +2,7 @@ import type { Message } from '../../bus/message.ts';
 import { type Clock, never, type Timed } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import { malformed } from '../protocol/frame.ts';
+import { brokerHeader } from '../protocol/headers.ts';
 import { literalTopic, type Route } from '../server/destinations.ts';
 import type { BrokerLimits } from './limits.ts';
 import { type PutOptions, Queue, type QueueItem } from './queue.ts';
@@ -240,8 +241,8 @@ export class Queues implements Timed {
 
   #putToDeadLetters(name: string, { message, deliveries }: QueueItem): void {
     const headers = new Map(message.headers);
-    headers.set('original-destination', name);
-    headers.set('delivery-count', String(deliveries));
+    headers.set(brokerHeader.originalDestination, name);
+    headers.set(brokerHeader.deliveryCount, String(deliveries));
     headers.delete('expires');
     try {
       this.put(this.#deadLetter, message.body, { contentType: message.contentType, headers }, undefined);

@@ -23,20 +23,37 @@ export interface StompBrokerOptions extends BrokerHooks {
   readonly bus: Bus;
   /** Limits of each connection, and of what is kept for all: see spec-notes/limits.md. */
   readonly limits?: BrokerLimitOptions | undefined;
-  /** What this side can send and wants to receive, in ms; 0: nothing. Default 10,000 both. */
+  /**
+   * What this side can send and wants to receive, in ms; 0: nothing.
+   *
+   * @defaultValue `{ outgoing: 10_000, incoming: 10_000 }`
+   */
   readonly heartbeat?: HeartBeatOptions | undefined;
   /** Where each kind of destination begins. */
   readonly prefixes?: { readonly [Name in keyof Prefixes]?: string | undefined } | undefined;
   /**
-   * Virtual hosts that a client may name in CONNECT, or who decides: anything but `true` refuses. Default: every name
-   * is one of ours.
+   * Virtual hosts that a client may name in CONNECT, or who decides: anything but `true` refuses.
+   *
+   * @defaultValue every name is one of ours
    */
   readonly hosts?: readonly string[] | ((host: string) => boolean | Promise<boolean>) | undefined;
-  /** What happens to messages of topics while a subscriber reads too slowly. Default `disconnect`. */
+  /**
+   * What happens to messages of topics while a subscriber reads too slowly.
+   *
+   * @defaultValue `'disconnect'`
+   */
   readonly slowSubscriber?: SlowSubscriber | undefined;
-  /** Where messages go that were put back too often. Default `/queue/dead-letter`. */
+  /**
+   * Where messages go that were put back too often.
+   *
+   * @defaultValue `'/queue/dead-letter'`
+   */
   readonly deadLetter?: string | undefined;
-  /** The `server` header of CONNECTED. Default `subwire`. */
+  /**
+   * The `server` header of CONNECTED.
+   *
+   * @defaultValue `'subwire'`
+   */
   readonly server?: string | undefined;
   /**
    * Queues that clients may use without a word of `authorize`, by name or family: `{ '/queue/orders.*': 'write' }`, or

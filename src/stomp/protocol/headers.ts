@@ -52,8 +52,16 @@ export const ownHeaders: Readonly<Record<HeaderWay, ReadonlySet<string>>> = /* @
   acknowledge: namesOn('acknowledge'),
 }))();
 
-/** Headers that this broker writes into dead letters; what a client says in their place is left out ([STOMP-44]). */
-export const deadLetterHeaders: ReadonlySet<string> = new Set(['original-destination', 'delivery-count']);
+/** Headers of our own, which no specification has. The broker sets them in what it sends by itself. */
+export const brokerHeader = {
+  /** Where a dead letter, or a SEND that was refused, was meant to go. */
+  originalDestination: 'original-destination',
+  /** How often a dead letter was handed out. */
+  deliveryCount: 'delivery-count',
+} as const;
+
+/** What a client says in place of {@link brokerHeader} is left out: nobody may forge them ([STOMP-44]). */
+export const deadLetterHeaders: ReadonlySet<string> = /* @__PURE__ */ new Set(Object.values(brokerHeader));
 
 /** Headers of several kinds, one after the other. */
 export const joined = (...parts: readonly HeaderInput[]): (readonly [string, string])[] =>
