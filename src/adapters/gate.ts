@@ -31,12 +31,12 @@ export interface GateRules {
 }
 
 /** What comes of an upgrade: a refusal, or that it goes on. */
-type Verdict = { readonly status: number; readonly text: string } | { readonly extra: object | undefined };
+type Decision = { readonly status: number; readonly text: string } | { readonly extra: object | undefined };
 
 /** So many upgrades of an endpoint wait for hooks at the same time; more get 503. */
 const maxWaiting = 1_000;
 
-const goOn: Verdict = { extra: undefined };
+const goOn: Decision = { extra: undefined };
 
 /**
  * The gate before the handshake. Nothing is awaited, and nothing is made for it, where host and origin can be judged at
@@ -60,7 +60,7 @@ export function createGate(
   }
 
   /** Why this origin is refused: told to the client in general words, and to the application with what to do. */
-  function foreign({ origin = 'missing', host }: RequestOrigin): Verdict {
+  function foreign({ origin = 'missing', host }: RequestOrigin): Decision {
     complaints.tell('origin', () => {
       const same = rules.origin === 'same';
       const here = same ? ` for the host ${quoted(host ?? 'missing')}` : '';
@@ -71,12 +71,12 @@ export function createGate(
     return { status: 403, text: `Origin ${origin} is not allowed here. If it is yours, add it to the option origin` };
   }
 
-  function failed(error: unknown): Verdict {
+  function failed(error: unknown): Decision {
     endpoint.report(error);
     return { status: 500, text: 'The upgrade could not be checked' };
   }
 
-  async function decide(request: IncomingMessage, from: RequestOrigin, allowed: PromiseOr<boolean>): Promise<Verdict> {
+  async function decide(request: IncomingMessage, from: RequestOrigin, allowed: PromiseOr<boolean>): Promise<Decision> {
     try {
       if (!(await allowed)) return foreign(from);
       return rules.hook ? readAnswer(await rules.hook(request)) : goOn;
@@ -86,7 +86,7 @@ export function createGate(
   }
 
   /** Nothing is read from the socket meanwhile: what the client sends already waits in it, and then in the network. */
-  function wait(socket: Duplex, verdict: Promise<Verdict>, settle: (verdict: Verdict) => void): void {
+  function wait(socket: Duplex, decision: Promise<Decision>, settle: (decision: Decision) => void): void {
     let open = true;
     const timer: Timed = {
       deadline: clock.now() + endpoint.limits.hookTimeout,
@@ -102,7 +102,7 @@ export function createGate(
       socket.off('error', ignore);
       socket.off('close', leave);
     }
-    function finish(late: Verdict): void {
+    function finish(late: Decision): void {
       // The time is over, or the peer has gone.
       if (!open) return;
       leave();
@@ -113,7 +113,7 @@ export function createGate(
     socket.on('close', leave);
     (socket as Partial<RawSocket>).setTimeout?.(0);
     clock.watch(timer);
-    verdict.then(finish);
+    decision.then(finish);
   }
 
   return (request, socket, head, params) => {
@@ -132,9 +132,9 @@ export function createGate(
     const handshake = new KeptHandshake(request, seen, params);
     const admission = endpoint.admits(handshake.remoteAddress, handshake.trusted);
     if (!admission.admitted) return refuse(socket, 429, 'Too many connections of this address', admission.retryAfter);
-    const settle = (verdict: Verdict): void => {
-      if ('status' in verdict) return refuse(socket, verdict.status, verdict.text);
-      handshake.extra = verdict.extra as Readonly<Record<string, unknown>> | undefined;
+    const settle = (decision: Decision): void => {
+      if ('status' in decision) return refuse(socket, decision.status, decision.text);
+      handshake.extra = decision.extra as Readonly<Record<string, unknown>> | undefined;
       accept(request, socket, head, handshake);
     };
     let allowed: PromiseOr<boolean>;
@@ -146,16 +146,16 @@ export function createGate(
     if (allowed === false) return settle(foreign(from));
     if (allowed === true && !rules.hook) return settle(goOn);
     if (waiting >= maxWaiting) return refuse(socket, 503, 'Too many upgrades are waiting');
-    wait(socket, decide(request, from, allowed), (verdict) => {
+    wait(socket, decide(request, from, allowed), (decision) => {
       const full = endpoint.unavailable();
-      if (full !== undefined && !('status' in verdict)) return refuse(socket, 503, full);
-      settle(verdict);
+      if (full !== undefined && !('status' in decision)) return refuse(socket, 503, full);
+      settle(decision);
     });
   };
 }
 
 /** Throws a `TypeError` for what is no answer of the hook: nobody is let in because something is truthy. */
-function readAnswer(given: unknown): Verdict {
+function readAnswer(given: unknown): Decision {
   if (given === true || given === undefined) return goOn;
   if (given === false) return { status: 401, text: 'Unauthorized' };
   if (given instanceof Refusal) return { status: statusOf(given.code), text: given.reason };

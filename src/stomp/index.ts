@@ -16,7 +16,13 @@ export type { Frame, Headers } from './protocol/frame.ts';
 export type { AckMode } from './protocol/frame-fields.ts';
 export type { HeaderInput } from './protocol/headers.ts';
 export { type Version, versions } from './protocol/versions.ts';
-export { type BrokerAddress, type StompRelay, type StompRelayOptions, stompRelay } from './relay/stomp-relay.ts';
+export {
+  type BrokerAddress,
+  type RelayStats,
+  type StompRelay,
+  type StompRelayOptions,
+  stompRelay,
+} from './relay/stomp-relay.ts';
 export type { HeaderValue } from './server/checked-message.ts';
 export type { Prefixes } from './server/destinations.ts';
 export type {

@@ -82,10 +82,22 @@ export interface StompRelayOptions
   readonly clock?: Clock | undefined;
 }
 
+/** How a relay stands: numbers of now, and since it was made. */
+export interface RelayStats {
+  /** Clients that are connected, each with a connection to the broker. */
+  readonly clients: number;
+  /** Clients that were let in since the start. */
+  readonly accepted: number;
+  /** SENDs that were refused and dropped. */
+  readonly refused: number;
+}
+
 /** A relay to a STOMP broker, as a subprotocol, or as a part of an embedded broker by its option `relay`. */
 export interface StompRelay extends Subprotocol, HandlesDestinations {
   /** Did the broker answer when it was last tried? Undefined: it was not tried yet. */
   readonly available: boolean | undefined;
+  /** How the relay stands. */
+  stats(): RelayStats;
   /**
    * Hear when the broker goes away and when it is back. A relay without listeners and clients does not look; the first
    * listener makes it. Returns how to stop.
@@ -124,6 +136,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
   };
   const availability = new Availability(addresses);
   const clients = new Set<RelayClient>();
+  let accepted = 0;
   const upstream = {
     ...addresses,
     availability,
@@ -151,6 +164,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     open(client, headers) {
       const relayed = new RelayClient(client, clientOptions);
       clients.add(relayed);
+      accepted++;
       relayed.start(headers);
       return relayed;
     },
@@ -180,6 +194,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     get available() {
       return availability.available;
     },
+    stats: () => ({ clients: clients.size, accepted, refused: stomp.refusedSends() }),
     on(event, listener) {
       if (event !== 'availability')
         throw new TypeError(`on(): there is no event "${String(event)}"; there is availability`);

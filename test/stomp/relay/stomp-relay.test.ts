@@ -49,6 +49,16 @@ test('addresses may name a port or not, speak TLS or not, and be IPv6', () => {
   expect(relay.available).toBeUndefined();
 });
 
+test('stats() tells of clients, those of now and since the start', () => {
+  const scene = new RelayScene();
+  expect(scene.relay.stats()).toEqual({ clients: 0, accepted: 0, refused: 0 });
+  const { client } = scene.connected();
+  scene.connected();
+  expect(scene.relay.stats()).toEqual({ clients: 2, accepted: 2, refused: 0 });
+  client.socket.receiver?.closed(1006, '');
+  expect(scene.relay.stats()).toEqual({ clients: 1, accepted: 2, refused: 0 });
+});
+
 test('there is one event', () => {
   const { relay } = new RelayScene();
   expect(() => relay.on('availabilty' as 'availability', () => {})).toThrow(/there is availability/);
