@@ -16,6 +16,7 @@ export type { Frame, Headers } from './protocol/frame.ts';
 export type { AckMode } from './protocol/frame-fields.ts';
 export type { HeaderInput } from './protocol/headers.ts';
 export { type Version, versions } from './protocol/versions.ts';
+export type { ConnectHeaders, ConnectRequest } from './relay/connect-headers.ts';
 export {
   type BrokerAddress,
   type RelayStats,

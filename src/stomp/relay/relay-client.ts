@@ -1,5 +1,5 @@
 import { never } from '../../core/clock.ts';
-import type { ProtocolError } from '../../core/fault.ts';
+import { ProtocolError } from '../../core/fault.ts';
 import { detached } from '../../core/wire.ts';
 import { type Entries, forwardFrame } from '../protocol/forward-frame.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
@@ -65,7 +65,7 @@ export class RelayClient implements ClientHandler {
     this.client = client;
     this.#limits = options.limits;
     this.#options = options;
-    this.#subscriptions = new RelaySubscriptions(options.limits.maxSubscriptions);
+    this.#subscriptions = new RelaySubscriptions(options.limits.maxSubscriptions, (bytes) => this.#charge(bytes));
     this.#transactions = new RelayTransactions(options.limits);
   }
 
@@ -158,7 +158,8 @@ export class RelayClient implements ClientHandler {
     if (!subscription) throw malformed(`${command} of a message that does not wait for one`);
     const transaction = this.#step(frame);
     const deliveries = this.#subscriptions.claim(subscription, key);
-    if (transaction !== undefined) this.#transactions.claim(transaction, { subscription, deliveries });
+    if (transaction === undefined) this.#subscriptions.release(deliveries);
+    else this.#transactions.claim(transaction, { subscription, deliveries });
     const last = deliveries.at(-1);
     const others = [...headers].filter(([name]) => !ownHeaders.acknowledge.has(name));
     for (const each of deliveries) {
@@ -199,7 +200,8 @@ export class RelayClient implements ClientHandler {
 
   /** See {@link ClientHandler.commit}. */
   commit(frame: Frame): void {
-    this.#transactions.end(required(frame, 'transaction'));
+    const claims = this.#transactions.end(required(frame, 'transaction'));
+    for (const { deliveries } of claims) this.#subscriptions.release(deliveries);
     this.#pass(frame, {});
     this.#paceBroker();
   }
@@ -282,6 +284,19 @@ export class RelayClient implements ClientHandler {
     else this.#link?.release();
   }
 
+  /** Where it would be too much the client's connection ends; the broker's is not at fault. False: nothing was counted. */
+  #charge(bytes: number): boolean {
+    const { connection } = this.client;
+    try {
+      connection.charge(bytes);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      connection.close(error.fault, error.detail);
+      return false;
+    }
+  }
+
   /** See {@link ClientHandler.drained}. */
   drained(): void {
     if (!this.#over && !this.#leaving) this.#paceBroker();
@@ -314,6 +329,7 @@ export class RelayClient implements ClientHandler {
     if (id !== undefined) own.push(['subscription', id]);
     if (subscription && subscription.mode !== 'auto') {
       const key = this.#subscriptions.deliver(subscription, headers, version === '1.2');
+      if (key === undefined) return;
       if (version === '1.2') own.push(['ack', key]);
     }
     this.client.connection.send(forwardFrame(version, [...own, ...all], frame));

@@ -1,4 +1,5 @@
 import { ProtocolError } from '../../core/fault.ts';
+import { detached } from '../../core/wire.ts';
 import type { Headers } from '../protocol/frame.ts';
 import type { AckMode } from '../protocol/frame-fields.ts';
 import { type Delivery, Unacknowledged } from '../server/unacknowledged.ts';
@@ -9,7 +10,14 @@ export interface RelayDelivery extends Delivery {
   readonly messageId: string;
   /** What the broker wants to hear, if it speaks 1.2. */
   readonly ack: string | undefined;
+  /** What it costs here until it is acknowledged, in bytes ([RELAY-24]). */
+  readonly cost: number;
 }
+
+/** An entry of a map and its object, as V8 makes them. */
+const deliveryCost = 200;
+
+const costOf = (deliveries: readonly RelayDelivery[]): number => deliveries.reduce((sum, { cost }) => sum + cost, 0);
 
 /** One subscription of a client, and what it has not acknowledged. */
 export class RelaySubscription {
@@ -46,10 +54,15 @@ export class RelaySubscription {
     this.#waiting.add(delivery);
   }
 
+  /** It has ended: what waits belongs to the caller. */
+  takeAll(): readonly RelayDelivery[] {
+    return this.#waiting?.takeAll() ?? [];
+  }
+
   /** Take out the deliveries that an ACK or NACK of this key is about: see {@link Unacknowledged.claim}. */
-  claim(key: string): readonly RelayDelivery[] {
+  claim(key: string, cumulative: boolean): readonly RelayDelivery[] {
     this.#waiting ??= new Unacknowledged();
-    return this.#waiting.claim(key, this.mode === 'client');
+    return this.#waiting.claim(key, cumulative);
   }
 
   /** The transaction that claimed these was aborted: they wait again, in their old order. */
@@ -62,13 +75,16 @@ export class RelaySubscription {
 /** The subscriptions of one client, by the id that the broker knows. */
 export class RelaySubscriptions {
   readonly #limit: number;
+  readonly #charge: (bytes: number) => boolean;
   readonly #all = new Map<string, RelaySubscription>();
   #serials = 0;
   #deliveries = 0;
   #unacknowledged = 0;
 
-  constructor(limit: number) {
+  /** `charge` counts what is kept for the client, in bytes; false: it was too much, and its connection ends. */
+  constructor(limit: number, charge: (bytes: number) => boolean) {
     this.#limit = limit;
+    this.#charge = charge;
   }
 
   /** Deliveries that wait for an ACK or NACK, over all subscriptions. */
@@ -98,6 +114,7 @@ export class RelaySubscriptions {
   remove(subscription: RelaySubscription): void {
     this.#all.delete(subscription.brokerId);
     this.#unacknowledged -= subscription.size;
+    this.release(subscription.takeAll());
   }
 
   /** All that are open. */
@@ -133,27 +150,48 @@ export class RelaySubscriptions {
     return undefined;
   }
 
-  /** Remember a MESSAGE until it is acknowledged. `numbered`: its key is a number of ours instead of its message-id. */
-  deliver(subscription: RelaySubscription, headers: Headers, numbered: boolean): string {
-    const messageId = headers.get('message-id') ?? '';
+  /**
+   * Remember a MESSAGE until it is acknowledged, and charge its client for it ([RELAY-24]). `numbered`: its key is a number
+   * of ours instead of its message-id. Undefined: the client may not keep us busy with so much, and its connection ends.
+   */
+  deliver(subscription: RelaySubscription, headers: Headers, numbered: boolean): string | undefined {
+    // A text that is kept keeps the whole head that it was cut from.
+    const messageId = detached(headers.get('message-id') ?? '');
+    const given = headers.get('ack');
+    const ack = given === undefined ? undefined : detached(given);
     const order = ++this.#deliveries;
     const key = numbered ? String(order) : messageId;
-    const before = subscription.size;
-    subscription.deliver({ key, messageId, ack: headers.get('ack'), order });
-    this.#unacknowledged += subscription.size - before;
+    const cost = deliveryCost + 2 * (messageId.length + (ack?.length ?? 0));
+    if (!this.#charge(cost)) return undefined;
+    // Of two deliveries of one message the later one counts.
+    if (subscription.awaits(key)) this.release(this.#take(subscription, key, false));
+    subscription.deliver({ key, messageId, ack, order, cost });
+    this.#unacknowledged++;
     return key;
   }
 
-  /** Take out what an ACK or NACK is about. Throws a `ProtocolError` if nothing waits under this key. */
+  /**
+   * Take out what an ACK or NACK is about; it is charged for until {@link release}. Throws a `ProtocolError` if nothing
+   * waits under this key.
+   */
   claim(subscription: RelaySubscription, key: string): readonly RelayDelivery[] {
-    const deliveries = subscription.claim(key);
+    return this.#take(subscription, key, subscription.mode === 'client');
+  }
+
+  #take(subscription: RelaySubscription, key: string, cumulative: boolean): readonly RelayDelivery[] {
+    const deliveries = subscription.claim(key, cumulative);
     this.#unacknowledged -= deliveries.length;
     return deliveries;
   }
 
+  /** Nobody asks for these any more: they cost nothing. */
+  release(deliveries: readonly RelayDelivery[]): void {
+    if (deliveries.length > 0) this.#charge(-costOf(deliveries));
+  }
+
   /** A transaction was aborted: what it claimed waits again. */
   restore(subscription: RelaySubscription, deliveries: readonly RelayDelivery[]): void {
-    if (this.#all.get(subscription.brokerId) !== subscription) return;
+    if (this.#all.get(subscription.brokerId) !== subscription) return this.release(deliveries);
     const before = subscription.size;
     subscription.restore(deliveries);
     this.#unacknowledged += subscription.size - before;

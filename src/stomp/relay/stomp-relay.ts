@@ -9,10 +9,11 @@ import type { Transport } from '../../core/socket.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
 import type { DestinationHandler, HandlesDestinations } from '../server/destination-handler.ts';
-import type { Route } from '../server/destinations.ts';
+import { relayedRoute } from '../server/destinations.ts';
 import type { AuthorizeRequest, BrokerHooks } from '../server/hooks.ts';
 import { createStompServer } from '../server/stomp-server.ts';
 import { Availability, type AvailabilityListener, type BrokerAddresses } from './availability.ts';
+import { type ConnectHeaders, type ConnectRequest, connectHeadersOf } from './connect-headers.ts';
 import { relayLimits } from './limits.ts';
 import { RelayClient, type RelayClientOptions } from './relay-client.ts';
 import { Upstream } from './upstream.ts';
@@ -42,10 +43,22 @@ export interface StompRelayOptions
   readonly host?: string | undefined;
   /**
    * May this client do that? Asked for each SEND and SUBSCRIBE; anything but `true` refuses. Absent: all is allowed.
-   * Destinations come as the client wrote them, and brokers read more into them than a prefix: wildcards, and with
-   * ActiveMQ several joined by commas. Compare whole names, or refuse such characters.
+   * Destinations come percent-decoded, as RabbitMQ reads them, and as the client wrote them in `rawDestination`.
+   * Brokers read more into them than a prefix: wildcards, and with ActiveMQ options behind `?` and several joined by
+   * commas; and a header may name another queue (`x-queue-name` of RabbitMQ). Allow whole names that you know, rather
+   * than forbid some.
    */
   readonly authorize?: ((request: AuthorizeRequest) => boolean | Promise<boolean>) | undefined;
+  /**
+   * Headers of CONNECT that go on to the broker beside login and passcode, such as `client-id` of ActiveMQ, by which
+   * durable subscriptions are known: a list of names, or a function that chooses what the broker hears, whatever the
+   * client said. What it throws ends the connection as a bug of the application.
+   *
+   * @defaultValue none
+   * @example
+   * connectHeaders: ({ principal }) => ({ 'client-id': principal?.name })
+   */
+  readonly connectHeaders?: readonly string[] | ((request: ConnectRequest) => ConnectHeaders) | undefined;
   /**
    * What this side can send to clients and wants to receive from them, in ms; 0: nothing.
    *
@@ -144,6 +157,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     host,
     login,
     passcode,
+    connectHeaders: connectHeadersOf(options.connectHeaders),
     unavailable: () => `The broker is not available${retryHint(Math.max(retryWithin, clients.size))}`,
   };
   const clientOptions: RelayClientOptions = {
@@ -181,7 +195,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     tolerant: options.spring === true,
     handlers: [handler],
     relayed: [],
-    route: () => relayedRoute,
+    route: (_command, destination) => relayedRoute(0, destination),
     // Without the application's word the broker decides.
     permitted: () => (authorize === undefined ? undefined : ''),
     server: undefined,
@@ -202,8 +216,6 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     },
   };
 }
-
-const relayedRoute: Route = { kind: 'relayed', handler: 0 };
 
 function transportOf(address: string): Transport {
   const url = URL.canParse(address) ? new URL(address) : undefined;
@@ -227,6 +239,7 @@ const optionNames = {
   passcode: true,
   host: true,
   authorize: true,
+  connectHeaders: true,
   rewrite: true,
   onConnect: true,
   onDisconnect: true,

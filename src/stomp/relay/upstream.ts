@@ -16,11 +16,11 @@ import { encodeFrame } from '../protocol/encoder.ts';
 import { type Entries, expressibleHeaders, forwardFrame } from '../protocol/forward-frame.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
 import { shorten } from '../protocol/frame-fields.ts';
-import { ownHeaders } from '../protocol/headers.ts';
 import type { HeartBeat } from '../protocol/heart-beat.ts';
 import type { Version } from '../protocol/versions.ts';
 import type { PendingReceipt } from '../server/receipts.ts';
 import type { Availability, BrokerAddresses } from './availability.ts';
+import type { ChooseConnectHeaders } from './connect-headers.ts';
 import type { BrokerLink, RelayClient } from './relay-client.ts';
 import { brokerConnections, overStreams } from './upstream-connection.ts';
 
@@ -38,6 +38,8 @@ export interface UpstreamOptions extends BrokerAddresses {
   readonly login: string | undefined;
   /** The passcode of `login`. */
   readonly passcode: string | undefined;
+  /** What of a client's CONNECT goes on beside login and passcode. */
+  readonly connectHeaders: ChooseConnectHeaders;
   /** What clients hear when there is no broker. */
   readonly unavailable: () => string;
 }
@@ -63,6 +65,7 @@ function openUpstreamSession(
 export class Upstream implements BrokerLink, ClientSessionHandler {
   readonly #client: RelayClient;
   readonly #headers: Headers;
+  readonly #chosen: ReadonlyMap<string, string>;
   readonly #options: UpstreamOptions;
   readonly #dial: Connector;
   #connection: Connection | undefined;
@@ -78,6 +81,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
     const { length } = transports;
     this.#client = client;
     this.#headers = headers;
+    this.#chosen = options.connectHeaders(client.client, headers);
     this.#options = options;
     this.#dial = createDial({
       url: transports.map((_, index) => String((index + availability.preferred) % length)),
@@ -111,7 +115,7 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
       const value = own.get(name);
       if (value !== undefined) headers.set(name, value);
     }
-    for (const [name, value] of this.#headers) if (!ownHeaders.connect.has(name)) headers.set(name, value);
+    for (const [name, value] of this.#chosen) headers.set(name, value);
     const options: ClientSessionOptions = {
       versions: brokerVersions,
       heartbeatOutgoing: heartbeat.outgoing,

@@ -66,10 +66,11 @@ export class Application {
     command: AuthorizeRequest['command'],
     destination: string,
     headers: Headers,
+    route?: Route,
   ): boolean | undefined | Promise<boolean | undefined> {
     const { authorize } = this.#parts;
     if (!authorize) return undefined;
-    const verdict = authorize({ ...requestOf(client, destination, headers), command });
+    const verdict = authorize({ ...requestOf(client, destination, headers, route), command });
     const decide = (given: unknown): boolean | undefined => (given === undefined ? undefined : given === true);
     return isPromise(verdict) ? Promise.resolve(verdict).then(decide) : decide(verdict);
   }
@@ -92,7 +93,7 @@ export class Application {
       if (why === undefined) return 'byDestination';
       throw new ProtocolError('forbidden', `${what} is not allowed${why === '' ? '' : `: ${why}`}`);
     };
-    const answer = this.authorized(client, command, destination, headers);
+    const answer = this.authorized(client, command, destination, headers, route);
     return isPromise(answer) ? answer.then(decide) : decide(answer);
   }
 
@@ -102,13 +103,13 @@ export class Application {
   }
 
   /** The frame as the application wants it. Throws, or rejects, if that is no good: it is a bug of the hook then. */
-  rewritten(client: ApplicationClient, frame: Frame, destination: string): Frame | Promise<Frame> {
+  rewritten(client: ApplicationClient, frame: Frame, destination: string, route: Route): Frame | Promise<Frame> {
     const { headers, body } = frame;
     const change = (answer: unknown): Frame =>
       answer === undefined || answer === null
         ? frame
         : rewrittenFrame(`the answer of rewrite to ${shorten(destination)}`, frame, answer);
-    const answer = this.#parts.rewrite?.(messageRequest(client, destination, headers, body));
+    const answer = this.#parts.rewrite?.(messageRequest(client, destination, headers, body, route));
     return isPromise(answer) ? Promise.resolve(answer).then(change) : change(answer);
   }
 
@@ -174,10 +175,11 @@ function messageRequest(
   destination: string,
   headers: Headers,
   body: Uint8Array,
+  route?: Route,
 ): ApplicationMessage {
   const text = (): string => decodeUtf8(body);
   return {
-    ...requestOf(client, destination, headers),
+    ...requestOf(client, destination, headers, route),
     body,
     contentType: headers.get('content-type'),
     text,
@@ -190,8 +192,11 @@ const requestOf = (
   { connection, session }: ApplicationClient,
   destination: string,
   headers: Headers,
+  route?: Route,
 ): StompRequest => ({
-  destination,
+  // [RELAY-22] Who decides and who acts read the same text.
+  destination: route?.kind === 'relayed' ? route.destination : destination,
+  rawDestination: destination,
   headers: new Map(headers),
   principal: connection.principal,
   handshake: connection.handshake,

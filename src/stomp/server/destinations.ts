@@ -75,8 +75,31 @@ export type Route =
   | TopicRoute
   | { readonly kind: 'queue'; readonly name: string }
   | { readonly kind: 'application'; readonly destination: string }
-  /** `handler`: the place of its handler among those of the server. */
-  | { readonly kind: 'relayed'; readonly handler: number };
+  | RelayedRoute;
+
+/** Of a broker behind this server. */
+export interface RelayedRoute {
+  /** Of another broker. */
+  readonly kind: 'relayed';
+  /** The place of its handler among those of the server. */
+  readonly handler: number;
+  /** As that broker may read it: percent-decoded. */
+  readonly destination: string;
+}
+
+/**
+ * The way to a broker behind this server. Whoever is asked about a destination reads it as the broker will, which may
+ * percent-decode it ([RELAY-22]). Throws a {@link ProtocolError} `malformed` if it cannot be decoded, or if a control
+ * character comes out.
+ *
+ * @example
+ * relayedRoute(0, '/queue/%73ecret'); // { kind: 'relayed', handler: 0, destination: '/queue/secret' }
+ */
+export function relayedRoute(handler: number, destination: string): RelayedRoute {
+  const decoded = destination.includes('%') ? decodeName(destination, 'a destination') : destination;
+  assertNoControls(decoded);
+  return { kind: 'relayed', handler, destination: decoded };
+}
 
 /** Topics of the bus that begin like this are the broker's own: no client reaches them by a topic or a wildcard. */
 export const isPrivateTopic = (topic: string): boolean => topic.startsWith('$');
@@ -111,10 +134,6 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
   const { topic, queue, tempQueue, replyQueue, user, application } = prefixes;
   const known = Object.values(prefixes).join(', ');
 
-  function check(destination: string): void {
-    if (controls.test(destination)) throw new ProtocolError('malformed', 'a destination with a control character');
-  }
-
   function openTopic(name: string): TopicRoute {
     if (isPrivateTopic(name)) throw new ProtocolError('forbidden', 'topics that begin with $ are reserved');
     return { kind: 'topic', topic: name, pattern: name.includes('*') && isPattern(name), open: true };
@@ -136,7 +155,7 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
 
   return {
     toSend(destination: string): Route {
-      check(destination);
+      assertNoControls(destination);
       const name = rest(destination, topic);
       if (name !== undefined) {
         const route = openTopic(name);
@@ -163,12 +182,12 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
         );
       }
       return privateTopic(
-        `$user/${segment(decodeName(addressed.slice(0, slash)))}/${escapeWildcards(addressed.slice(slash + 1))}`,
+        `$user/${segment(decodeName(addressed.slice(0, slash), 'a user name'))}/${escapeWildcards(addressed.slice(slash + 1))}`,
       );
     },
 
     toSubscribe(destination: string, owner: Owner): Route {
-      check(destination);
+      assertNoControls(destination);
       const name = rest(destination, topic);
       if (name !== undefined) return openTopic(wildcards(name));
       if (rest(destination, queue) !== undefined) return { kind: 'queue', name: destination };
@@ -200,6 +219,10 @@ export type Destinations = ReturnType<typeof createDestinations>;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const controls = /[\u0000-\u001f\u007f]/;
+
+function assertNoControls(destination: string): void {
+  if (controls.test(destination)) throw new ProtocolError('malformed', 'a destination with a control character');
+}
 
 const rest = (destination: string, prefix: string): string | undefined =>
   destination.length > prefix.length && destination.startsWith(prefix) ? destination.slice(prefix.length) : undefined;
@@ -245,10 +268,10 @@ const segment = (name: string): string => escapeWildcards(encodeURIComponent(nam
 const escapeWildcards = (name: string): string => name.replaceAll('%', '%25').replaceAll('*', '%2A');
 const unescapeWildcards = (name: string): string => name.replaceAll('%2A', '*').replaceAll('%25', '%');
 
-function decodeName(name: string): string {
+function decodeName(name: string, what: string): string {
   try {
     return decodeURIComponent(name);
   } catch {
-    throw new ProtocolError('malformed', 'a user name with a % that encodes nothing');
+    throw new ProtocolError('malformed', `${what} with a % that encodes nothing`);
   }
 }

@@ -4,8 +4,13 @@ import type { HeaderValue } from './checked-message.ts';
 
 /** What a client wants to do, for hooks. */
 export interface StompRequest {
-  /** As the client wrote it. A wildcard subscription is also asked for each topic that it is about to see. */
+  /**
+   * As it will be read by who has it: behind a relay percent-decoded, since RabbitMQ decodes; here as the client wrote
+   * it. A wildcard subscription is also asked for each topic that it is about to see.
+   */
   readonly destination: string;
+  /** As the client wrote it, octet for octet. */
+  readonly rawDestination: string;
   /** A copy of the headers of its frame: changing it changes nothing. */
   readonly headers: Headers;
   /** Whom `authenticate` named; undefined where nobody asked. */

@@ -3,7 +3,7 @@ import type { HeartBeat } from '../protocol/heart-beat.ts';
 import { subprotocolOf, versions } from '../protocol/versions.ts';
 import { Application, type DefaultPermission } from './application.ts';
 import type { DestinationHandler, HandlerClient } from './destination-handler.ts';
-import type { Route } from './destinations.ts';
+import { type Route, relayedRoute } from './destinations.ts';
 import { stompFaults } from './faults.ts';
 import type { BrokerHooks } from './hooks.ts';
 import type { StompLimits } from './limits.ts';
@@ -56,7 +56,7 @@ export function createStompServer(options: StompServerOptions): StompServer {
 
   function route(command: 'SEND' | 'SUBSCRIBE', destination: string, client: HandlerClient | undefined): Route {
     for (let handler = 0; handler < relayed.length; handler++) {
-      if (below(relayed[handler] as string, destination)) return { kind: 'relayed', handler };
+      if (below(relayed[handler] as string, destination)) return relayedRoute(handler, destination);
     }
     return options.route(command, destination, client);
   }

@@ -30,7 +30,6 @@ export interface StompSessionOptions {
   readonly route: (command: 'SEND' | 'SUBSCRIBE', destination: string, client: HandlerClient) => Route;
   /** The `server` header of CONNECTED; undefined: CONNECTED says what the broker behind this server says. */
   readonly server: string | undefined;
-  /** Is a client that names this virtual host let in ([STOMP-29])? */
   /** Any refused SEND ends its connection. */
   readonly strict: boolean;
   /** UNSUBSCRIBE of an unknown id, and a second or late ACK, are passed over. */
@@ -157,7 +156,7 @@ export class StompSession extends ServerSession implements HandlerClient {
       this.#join(frame, handler);
       this.#permitted(frame, 'SEND', destination, route, () => {
         if (!this.application.rewrites) return handler.submit(frame, destination, route);
-        const rewritten = this.application.rewritten(this, frame, destination);
+        const rewritten = this.application.rewritten(this, frame, destination, route);
         this.settle(frame, rewritten, (changed) => handler.submit(changed, destination, route));
       });
     } catch (error) {

@@ -210,6 +210,64 @@ test('[RELAY-17] authorize decides on SEND and SUBSCRIBE before the broker sees 
   ]);
 });
 
+test('[RELAY-22] authorize and rewrite read a destination as the broker will, and as it was written', () => {
+  const asked: string[][] = [];
+  const { client, broker } = scene({
+    strict: false,
+    authorize({ destination, rawDestination }) {
+      asked.push([destination, rawDestination]);
+      return destination !== '/queue/secret';
+    },
+    rewrite({ destination }) {
+      asked.push([destination]);
+      return {};
+    },
+  });
+  client.say('SEND\ndestination:/queue/%73ecret\n\nx\0', 'SEND\ndestination:/queue/a%2Fb\n\nx\0');
+  client.say('SEND\ndestination:/queue/%2573ecret\n\nx\0');
+  expect(asked).toEqual([
+    ['/queue/secret', '/queue/%73ecret'],
+    ['/queue/a/b', '/queue/a%2Fb'],
+    ['/queue/a/b'],
+    ['/queue/%73ecret', '/queue/%2573ecret'],
+    ['/queue/%73ecret'],
+  ]);
+  // What goes on is what the client wrote: the broker decodes it once.
+  expect(broker.heard().map((each) => String(each).split('\n')[1])).toEqual([
+    'destination:/queue/a%2Fb',
+    'destination:/queue/%2573ecret',
+  ]);
+  client.say(subscribe('1', '', '/queue/%73%65cret'));
+  expect(errorOf(client.heard())).toMatch(/not allowed/);
+});
+
+test.each(['/queue/a%0Ab', '/queue/%00', '/queue/%7f', '/queue/%', '/queue/%zz', '/queue/%c0%ae', '/queue/\\na'])(
+  '[RELAY-22] %s, which does not decode to plain text, is refused for every command',
+  (destination) => {
+    for (const frame of [subscribe('1', '', destination), `SEND\ndestination:${destination}\n\nx\0`]) {
+      const { client, broker } = scene();
+      client.say(frame);
+      expect(errorOf(client.heard())).toMatch(/a destination with a/);
+      expect(client.socket.closing?.code).toBe(1002);
+      expect(broker.heard()).toEqual(['DISCONNECT\n\n\0']);
+    }
+  },
+);
+
+test('[RELAY-24] a client that acknowledges nothing pays for what waits, and its connection ends where it is too much', () => {
+  const { client, broker } = scene({ connection: { maxKept: 6_000 } });
+  client.say(subscribe('7', 'ack:client\n'));
+  broker.say(message('7', 'a'.repeat(500)));
+  client.say('ACK\nid:1\n\n\0');
+  client.say('BEGIN\ntransaction:t\n\n\0');
+  broker.say(message('7', 'b'.repeat(500)));
+  client.say('ACK\nid:2\ntransaction:t\n\n\0COMMIT\ntransaction:t\n\n\0');
+  broker.say(message('7', 'c'.repeat(1_500)));
+  expect(client.socket.closing).toBeUndefined();
+  broker.say(message('7', 'd'.repeat(1_500)));
+  expect(client.socket.closing?.code).toBe(1009);
+});
+
 test('[RELAY-17] frames behind one that is being decided on wait; anything but true refuses', async () => {
   const verdicts: ((verdict: boolean) => void)[] = [];
   const { scene: made, client, broker } = scene({ authorize: () => new Promise((resolve) => verdicts.push(resolve)) });

@@ -34,7 +34,7 @@ test('[RELAY-9] what a transaction acknowledged comes out at its end, in order',
   const subscription = new RelaySubscription('1', '1', '/queue/a', 'client');
   const claims = ['a', 'b'].map((key, order) => ({
     subscription,
-    deliveries: [{ key, messageId: key, ack: undefined, order }],
+    deliveries: [{ key, messageId: key, ack: undefined, order, cost: 0 }],
   }));
   transactions.begin('t');
   for (const claim of claims) transactions.claim('t', claim);

@@ -24,12 +24,50 @@ test('[RELAY-1] the broker is dialled once authenticate has let the client in, f
   expect(scene.transport.dials).toHaveLength(2);
 });
 
-test('[RELAY-2] [RELAY-3] the login and host of the relay replace those of the client, other headers go on', () => {
+test('[RELAY-2] [RELAY-3] the login and host of the relay replace those of the client', () => {
   const scene = new RelayScene({ login: 'web', passcode: 'secret', host: '/app' });
   scene.client().say(connect('login:alice\npasscode:hers\nclient-id:c1\nheart-beat:1,2\nreceipt:no\n'));
   expect(scene.accept().heard()).toEqual([
-    'CONNECT\naccept-version:1.2,1.1\nhost:/app\nheart-beat:10000,10000\nlogin:web\npasscode:secret\nclient-id:c1\n\n\0',
+    'CONNECT\naccept-version:1.2,1.1\nhost:/app\nheart-beat:10000,10000\nlogin:web\npasscode:secret\n\n\0',
   ]);
+});
+
+test('[RELAY-23] of other headers of CONNECT only those go on that the application names', () => {
+  const scene = new RelayScene({ connectHeaders: ['client-id', 'absent'] });
+  scene.client().say(connect('client-id:c1\nreceipt:no\nx-admin:true\n'));
+  expect(scene.accept().heard()).toEqual([
+    'CONNECT\naccept-version:1.2,1.1\nhost:/\nheart-beat:10000,10000\nclient-id:c1\n\n\0',
+  ]);
+});
+
+test('[RELAY-23] an application may choose the headers of CONNECT, whatever the client says', async () => {
+  const scene = new RelayScene({
+    authenticate: () => ({ name: 'ann' }),
+    connectHeaders: ({ principal, headers, handshake }) => ({
+      'client-id': `${principal?.name}@${handshake.url}`,
+      tries: Number(headers.get('tries')) + 1,
+      left: undefined,
+    }),
+  });
+  scene.client().say(connect('client-id:bob\ntries:1\nx-admin:true\n'));
+  await scene.clock.settle();
+  expect(scene.accept().heard()[0]).toMatch(/heart-beat:10000,10000\nclient-id:ann@\/ws\ntries:2\n\n\0$/);
+});
+
+test.each([
+  ['the name of a login', () => ({ login: 'root' }), /"login" belongs to the protocol/],
+  ['what is no object', () => 'client-id' as never, /must be an object/],
+])('[RELAY-23] a function that answers %s is a bug of the application', (_what, connectHeaders, words) => {
+  const scene = new RelayScene({ connectHeaders });
+  const client = scene.client();
+  client.say(connect());
+  expect(String(scene.reported[0])).toMatch(words);
+  expect(client.socket.closing).toBeDefined();
+  expect(scene.transport.dials).toEqual([]);
+});
+
+test.each([[['host']], [[5]], ['client-id'], [['']]])('[RELAY-23] connectHeaders %j is a TypeError', (given) => {
+  expect(() => new RelayScene({ connectHeaders: given as never })).toThrow(/^connectHeaders/);
 });
 
 test('[RELAY-2] a relay with a login and no passcode shows an empty one, never that of the client', () => {
