@@ -88,7 +88,9 @@ test('no public declaration needs the types of Node or of ws', async () => {
   }
   for (const target of Object.values(exports)) if (typeof target !== 'string') await walk(join(declared, target.types));
   expect(seen.size).toBeGreaterThan(30);
-  const wrong = [...seen].filter(([, text]) => /'(node:[^']+|ws)'|\bBuffer\b|\bNodeJS\b/.test(text));
+  // What comments say needs no types.
+  const code = (text: string): string => text.replace(/\/\*.*?\*\//gs, '');
+  const wrong = [...seen].filter(([, text]) => /'(node:[^']+|ws)'|\bBuffer\b|\bNodeJS\b/.test(code(text)));
   expect(wrong.map(([path]) => path)).toEqual([]);
 });
 
