@@ -1,6 +1,8 @@
+import { type Clock, systemClock } from '../core/clock.ts';
 import { createListeners } from '../core/listeners.ts';
 import { assertOption, checkNames, mustBeFunctions } from '../core/options.ts';
-import { isPromise, type PromiseOr } from '../core/promise-or.ts';
+import type { PromiseOr } from '../core/promise-or.ts';
+import { createReports } from '../core/reports.ts';
 import {
   AccessRules,
   accessText,
@@ -46,11 +48,14 @@ export interface BusOptions {
    */
   readonly open?: OpenTopics | undefined;
   /**
-   * Told of a body that did not decode, of a listener that threw, of a backbone that failed.
+   * Told of a body that did not decode, of a listener that threw, of a backbone that failed: at once, then once in a
+   * minute for each cause, with how often it came since. `message` is the last one that it was about.
    *
    * @defaultValue `console.error`
    */
-  readonly onError?: ((error: unknown, message?: Message) => void) | undefined;
+  readonly onError?: ((error: unknown, count: number, message?: Message) => void) | undefined;
+  /** @internal */
+  readonly clock?: Clock | undefined;
 }
 
 /** What a subscription may be told. */
@@ -138,7 +143,7 @@ export interface Bus {
   close(): Promise<void>;
 }
 
-const optionNames = { backbone: true, topics: true, open: true, onError: true } as const satisfies Record<
+const optionNames = { backbone: true, topics: true, open: true, onError: true, clock: true } as const satisfies Record<
   keyof BusOptions,
   true
 >;
@@ -165,26 +170,21 @@ export function createBus(options: BusOptions = {}): Bus {
   const {
     backbone = memoryBackbone(),
     topics = [],
-    onError = (error: unknown, message?: Message) =>
-      console.error(`subwire: bus${message ? `, topic "${message.topic}"` : ''}:`, error),
+    onError = (error: unknown, count: number, message?: Message) =>
+      console.error(`subwire: bus${message ? `, topic "${message.topic}"` : ''}${timesOf(count)}:`, error),
+    clock = systemClock,
   } = options;
   mustBeFunctions({ onError });
   assertBackbone(backbone);
   const access = new AccessRules(options.open);
+  // [BUS-16] Who publishes may be a stranger: the log must not be the flood.
+  const report = createReports<Message>(onError, clock);
   const undecodableMessages = new WeakSet<Message>();
   let published = 0;
   let undecodable = 0;
   let unreadable = 0;
   let gaps = 0;
   let closing: Promise<void> | undefined;
-
-  function report(error: unknown, message?: Message): void {
-    try {
-      // A logger that fails must not end the process.
-      const answer: unknown = onError(error, message);
-      if (isPromise(answer)) Promise.resolve(answer).catch(() => {});
-    } catch {}
-  }
 
   const host: ValueListenerHost = {
     report,
@@ -361,6 +361,8 @@ export function createBus(options: BusOptions = {}): Bus {
     },
   };
 }
+
+const timesOf = (count: number): string => (count === 1 ? '' : ` (${count} times)`);
 
 /** A method of a backbone may throw instead of rejecting: both are a rejection. */
 async function called(call: () => Promise<unknown>): Promise<void> {

@@ -8,8 +8,6 @@ export const pending: Readonly<Record<string, string>> = {
   '1 MB of extensions, deeply nested, for each of 100 idle subscriptions':
     'memory is bounded (+21 MiB); turns of 141 ms, since JSON.parse of a message is one call (T1)',
   'refused documents of 25 KB, each another': 'turns of 94 ms, one after the other (T5)',
-  'bodies that do not decode: a log that is itself the flood':
-    'onError of the bus is called for each of them, that of an endpoint once in a minute (9)',
   '1,000 readers that never read, on the topic of the others':
     '304 are cut by the budget of the process, but hold 408 MiB until closeTimeout; the honest client waits 5.4 s (T12)',
 };

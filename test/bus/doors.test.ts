@@ -299,7 +299,7 @@ test('[BUS-9] a listener, onGap or onError that rejects is looked at: nothing is
   try {
     const errors: string[] = [];
     const bus = createBus({
-      onError: async (error, message) => {
+      onError: async (error, _count, message) => {
         errors.push(`${(error as Error).message} ${message?.topic}`);
         throw new Error('the logger itself');
       },

@@ -177,5 +177,6 @@ test('[BUS-10] a backbone that throws where it should reject is taken as one tha
   listening.stop();
   await expect(bus.publish('a', encodeUtf8(''))).rejects.toBe(away);
   await new Promise((resolve) => setTimeout(resolve, 0));
-  expect(errors).toEqual([away, away]);
+  // One cause is told once ([BUS-16]).
+  expect(errors).toEqual([away]);
 });

@@ -7,12 +7,12 @@ import type { Subprotocol } from '../../core/subprotocol.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
 import { checkedMessage, type HeaderValue, nameOf } from '../server/checked-message.ts';
 import type { HandlesDestinations } from '../server/destination-handler.ts';
-import { createDestinations, defaultPrefixes, type Prefixes } from '../server/destinations.ts';
+import { claimedPrefixes, createDestinations, defaultPrefixes, type Prefixes } from '../server/destinations.ts';
 import type { BrokerHooks } from '../server/hooks.ts';
 import { createStompServer } from '../server/stomp-server.ts';
 import { Broker } from './broker.ts';
 import { brokerHandler } from './broker-client.ts';
-import { permittedBy } from './default-permission.ts';
+import { permittedBy, protocol } from './default-permission.ts';
 import { type BrokerLimitOptions, brokerLimits } from './limits.ts';
 import { type OpenQueues, QueueAccess } from './queue-access.ts';
 import type { BrokerStats } from './queues.ts';
@@ -169,6 +169,7 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
     clock: options.clock ?? systemClock,
     epoch: crypto.randomUUID().slice(0, 8),
   });
+  for (const prefix of claimedPrefixes) bus.claim(prefix, protocol);
   const relayed = Object.entries(options.relay ?? {}).sort(([one], [other]) => other.length - one.length);
   const stomp = createStompServer({
     limits,

@@ -101,6 +101,14 @@ export function relayedRoute(handler: number, destination: string): RelayedRoute
   return { kind: 'relayed', handler, destination: decoded };
 }
 
+/** Topics of the bus with what is meant for users, by their names. */
+const userTopics = '$user/';
+/** Topics of the bus with what arrives in temporary queues, by sessions. */
+const replyTopics = '$reply/';
+
+/** All that the broker keeps for itself on a bus; it claims them, so that no other protocol can ([STOMP-121]). */
+export const claimedPrefixes: readonly string[] = [userTopics, replyTopics];
+
 /** Topics of the bus that begin like this are the broker's own: no client reaches them by a topic or a wildcard. */
 export const isPrivateTopic = (topic: string): boolean => topic.startsWith('$');
 
@@ -117,11 +125,11 @@ export interface Owner {
 
 /** A temporary queue of this connection. */
 export const isReplyTo = ({ session }: Owner, route: Route): boolean =>
-  route.kind === 'topic' && route.topic.startsWith(`$reply/${session}/`);
+  route.kind === 'topic' && route.topic.startsWith(`${replyTopics}${session}/`);
 
 /** May this client SEND to a topic that no client names: to itself, or to a temporary queue, whose name is a secret. */
 export const isOwnTopic = ({ user }: Owner, topic: string): boolean =>
-  topic.startsWith('$reply/') || topic.startsWith(`$user/${segment(user)}/`);
+  topic.startsWith(replyTopics) || topic.startsWith(`${userTopics}${segment(user)}/`);
 
 /**
  * Names of destinations: what they mean, and how a topic of the bus looks to a STOMP client. `toSend` and `toSubscribe`
@@ -143,7 +151,7 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
   function temporaryQueue(destination: string, { session }: Owner) {
     const name = rest(destination, tempQueue);
     if (name === undefined) return undefined;
-    return { address: `${replyQueue}${session}/${name}`, topic: `$reply/${session}/${escapeWildcards(name)}` };
+    return { address: `${replyQueue}${session}/${name}`, topic: `${replyTopics}${session}/${escapeWildcards(name)}` };
   }
 
   function unknown(destination: string): never {
@@ -165,7 +173,7 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
       if (rest(destination, queue) !== undefined) return { kind: 'queue', name: destination };
       if (rest(destination, application) !== undefined) return { kind: 'application', destination };
       const reply = rest(destination, replyQueue);
-      if (reply !== undefined) return privateTopic(`$reply/${escapeWildcards(reply)}`);
+      if (reply !== undefined) return privateTopic(`${replyTopics}${escapeWildcards(reply)}`);
       const addressed = rest(destination, user);
       if (addressed === undefined) {
         if (rest(destination, tempQueue) === undefined) return unknown(destination);
@@ -182,7 +190,7 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
         );
       }
       return privateTopic(
-        `$user/${segment(decodeName(addressed.slice(0, slash), 'a user name'))}/${escapeWildcards(addressed.slice(slash + 1))}`,
+        `${userTopics}${segment(decodeName(addressed.slice(0, slash), 'a user name'))}/${escapeWildcards(addressed.slice(slash + 1))}`,
       );
     },
 
@@ -193,7 +201,7 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
       if (rest(destination, queue) !== undefined) return { kind: 'queue', name: destination };
       if (rest(destination, application) !== undefined) return { kind: 'application', destination };
       const own = rest(destination, user);
-      if (own !== undefined) return privateTopic(`$user/${segment(owner.user)}/${escapeWildcards(own)}`);
+      if (own !== undefined) return privateTopic(`${userTopics}${segment(owner.user)}/${escapeWildcards(own)}`);
       const temporary = temporaryQueue(destination, owner);
       return temporary ? privateTopic(temporary.topic) : unknown(destination);
     },
@@ -208,8 +216,8 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
       if (!isPrivateTopic(name)) return `${topic}${name}`;
       if (name.startsWith('$=')) return name.slice(2);
       const second = name.indexOf('/', name.indexOf('/') + 1) + 1;
-      if (name.startsWith('$user/')) return `${user}${unescapeWildcards(name.slice(second))}`;
-      return `${replyQueue}${unescapeWildcards(name.slice('$reply/'.length))}`;
+      if (name.startsWith(userTopics)) return `${user}${unescapeWildcards(name.slice(second))}`;
+      return `${replyQueue}${unescapeWildcards(name.slice(replyTopics.length))}`;
     },
   };
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { listenTcp } from '../../../src/adapters/tcp.ts';
+import { createBus } from '../../../src/index.ts';
 import { type StompBrokerOptions, stompBroker } from '../../../src/stomp/index.ts';
 import { openBus } from '../../support/open-bus.ts';
 import { createStompDesk } from '../../support/stomp-desk.ts';
@@ -54,4 +55,21 @@ test('one broker on several endpoints shares its queues', async () => {
   await endpoints[0]?.drain();
   expect(broker.stats()).toMatchObject({ queues: 1, queued: 1 });
   await endpoints[1]?.drain();
+});
+
+test('[STOMP-121] the topics of users and of temporary queues belong to STOMP alone', () => {
+  const bus = createBus({ open: true });
+  stompBroker({ bus });
+  expect(() => stompBroker({ bus })).not.toThrow();
+  for (const prefix of ['$user/', '$reply/', '$user/ann/', '$reply/x']) {
+    expect(() => bus.claim(prefix, 'mqtt')).toThrow(/belongs to stomp on this bus/);
+  }
+  const taken = createBus();
+  taken.claim('$user/', 'mqtt');
+  expect(() => stompBroker({ bus: taken })).toThrow(/belongs to mqtt on this bus/);
+  for (const protocol of ['stomp', 'mqtt']) {
+    for (const topic of ['$user/ann/queue/a', '$reply/session/a']) {
+      expect([bus.permits(topic, protocol, 'read'), bus.permits(topic, protocol, 'write')]).toEqual([false, false]);
+    }
+  }
 });
