@@ -74,7 +74,10 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
       if (!this.connection.closing && !owner.ended) then(outcome);
       return;
     }
-    this.inTime(outcome).then(
+    // Of a promise that is made when it is first asked, a second `then` would make it twice.
+    const promise = Promise.resolve(outcome);
+    owner.runs?.(promise);
+    this.inTime(promise).then(
       (value) =>
         this.connection.resume(undefined, () => {
           if (!owner.ended) then(value);
@@ -119,14 +122,19 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
     this.connection.close('internal', this.engine.reasonOf(error));
   }
 
-  release(run: () => unknown, broken: (error: unknown) => void = (error) => this.connection.report(error)): void {
+  release(
+    run: () => unknown,
+    broken: (error: unknown) => void = (error) => this.connection.report(error),
+  ): Promise<unknown> | undefined {
     try {
       const outcome = run();
-      if (!isPromise(outcome)) return;
+      if (!isPromise(outcome)) return undefined;
       const released = Promise.resolve(outcome).catch(broken);
       this.#releasing?.push(released);
+      return released;
     } catch (error) {
       broken(error);
+      return undefined;
     }
   }
 

@@ -1,3 +1,4 @@
+import type { ExecutionResult } from 'graphql';
 import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
 import { EventStream, isAsyncIterable } from '../execution/execute.ts';
 import { isObject } from '../protocol/messages.ts';
@@ -11,9 +12,13 @@ interface Opening extends StepOwner {
   /** Nobody wants what comes now. */
   readonly over: boolean;
   report(error: unknown): void;
+  runs(outcome: Promise<unknown>): void;
 }
 
 const noResult = 'execute and subscribe must return a result or an async iterable of results';
+
+/** What executors give is a result, where it is no iterable. */
+export const asResult = (result: unknown): ExecutionResult => result as ExecutionResult;
 
 /** The iterable in an outcome, if it streams. */
 function streamOf(outcome: Outcome): AsyncIterable<unknown> | undefined {
@@ -54,9 +59,11 @@ export function openOutcome(
   try {
     const outcome = run();
     if (!isPromise(outcome)) return opened(outcome);
-    outcome.then(opened, failed);
+    const promise = Promise.resolve(outcome);
+    operation.runs(promise);
+    promise.then(opened, failed);
     // Its time is limited, and what comes too late is still given back: so both promises are looked at.
-    if (isHook) host.inTime(outcome).catch(failed);
+    if (isHook) host.inTime(promise).catch(failed);
   } catch (error) {
     failed(error);
   }

@@ -8,6 +8,8 @@ import type { GraphqlSession } from './session.ts';
 export interface StepOwner {
   /** Nobody waits for the answer any more. */
   readonly ended: boolean;
+  /** This was begun for it, and may run on after its end. */
+  runs?(outcome: Promise<unknown>): void;
   /** The application's own code threw. */
   bug(error: unknown): void;
 }
@@ -34,8 +36,8 @@ export interface OperationContext {
   countRefusal(): void;
   /** The outcome, or a rejection once `hookTimeout` is over. */
   inTime<T>(outcome: PromiseLike<T>): Promise<T>;
-  /** Let go of something, in its own time. What breaks on the way is reported, unless `broken` takes it. */
-  release(run: () => unknown, broken?: (error: unknown) => void): void;
+  /** Let go of something, in its own time: a promise of that, if it takes any. What breaks is reported, unless `broken` takes it. */
+  release(run: () => unknown, broken?: (error: unknown) => void): Promise<unknown> | undefined;
   /** End the connection: the application's own code threw. */
   bug(error: unknown): void;
 }

@@ -13,14 +13,14 @@ import { createSource } from './create-source.ts';
 import { eachEvent } from './each-event.ts';
 import { encodeErrors } from './encode-errors.ts';
 import type { Outcome } from './engine.ts';
-import { openOutcome } from './open-outcome.ts';
+import { asResult, openOutcome } from './open-outcome.ts';
 import type { OperationContext, StepOwner } from './operation-context.ts';
 import { isOver, type OperationState } from './operation-state.ts';
 import { prepare } from './prepare.ts';
 import type { PushedReader } from './pushed-source.ts';
 import type { RunningOperation } from './session.ts';
 import type { Shares } from './shares.ts';
-import { returnSource, type Source } from './source.ts';
+import { isPushed, returnSource, type Source } from './source.ts';
 
 /**
  * One operation of a client, from `subscribe` to its end. What comes too late sees that by its {@link OperationState}.
@@ -97,6 +97,10 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     return true;
   }
 
+  runs(outcome: Promise<unknown>): void {
+    this.host.session.runs(this, outcome);
+  }
+
   report(error: unknown): void {
     this.host.engine.report(this.connection, error);
   }
@@ -116,9 +120,8 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   }
 
   start(): void {
-    const { counts } = this.host.engine;
-    counts.started++;
-    counts.operations++;
+    this.host.engine.counts.started++;
+    this.host.engine.counts.operations++;
     this.#scope = captureScope();
     this.#scope.runInAsyncScope(prepare, undefined, this, (kind, args) => this.#run(kind, args));
   }
@@ -239,8 +242,10 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
       return false;
     }
     if (!isPromise(outcome)) return this.#deliver(outcome);
+    const promise = Promise.resolve(outcome);
+    this.runs(promise);
     this.connection.resume(
-      Promise.resolve(outcome),
+      promise,
       (result) => {
         if (!this.ended && this.#deliver(result)) this.#goOn();
       },
@@ -312,7 +317,8 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     const { context, engine } = this.host;
     const complete = (): void => {
       this.connection.send({ head: encodeComplete(this.id), binary: false });
-      this.#end();
+      this.#leave();
+      this.host.session.forget(this);
     };
     this.step(
       () => engine.options.onComplete?.(context, this.id, this.payload),
@@ -346,8 +352,9 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     encodeErrors(this, errors, (payload) => {
       const refused = this.#state === 'refusing';
       this.connection.send({ head: `${encodeMessageHead(this.id, 'error')}${payload}}`, binary: false });
-      this.#end();
+      this.#leave();
       if (!refused) this.#tellComplete();
+      this.host.session.forget(this);
     });
   }
 
@@ -363,20 +370,16 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     if (state !== 'completing' && state !== 'refusing') this.#tellComplete();
   }
 
-  #end(): void {
-    this.#leave();
-    this.host.session.forget(this);
-  }
-
   /** Stop what runs and give back what was opened. */
   #release(): void {
-    const { host } = this;
     const source = this.#source;
     const opened = this.#opened;
     this.#controller?.abort();
     this.#opened = this.#result = undefined;
-    if (source) host.release(() => source.stop());
-    else if (opened) host.release(() => returnSource(opened));
+    const back = source ? () => source.stop() : opened && (() => returnSource(opened));
+    const returned = back && this.host.release(back);
+    // What pushes is given back at once.
+    if (opened && !isPushed(opened)) this.host.session.returns(this, returned);
   }
 
   #leave(): void {
@@ -390,11 +393,8 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
 
   #tellComplete(): void {
     const { context, engine } = this.host;
-    this.host.release(
-      () => engine.options.onComplete?.(context, this.id, this.payload),
-      (error) => (engine.closesOnBug ? this.host.bug(error) : this.report(error)),
-    );
+    const tell = (): unknown => engine.options.onComplete?.(context, this.id, this.payload);
+    const told = this.host.release(tell, (error) => (engine.closesOnBug ? this.host.bug(error) : this.report(error)));
+    this.host.session.returns(this, told);
   }
 }
-
-const asResult = (result: unknown): ExecutionResult => result as ExecutionResult;

@@ -13,6 +13,7 @@ import {
   type SubscribeMessage,
 } from '../protocol/messages.ts';
 import type { GraphqlLimits } from './limits.ts';
+import { Works } from './works.ts';
 
 /** What lives beside the session and may take its time: hooks, authentication, execution. */
 export interface SessionHandler {
@@ -72,6 +73,9 @@ export class GraphqlSession implements Session {
   readonly #reviver: JSONMessageReviver | undefined;
   #phase: 'opened' | 'initialising' | 'acknowledged' = 'opened';
   #draining = false;
+  /** What runs for operations, and what gives their sources back, made for the first that has a promise ([GQL-107]). */
+  #works: Works<RunningOperation> | undefined;
+  #returns: Works<RunningOperation> | undefined;
   #operations: SmallMap<string, RunningOperation> | undefined;
   /** Those that wait until the connection takes more, and since when it does not: by then it has to. */
   #waiting: Set<RunningOperation> | undefined;
@@ -167,7 +171,8 @@ export class GraphqlSession implements Session {
     // Not started and not answered: the close that follows makes the client send it again, to another server.
     if (this.#draining) return;
     const { maxOperations } = this.#limits;
-    if (this.#operations.size >= maxOperations) {
+    // Whoever completes what still runs has not made room yet.
+    if (this.#operations.size + (this.#works?.size ?? 0) >= maxOperations) {
       const message = `Too many operations: at most ${maxOperations} may run on one connection`;
       return this.#refuse(id, 'TOO_MANY_OPERATIONS', message);
     }
@@ -197,16 +202,53 @@ export class GraphqlSession implements Session {
   #complete(id: string): void {
     const operation = this.#operations?.get(id);
     if (!operation) return;
-    this.forget(operation);
+    const listed = this.#unlist(operation);
     operation.cancel();
+    if (listed) this.#settle(operation);
   }
 
   /** The operation has ended: its id is free. */
   forget(operation: RunningOperation): void {
+    if (this.#unlist(operation)) this.#settle(operation);
+  }
+
+  #unlist(operation: RunningOperation): boolean {
     this.#waiting?.delete(operation);
     this.#nextTurn?.delete(operation);
-    if (this.#operations?.get(operation.id) !== operation) return;
+    if (this.#operations?.get(operation.id) !== operation) return false;
     this.#operations.delete(operation.id);
+    return true;
+  }
+
+  /**
+   * This runs for an operation: its charge and its slot are taken until it settles, whether or not somebody still wants
+   * what comes of it ([GQL-107]).
+   */
+  runs(operation: RunningOperation, outcome: Promise<unknown>): void {
+    this.#works ??= new Works();
+    this.#until(this.#works, operation, outcome);
+  }
+
+  /**
+   * Its source is being given back, or its end told, which takes no slot: a generator that waits for an event may return
+   * late.
+   */
+  returns(operation: RunningOperation, outcome: Promise<unknown> | undefined): void {
+    if (!outcome) return;
+    this.#returns ??= new Works();
+    this.#until(this.#returns, operation, outcome);
+  }
+
+  #until(works: Works<RunningOperation>, operation: RunningOperation, outcome: Promise<unknown>): void {
+    const settled = (): void => {
+      if (works.settled(operation) && this.#operations) this.#settle(operation);
+    };
+    works.begin(operation);
+    outcome.then(settled, settled);
+  }
+
+  #settle(operation: RunningOperation): void {
+    if (this.#works?.outlives(operation) || this.#returns?.outlives(operation)) return;
     this.charge(-operation.cost);
   }
 
@@ -299,6 +341,8 @@ export class GraphqlSession implements Session {
   #cancelAll(): void {
     const operations = this.operations();
     this.#operations = this.#waiting = this.#nextTurn = this.#stalledBy = undefined;
+    // What is charged ends with the connection.
+    this.#works = this.#returns = undefined;
     for (const operation of operations) operation.cancel();
   }
 }

@@ -57,6 +57,62 @@ describe('[GQL-57] what running operations keep is charged at what it costs', ()
   });
 });
 
+describe('[GQL-107] what was completed and still runs', () => {
+  test.each([
+    ['a resolver', '{ slow }', {}, 4],
+    ['subscribe', 'subscription { opening }', {}, 4],
+    ['a context', hello, { context: () => new Promise(() => {}) }, 4],
+    ['onComplete', 'subscription { count }', { onComplete: () => new Promise<void>(() => {}) }, 0],
+    ['a hook that is given up', hello, { onSubscribe: () => new Promise<never>(() => {}) }, 4],
+    ['nothing', 'subscription { count }', {}, 0],
+  ])('keeps its place: %s', async (_, query, options, refused) => {
+    const server = serve({ limits: { maxOperations: 16 }, ...options } as Partial<GraphqlOptions>);
+    const peer = server.connect();
+    for (let round = 0; round < 20; round++) {
+      peer.subscribe('1', query);
+      await server.clock.settle();
+      peer.complete('1');
+    }
+    expect(await codes(peer)).toEqual(Array(refused).fill('TOO_MANY_OPERATIONS'));
+    expect(peer.socket.closing).toBeUndefined();
+  });
+
+  test('keeps its charge, and gives both back once it has ended', async () => {
+    const { schema, open } = createTestSchema();
+    const server = serveGraphql({ schema, limits: { maxOperations: 1 } });
+    const peer = server.connect();
+    const used = () => server.endpoint.stats().budgets.memory.used;
+    const idle = used();
+    peer.subscribe('1', '{ slow }', { variables: { list: emptyObjects(60_000) } });
+    await server.clock.settle();
+    peer.complete('1');
+    await server.clock.settle();
+    expect(used() - idle).toBeGreaterThan(1_000_000);
+    open('slow');
+    await server.clock.settle();
+    expect(used()).toBe(idle);
+    peer.subscribe('1', hello);
+    expect(await peer.results('1')).toHaveLength(1);
+  });
+
+  test('of a source that is slow to return only the charge stays', async () => {
+    const { schema, sources } = createTestSchema();
+    const server = serveGraphql({ schema, limits: { maxOperations: 1 } });
+    const peer = server.connect();
+    for (let round = 0; round < 5; round++) {
+      peer.subscribe('1', 'subscription { manual }', { variables: { list: emptyObjects(60_000) } });
+      await server.clock.settle();
+      for (const source of sources) source.hangs = true;
+      peer.complete('1');
+    }
+    expect(await codes(peer)).toEqual([]);
+    expect(server.endpoint.stats().budgets.memory.used).toBeGreaterThan(5_000_000);
+    peer.socket.hangUp();
+    await server.clock.settle();
+    expect(server.endpoint.stats().budgets.memory.used).toBeLessThan(1_000);
+  });
+});
+
 describe('[GQL-103] what is shown by connection_init', () => {
   test('may not cost much more than its text may have', () => {
     const server = serve();
