@@ -6,6 +6,7 @@ import { problemOfName } from '../../bus/names.ts';
 import type { Clock } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
+import type { Connection } from '../../core/subprotocol.ts';
 import { type Destinations, literalTopic } from '../server/destinations.ts';
 import { createMessageForms, type MessageForms } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
@@ -34,6 +35,8 @@ export interface BrokerParts {
 export interface TopicSubscription {
   /** A message of the topic. */
   receive(message: Message): void;
+  /** Messages of the topic may have been lost. */
+  gap(topic: string): void;
   /** How to stop listening. */
   attachTopic(listening: ListenHandle): void;
 }
@@ -52,8 +55,11 @@ export class Broker {
   readonly queues: Queues;
   /** Where topics are. */
   readonly bus: Bus;
+  /** How often a subscription was told that messages may have been lost. */
+  gaps = 0;
   readonly #epoch: string;
   #messages = 0;
+  #gapIsReported = false;
 
   /** A message that no bus carries. */
   readonly #message: CreateMessage = (topic, body, contentType, headers) => {
@@ -69,6 +75,20 @@ export class Broker {
     this.#epoch = epoch;
     this.queues = new Queues(limits, deadLetter, this.#message, clock);
     this.forms = createMessageForms(destinations.shown, epoch);
+    // The bus says it here before it tells those who listen.
+    bus.on('gap', () => {
+      this.#gapIsReported = false;
+    });
+  }
+
+  /** A subscription may have missed messages of this topic. Reported once for each gap, however many subscribe. */
+  missed(topic: string, connection: Connection): void {
+    this.gaps++;
+    if (this.#gapIsReported) return;
+    this.#gapIsReported = true;
+    connection.report(
+      new Error(`Messages of "${topic}" may have been lost on the bus: the next one says so to STOMP subscribers`),
+    );
   }
 
   /** Throws a {@link ProtocolError} if it is known beforehand that not all of these can be carried out. */

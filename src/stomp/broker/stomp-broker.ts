@@ -115,6 +115,8 @@ const optionNames = {
 export interface StompStats extends BrokerStats {
   /** SENDs that were refused and dropped. Those that ended their connection count among the endpoint's faults. */
   readonly refused: number;
+  /** How often a subscription was told that messages of its topic may have been lost on the bus. */
+  readonly gaps: number;
 }
 
 /** A STOMP broker as a subprotocol: mount it on as many endpoints as you like, they share its queues. */
@@ -194,7 +196,7 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
       const message = checkedSend(destination, body, sendOptions);
       await stomp.publish({ destination, route: stomp.route('SEND', destination, undefined), ...message });
     },
-    stats: () => ({ ...broker.queues.stats(), refused: stomp.refusedSends() }),
+    stats: () => ({ ...broker.queues.stats(), refused: stomp.refusedSends(), gaps: broker.gaps }),
   };
 }
 

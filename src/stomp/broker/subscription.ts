@@ -4,6 +4,7 @@ import type { Connection } from '../../core/subprotocol.ts';
 import { detached } from '../../core/wire.ts';
 import { encodeFrameHead } from '../protocol/encoder.ts';
 import type { AckMode } from '../protocol/frame-fields.ts';
+import { brokerHeader } from '../protocol/headers.ts';
 import type { HandlerClient, SubscriptionPlan } from '../server/destination-handler.ts';
 import type { SharedTail } from '../server/message-forms.ts';
 import { type Delivery, Unacknowledged } from '../server/unacknowledged.ts';
@@ -63,6 +64,8 @@ export class BrokerSubscription implements Consumer {
   #backlogBytes = 0;
   #deliveries = 0;
   #waitsForStart = false;
+  // Messages of its topic may have been lost, and its client has not heard of it yet.
+  #missed = false;
 
   constructor(subscriber: Subscriber, plan: SubscriptionPlan, serial: number) {
     const { id, destination, mode, prefetch } = plan;
@@ -115,6 +118,13 @@ export class BrokerSubscription implements Consumer {
     if (this.#stopped) return;
     if (this.#backlog === undefined && !this.#mustWait) this.#deliver(message, undefined);
     else this.#keep(message);
+  }
+
+  /** Messages of its topic may have been lost: the next one says so ([STOMP-122]). */
+  gap(topic: string): void {
+    if (this.#stopped) return;
+    this.#missed = true;
+    this.#subscriber.broker.missed(topic, this.#connection);
   }
 
   get #mustWait(): boolean {
@@ -202,6 +212,10 @@ export class BrokerSubscription implements Consumer {
       this.#unacknowledged ??= new Unacknowledged();
       this.#unacknowledged.add({ key: messageId, order: ++this.#deliveries, item });
       this.#subscriber.unacknowledged++;
+    }
+    if (this.#missed) {
+      this.#missed = false;
+      head += `${brokerHeader.messagesLost}:true\n`;
     }
     if (item !== undefined && item.deliveries > 1) head += 'redelivered:true\n';
     this.#connection.send({ head, tail, binary });

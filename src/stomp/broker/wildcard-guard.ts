@@ -43,6 +43,11 @@ export class WildcardGuard {
     else this.#pass(message, known);
   }
 
+  /** Messages of topics that match may have been lost. */
+  gap(topic: string): void {
+    this.#subscription.gap(topic);
+  }
+
   #pass(message: Message, verdict: Verdict): void {
     const permitted = verdict === 'bus' ? this.#broker.bus.permits(message.topic, protocol, 'read') : verdict;
     if (permitted) this.#subscription.receive(message);

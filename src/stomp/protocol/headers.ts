@@ -58,6 +58,8 @@ export const brokerHeader = {
   originalDestination: 'original-destination',
   /** How often a dead letter was handed out. */
   deliveryCount: 'delivery-count',
+  /** `true`: messages of this topic may have been lost shortly before this one ([STOMP-122]). */
+  messagesLost: 'messages-lost',
 } as const;
 
 /** What a client says in place of {@link brokerHeader} is left out: nobody may forge them ([STOMP-44]). */

@@ -6,9 +6,10 @@ import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { required } from '../protocol/frame-fields.ts';
 import { ownHeaders } from '../protocol/headers.ts';
 import type { ClientHandler, HandlerClient, SubscriptionPlan } from '../server/destination-handler.ts';
+import { relayedRoute } from '../server/destinations.ts';
 import type { PendingReceipt } from '../server/receipts.ts';
 import type { RelayLimits } from './limits.ts';
-import { RelaySubscription, RelaySubscriptions } from './relay-subscriptions.ts';
+import { brokerIdOf, RelaySubscription, RelaySubscriptions } from './relay-subscriptions.ts';
 import { RelayTransactions } from './relay-transactions.ts';
 
 /** The broker, as the session of a client sees it: a connection that is this client's alone. */
@@ -41,6 +42,13 @@ export interface RelayClientOptions {
 
 /** What a subscription costs here, in bytes; the broker has the rest ([STOMP-91]). */
 const costOf = (destination: string): number => 1_000 + 4 * destination.length;
+
+/** The name of a durable subscription, as ActiveMQ and Artemis have it, or the word of RabbitMQ that it is one. */
+const namesDurable = (headers: Headers): boolean =>
+  headers.has('activemq.subscriptionName') ||
+  headers.has('durable-subscription-name') ||
+  headers.get('durable') === 'true' ||
+  headers.get('persistent') === 'true';
 
 /**
  * What the relay does for one client: its frames go on to a broker, and the broker's frames come back. Whatever is
@@ -142,6 +150,21 @@ export class RelayClient implements ClientHandler {
     this.#pass(frame, { id: subscription.brokerId });
     this.client.unsubscribed(subscription.destination);
     this.#paceBroker();
+    return true;
+  }
+
+  /** Who may subscribe to a destination may end what is remembered for it ([RELAY-25]); see {@link ClientHandler.endDurable}. */
+  endDurable(frame: Frame): boolean {
+    const { headers } = frame;
+    if (!namesDurable(headers)) return false;
+    const { id, destination } = { id: headers.get('id'), destination: headers.get('destination') };
+    const pass = (): void => this.#pass(frame, id === undefined ? {} : { id: brokerIdOf(id) });
+    if (destination === undefined) pass();
+    else {
+      const { application } = this.client;
+      const route = relayedRoute(0, destination);
+      this.client.settle(frame, application.permits(this.client, 'SUBSCRIBE', destination, route, headers), pass);
+    }
     return true;
   }
 

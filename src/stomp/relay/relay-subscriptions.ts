@@ -203,4 +203,4 @@ export class RelaySubscriptions {
  * escaped there is percent-encoded, so that equal ids stay equal and different ones different. Others stay as they are,
  * since durable subscriptions are known by them. None looks like those that are made up for subscriptions without one.
  */
-const brokerIdOf = (id: string): string => (/[\\\n\r%]/.test(id) ? encodeURIComponent(id) : id);
+export const brokerIdOf = (id: string): string => (/[\\\n\r%]/.test(id) ? encodeURIComponent(id) : id);

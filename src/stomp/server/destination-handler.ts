@@ -77,6 +77,11 @@ export interface ClientHandler {
   subscribe(frame: Frame, plan: SubscriptionPlan, route: Route, permission: Permission): void;
   /** False: it has no such subscription. */
   unsubscribe(frame: Frame): boolean;
+  /**
+   * UNSUBSCRIBE of a subscription that is open nowhere: end a durable one that is remembered by its name. False: the frame
+   * names none. Absent: nothing is remembered here.
+   */
+  endDurable?(frame: Frame): boolean;
   /** Does a delivery of this client wait for this ACK or NACK? */
   awaits(frame: Frame): boolean;
   /** ACK or NACK. Throws a `ProtocolError` if nothing waits for it. */

@@ -201,6 +201,7 @@ export class StompSession extends ServerSession implements HandlerClient {
   #unsubscribe(frame: Frame): void {
     if (this.version !== '1.0') required(frame, 'id');
     if (this.#handlers.some((handler) => handler.unsubscribe(frame))) return;
+    if (this.#handlers.some((handler) => handler.endDurable?.(frame))) return;
     if (this.#options.tolerant) return this.processed(frame);
     throw malformed('UNSUBSCRIBE of a subscription that does not exist');
   }

@@ -254,6 +254,34 @@ test.each(['/queue/a%0Ab', '/queue/%00', '/queue/%7f', '/queue/%', '/queue/%zz',
   },
 );
 
+test.each(['activemq.subscriptionName:orders', 'durable-subscription-name:orders', 'durable:true', 'persistent:true'])(
+  '[RELAY-25] UNSUBSCRIBE with %s ends what the broker remembers, whether it is open here or not',
+  (header) => {
+    const { client, broker } = scene();
+    client.say(`UNSUBSCRIBE\nid:a%b\n${header}\nreceipt:r\n\n\0`);
+    expect(broker.heard()).toEqual([`UNSUBSCRIBE\nid:a%25b\n${header}\nreceipt:1\n\n\0`]);
+    broker.say('RECEIPT\nreceipt-id:1\n\n\0');
+    expect(client.heard()).toEqual(['RECEIPT\nreceipt-id:r\n\n\0']);
+    client.say(
+      subscribe('7', `${header}\n`),
+      `UNSUBSCRIBE\nid:7\n${header}\n\n\0`,
+      `UNSUBSCRIBE\nid:7\n${header}\n\n\0`,
+    );
+    expect(broker.heard().slice(1)).toEqual(Array(2).fill(`UNSUBSCRIBE\nid:7\n${header}\n\n\0`));
+    client.say('UNSUBSCRIBE\nid:7\ndurable:false\n\n\0');
+    expect(errorOf(client.heard())).toMatch(/does not exist/);
+  },
+);
+
+test('[RELAY-25] [RELAY-22] authorize is asked before what is remembered for a destination is ended', () => {
+  const { client, broker } = scene({ authorize: ({ destination }) => destination !== '/topic/b' });
+  client.say('UNSUBSCRIBE\nid:1\ndurable:true\ndestination:/topic/a\n\n\0');
+  expect(broker.heard()).toEqual(['UNSUBSCRIBE\nid:1\ndurable:true\ndestination:/topic/a\n\n\0']);
+  client.say('UNSUBSCRIBE\nid:2\ndurable:true\ndestination:/topic/%62\n\n\0');
+  expect(errorOf(client.heard())).toMatch(/not allowed/);
+  expect(broker.heard()).toEqual(['DISCONNECT\n\n\0']);
+});
+
 test('[RELAY-24] a client that acknowledges nothing pays for what waits, and its connection ends where it is too much', () => {
   const { client, broker } = scene({ connection: { maxKept: 6_000 } });
   client.say(subscribe('7', 'ack:client\n'));
