@@ -1,10 +1,15 @@
+import { buildSchema } from 'graphql';
 import { describe, expect, test } from 'vitest';
+import { createBus } from '../src/bus/bus.ts';
 import { defaultBuffer } from '../src/bus/subscription.ts';
 import { resolveClientLimits } from '../src/core/client-limits.ts';
+import { createEndpoint } from '../src/core/endpoint.ts';
 import { CloseCode } from '../src/core/fault.ts';
 import { connectionLimits } from '../src/core/limits.ts';
 import { resolveNumbers } from '../src/graphql/client/options.ts';
+import { graphqlServer } from '../src/graphql/index.ts';
 import { resolveOptions } from '../src/stomp/client/options.ts';
+import { stompBroker } from '../src/stomp/index.ts';
 import { beatFactors } from '../src/stomp/protocol/heart-beat.ts';
 import { defaultsOf, proseDefaults } from './support/defaults.ts';
 import { sourceFiles } from './support/imports.ts';
@@ -139,5 +144,25 @@ describe('the checks themselves', () => {
       { place: 'src/a.ts:9', name: 'many', value: 1_000 },
       { place: 'src/a.ts:11', name: 'part', value: 0.5 },
     ]);
+  });
+});
+
+describe('what is counted', () => {
+  /** The paths of everything in there that is no number, no text and no yes or no. */
+  const strange = (value: unknown, path: string): string[] =>
+    typeof value === 'object' && value !== null
+      ? Object.entries(value).flatMap(([name, inner]) => strange(inner, `${path}.${name}`))
+      : ['number', 'boolean', 'string'].includes(typeof value)
+        ? []
+        : [path];
+
+  test('[CONN-64] one call tells what an endpoint and its protocols count, and one walk exports it', () => {
+    const bus = createBus();
+    const broker = stompBroker({ bus });
+    const graphql = graphqlServer({ schema: buildSchema('type Query { hello: String }') });
+    const endpoint = createEndpoint({ protocols: [graphql, broker] });
+    const stats = endpoint.stats();
+    expect(stats.protocols).toEqual({ 'graphql-transport-ws': graphql.stats(), 'v12.stomp': broker.stats() });
+    expect([...strange(stats, 'endpoint'), ...strange(bus.stats(), 'bus')]).toEqual([]);
   });
 });

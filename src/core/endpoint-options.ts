@@ -78,6 +78,11 @@ export interface EndpointStats {
   readonly refused: number;
   /** Connections that were ended by a fault, per fault. */
   readonly faults: Readonly<Partial<Record<Fault, number>>>;
+  /**
+   * What each protocol of the endpoint counts, under its first token: operations of `graphql-transport-ws`, queues of
+   * `v12.stomp`. Every leaf is a number, so that one walk exports all of it.
+   */
+  readonly protocols: Readonly<Record<string, object>>;
   /** The endpoint is leaving, or has left. */
   readonly draining: boolean;
   /** Memory that is kept for connections, in bytes; shared with the endpoints of the process that have no `memory`. */

@@ -252,6 +252,9 @@ export function createEndpoint(
         accepted,
         refused,
         faults: { ...faults },
+        protocols: Object.fromEntries(
+          protocols.flatMap((each) => (each.stats ? [[each.names[0] ?? '', each.stats()]] : [])),
+        ),
         draining: Boolean(draining),
         budgets: { memory: budget.stats() },
       };

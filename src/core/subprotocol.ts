@@ -217,6 +217,8 @@ export interface Subprotocol {
   readonly acceptsUnnamed?: boolean | undefined;
   /** A connection that speaks this is there. The session may send, hold or close while it is made. */
   open(connection: Connection, name: string): Session;
+  /** What it counts, for `stats()` of the endpoint: numbers by name, or objects of such. Absent: nothing. */
+  stats?(): object;
   /** The endpoint closes for good: let go of what outlives connections. */
   dispose?(): void;
 }

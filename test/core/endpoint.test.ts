@@ -33,6 +33,7 @@ test('stats count connections by subprotocol, what was accepted and refused, and
     accepted: 2,
     refused: 1,
     faults: {},
+    protocols: {},
     draining: false,
     budgets: { memory: { used: 0, peak: 0, limit: Infinity, refused: 0, cut: 0 } },
   });
