@@ -1,6 +1,9 @@
+import { captureScope } from '#scope';
+import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
 import { Rate } from '../../core/rate.ts';
+import { Refusal } from '../../core/refuse.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { jsonCost } from '../protocol/json-cost.ts';
 import { encodeControl, isObject, type SubscribeMessage } from '../protocol/messages.ts';
@@ -45,6 +48,8 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
   /** Made for the first document that is refused. */
   #refusals: Rate | undefined;
   #refusedUntil: number | undefined;
+  /** Operations whose documents wait until there is time for them. */
+  #unparsed: (() => void)[] | undefined;
   #releasing: PromiseLike<unknown>[] | undefined;
   /** Credentials that are being looked at, and those that follow. */
   #refreshes: ConnectionParams[] | undefined;
@@ -99,27 +104,60 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
     return this.#refusedUntil === undefined || this.connection.now >= this.#refusedUntil;
   }
 
+  whenParseable(run: () => void): void {
+    if (!this.#unparsed && this.connection.now >= this.engine.parsing.freeAt) return run();
+    const scope = captureScope();
+    this.#unparsed ??= [];
+    this.#unparsed.push(() => scope.runInAsyncScope(run, undefined));
+    this.connection.touch();
+  }
+
+  #parseOne(now: number): void {
+    if (!this.#unparsed || now < this.engine.parsing.freeAt) return;
+    const run = this.#unparsed.shift();
+    if (this.#unparsed.length === 0) this.#unparsed = undefined;
+    run?.();
+    if (this.#unparsed) this.connection.touch();
+  }
+
+  spent(took: number, refused: number): void {
+    const { now } = this.connection;
+    const wait = this.engine.parsing.spent(now, took, refused);
+    if (wait > 0) this.#refusedUntil = Math.max(this.#refusedUntil ?? 0, now + wait);
+  }
+
   countRefusal(): void {
     const { now } = this.connection;
     this.#refusals ??= new Rate(this.engine.limits.refusedDocuments, now);
     if (this.#refusals.take(now)) return;
-    this.#refusedUntil = this.#refusals.nextAt(now);
+    this.#refusedUntil = Math.max(this.#refusedUntil ?? 0, this.#refusals.nextAt(now));
     if (this.#refusals.exhausted(now)) this.connection.close('tooMany', 'Too many documents were refused');
   }
 
   get hooksDeadline(): number | undefined {
-    return this.#patience?.deadline;
+    if (!this.#unparsed) return this.#patience?.deadline;
+    return Math.min(this.#patience?.deadline ?? never, this.engine.parsing.freeAt);
   }
 
   hooksTick(now: number): void {
     this.#patience?.tick(now);
+    this.#parseOne(now);
   }
 
   /** A hook of the connection threw: the application is told all of it, the client what it may know ([GQL-30]). */
   bug(error: unknown): void {
+    if (error instanceof Refusal) return this.#refuse(error);
     this.engine.report(this.connection, error);
     if (error instanceof HookTimeout) return this.connection.close('unavailable');
     this.connection.close('internal', this.engine.reasonOf(error));
+  }
+
+  /** With the words of the application ([GQL-12]). */
+  #refuse(words: Refusal): void {
+    // By way of the connection, which takes words from what is thrown, wherever this comes from.
+    this.connection.resume(undefined, () => {
+      throw new ProtocolError('forbidden', words.reason, { words });
+    });
   }
 
   release(
@@ -149,7 +187,11 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
       if (!admitted) return connection.close('forbidden');
       this.step(
         () => engine.options.onConnect?.(context),
-        (answer) => (answer === false ? connection.close('forbidden') : this.#acknowledge(answer)),
+        (answer) => {
+          if (answer instanceof Refusal) return this.#refuse(answer);
+          if (answer === false) connection.close('forbidden');
+          else this.#acknowledge(answer);
+        },
       );
     });
   }

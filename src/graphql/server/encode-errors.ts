@@ -21,7 +21,7 @@ export function encodeErrors(operation: Failing, errors: readonly unknown[], the
   const { engine, context } = host;
   const { onError, jsonMessageReplacer: replacer } = engine.options;
   const broken = (bug: unknown): void => {
-    if (engine.closesOnBug) return host.bug(bug);
+    if (engine.endsConnection(bug)) return host.bug(bug);
     operation.report(bug);
     if (!operation.ended) then(plain());
   };

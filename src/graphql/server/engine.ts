@@ -2,6 +2,7 @@ import type { GraphQLSchema } from 'graphql';
 import { type DocumentNode, type ExecutionArgs, type ExecutionResult, parse, specifiedRules, validate } from 'graphql';
 import { resolveLimits } from '../../core/limits.ts';
 import type { PromiseOr } from '../../core/promise-or.ts';
+import { Refusal } from '../../core/refuse.ts';
 import type { Principal } from '../../core/subprotocol.ts';
 import { CompiledDocuments } from '../execution/compile.ts';
 import { DocumentCache } from '../execution/document-cache.ts';
@@ -20,6 +21,7 @@ import {
 import { type ShareGroup, ShareGroups } from '../execution/shared-results.ts';
 import { type GraphqlLimits, graphqlLimits } from './limits.ts';
 import { type ConnectionParams, checkOptions, type GraphqlOptions } from './options.ts';
+import { ParsingTime } from './parsing-time.ts';
 import { Shares } from './shares.ts';
 import { type GraphqlCounts, noCounts } from './stats.ts';
 
@@ -40,8 +42,10 @@ export interface ServerRuntime {
   readonly counts: GraphqlCounts;
   /** Where events wait for their share of time. */
   readonly shares: Shares;
-  /** A hook of an operation that throws ends the connection, as in graphql-ws, instead of the operation. */
-  readonly closesOnBug: boolean;
+  /** Does what a hook of an operation threw end the connection? A `refuse()` does, and with graphql-ws all of it. */
+  endsConnection(error: unknown): boolean;
+  /** What unknown documents cost, and when the next one may be parsed. */
+  readonly parsing: ParsingTime;
   /** JSON of results that were not compiled, or that a hook may have changed. */
   readonly encode: Encode;
   /** What a client is told of an error. */
@@ -96,7 +100,8 @@ export function createEngine<Params, Extra, User extends Principal, Value>(
     documents: createDocuments(options, limits),
     counts: noCounts(),
     shares: new Shares(),
-    closesOnBug: asGraphqlWs,
+    parsing: new ParsingTime(),
+    endsConnection: (error) => asGraphqlWs || error instanceof Refusal,
     encode,
     format,
     reasonOf(error) {

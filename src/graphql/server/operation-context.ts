@@ -32,6 +32,10 @@ export interface OperationContext {
   step<T>(run: () => PromiseOr<T>, then: (value: T) => void, owner: StepOwner, broken?: (error: unknown) => void): void;
   /** May one more document that nobody knows be parsed for this client? */
   mayParse(): boolean;
+  /** Go on when there is time for one more document that nobody knows: at once, or in a later turn. */
+  whenParseable(run: () => void): void;
+  /** Such a document took so many ms just now; `refused`: so many in all, if it was refused, else 0. */
+  spent(took: number, refused: number): void;
   /** A document of this client was refused. After too many of them its connection ends. */
   countRefusal(): void;
   /** The outcome, or a rejection once `hookTimeout` is over. */

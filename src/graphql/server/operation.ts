@@ -107,7 +107,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
 
   /** The application's own code threw: that ends this operation and nothing else ([GQL-30]). */
   bug(error: unknown): void {
-    if (this.host.engine.closesOnBug) return this.host.bug(error);
+    if (this.host.engine.endsConnection(error)) return this.host.bug(error);
     this.#broke(error);
   }
 
@@ -324,7 +324,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
       () => engine.options.onComplete?.(context, this.id, this.payload),
       complete,
       (error) => {
-        if (engine.closesOnBug) return this.host.bug(error);
+        if (engine.endsConnection(error)) return this.host.bug(error);
         // All results are out: what breaks a notification of the end is not the client's business.
         this.report(error);
         if (!this.ended) complete();
@@ -394,7 +394,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   #tellComplete(): void {
     const { context, engine } = this.host;
     const tell = (): unknown => engine.options.onComplete?.(context, this.id, this.payload);
-    const told = this.host.release(tell, (error) => (engine.closesOnBug ? this.host.bug(error) : this.report(error)));
-    this.host.session.returns(this, told);
+    const broken = (error: unknown): void => (engine.endsConnection(error) ? this.host.bug(error) : this.report(error));
+    this.host.session.returns(this, this.host.release(tell, broken));
   }
 }

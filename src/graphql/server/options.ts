@@ -10,6 +10,7 @@ import type {
 import type { LimitOptions } from '../../core/limits.ts';
 import { checkNames, mustBeFunctions } from '../../core/options.ts';
 import type { PromiseOr } from '../../core/promise-or.ts';
+import type { Refusal } from '../../core/refuse.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Handshake, Principal } from '../../core/subprotocol.ts';
 import type { Compile } from '../execution/compile.ts';
@@ -190,11 +191,14 @@ export interface GraphqlOptions<
   readonly maskError?: MaskError | false | undefined;
 
   /**
-   * After `authenticate`. `false` refuses (4403); an object becomes the payload of `connection_ack`. Not asked again
+   * After `authenticate`. `false` refuses (4403), and `refuse({ code, reason })` with this code and these words, returned or
+   * thrown; an object becomes the payload of `connection_ack`. Not asked again
    * when credentials are refreshed: what decides about new `connectionParams` belongs into `authenticate`.
    */
   readonly onConnect?:
-    | ((context: GraphqlContext<Params, Extra, User>) => PromiseOr<Record<string, unknown> | boolean | Nothing>)
+    | ((
+        context: GraphqlContext<Params, Extra, User>,
+      ) => PromiseOr<Record<string, unknown> | Refusal | boolean | Nothing>)
     | undefined;
   /** A client that was let in is gone; its operations were ended before. */
   readonly onDisconnect?:
@@ -214,14 +218,15 @@ export interface GraphqlOptions<
     | undefined;
   /**
    * An operation came. Returns nothing; or arguments, which are executed as they are (for persisted operations); or
-   * errors, which are its answer.
+   * errors, which are its answer. `refuse({ code, reason })`, returned or thrown, ends the connection with that code (4403
+   * without one) and these words.
    */
   readonly onSubscribe?:
     | ((
         context: GraphqlContext<Params, Extra, User>,
         id: string,
         payload: SubscribePayload,
-      ) => PromiseOr<ExecutionArgs | readonly (GraphQLError | FormattedError)[] | Nothing>)
+      ) => PromiseOr<ExecutionArgs | readonly (GraphQLError | FormattedError)[] | Refusal | Nothing>)
     | undefined;
   /**
    * An operation was executed, or a subscription opened; may replace its result. Such subscriptions are not pushed. A

@@ -1,5 +1,6 @@
 import { type ExecutionArgs, GraphQLError } from 'graphql';
 import type { PromiseOr } from '../../core/promise-or.ts';
+import { Refusal } from '../../core/refuse.ts';
 import { memoryOf } from '../execution/document-cache.ts';
 import { type OperationKind, operationKind } from '../execution/execute.ts';
 import type { SubscribePayload } from '../protocol/messages.ts';
@@ -21,12 +22,20 @@ export interface Prepared {
   readonly payload: SubscribePayload;
   /** Aborted when nobody waits for it any more. */
   readonly signal: AbortSignal;
+  /** Nobody waits for it any more. */
+  readonly over: boolean;
   /** What it needs of its connection. */
   readonly host: {
     readonly engine: ServerRuntime;
     readonly context: GraphqlContext<ConnectionParams, unknown>;
     /** May one more document that nobody knows be parsed for this client? */
     mayParse(): boolean;
+    /** Go on when there is time for one more document that nobody knows: at once, or in a later turn. */
+    whenParseable(run: () => void): void;
+    /** Such a document took so many ms just now; `refused`: so many in all, if it was refused, else 0. */
+    spent(took: number, refused: number): void;
+    /** Knows the time. */
+    readonly connection: { readonly now: number };
     /** A document of this client was refused. */
     countRefusal(): void;
   };
@@ -92,7 +101,10 @@ export function prepare(operation: Prepared, execute: Execute): void {
     (given) => {
       if (!given) return prepareText(operation, execute);
       operation.step(
-        () => (isErrors(given) ? { errors: given } : { args: checkedArguments(given) }),
+        () => {
+          if (given instanceof Refusal) throw given;
+          return isErrors(given) ? { errors: given } : { args: checkedArguments(given) };
+        },
         (told) => {
           if ('errors' in told) return operation.refuse(told.errors);
           const args = {
@@ -133,24 +145,55 @@ const tooMuch = (): GraphQLError =>
   });
 
 function prepareDocument(operation: Prepared, text: string, execute: Execute): void {
+  const { host } = operation;
+  if (host.engine.documents.has(text)) return prepareParsed(operation, text, false, execute);
+  const refuseUnseen = (): void => {
+    host.countRefusal();
+    operation.refuse([throttled()]);
+  };
+  // Those that are refused cost as much as others, and are not kept: nobody may have many of them ([GQL-101]).
+  if (!host.mayParse()) return refuseUnseen();
+  host.whenParseable(() => {
+    if (operation.over) return;
+    if (host.mayParse()) prepareParsed(operation, text, !host.engine.documents.has(text), execute);
+    else refuseUnseen();
+  });
+}
+
+function prepareParsed(operation: Prepared, text: string, isNew: boolean, execute: Execute): void {
   const { host, id, payload } = operation;
   const { documents, options } = host.engine;
-  const isNew = !documents.has(text);
-  // Those that are refused cost as much as others, and are not kept: nobody may have many of them ([GQL-101]).
-  if (isNew && !host.mayParse()) return operation.refuse([throttled()]);
+  let inAll = 0;
+  const timed = <T>(run: () => T, isRefused: (value: T) => boolean): T => {
+    if (!isNew) return run();
+    const from = host.connection.now;
+    const value = run();
+    const took = host.connection.now - from;
+    inAll += took;
+    host.spent(took, isRefused(value) ? inAll : 0);
+    return value;
+  };
   const refuse = (errors: readonly unknown[]): void => {
     host.countRefusal();
     operation.refuse(errors);
   };
   operation.step(
-    () => documents.parse(text),
+    () =>
+      timed(
+        () => documents.parse(text),
+        ({ document }) => !document,
+      ),
     (parsed) => {
       const { document, syntaxError } = parsed;
       if (!document) return refuse([syntaxError]);
       const args = new OperationArguments(operation, document);
       const validate = (schema: ExecutionArgs['schema']): void =>
         operation.step(
-          () => documents.errors(parsed, schema),
+          () =>
+            timed(
+              () => documents.errors(parsed, schema),
+              (errors) => errors.length > 0,
+            ),
           (errors) => {
             if (errors.length > 0) return refuse(errors);
             // Whoever brings a document that nobody else has pays for it.
