@@ -7,6 +7,7 @@ import type { Connector } from '../../core/dial.ts';
 import { CloseCode, type Fault } from '../../core/fault.ts';
 import { createListeners } from '../../core/listeners.ts';
 import type { BaseConnection } from '../../core/subprotocol.ts';
+import { credentialsDestination } from '../protocol/credentials.ts';
 import { type HeaderInput, joined } from '../protocol/headers.ts';
 import { subprotocolOf } from '../protocol/versions.ts';
 import type { Claim } from './acknowledgements.ts';
@@ -45,8 +46,6 @@ const transientCodes: readonly number[] = [
 ];
 /** The same CONNECT is shown so many times in a row to a server that refuses it by such a code ([STOMP-112]). */
 const maxRefusals = 5;
-/** Where subwire servers take new credentials. */
-const credentialsDestination = '/app/$credentials';
 
 /**
  * A STOMP client over WebSocket, or any other transport. It connects when it is first used, reconnects with full-jitter

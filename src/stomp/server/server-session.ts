@@ -1,8 +1,9 @@
 import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import { isPromise } from '../../core/promise-or.ts';
-import type { Connection, Session } from '../../core/subprotocol.ts';
+import type { Connection, Session, ShownCredentials } from '../../core/subprotocol.ts';
 import { encodeUtf8 } from '../../core/wire.ts';
+import { credentialsDestination } from '../protocol/credentials.ts';
 import { Decoder, type DecoderLimits } from '../protocol/decoder.ts';
 import { encodeFrame, endOfLine } from '../protocol/encoder.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
@@ -19,6 +20,17 @@ const { early, tolerance } = beatFactors.server;
 const maxBodyBeforeConnected = 1_024;
 /** Messages that come as text, and are longer, are taken as octets. */
 const longText = 1_024;
+
+/** What `authenticate` gets to see of a client. */
+const shownBy = (headers: Headers): ShownCredentials => ({
+  login: headers.get('login'),
+  passcode: headers.get('passcode'),
+  host: headers.get('host'),
+  headers,
+});
+
+const showsCredentials = ({ command, headers }: Frame): boolean =>
+  command === 'SEND' && headers.get('destination') === credentialsDestination;
 
 /**
  * The side of a STOMP server that faces its client, whoever is behind it: pulls frames, negotiates, admits, beats, and
@@ -75,6 +87,8 @@ export abstract class ServerSession implements Session {
   protected abstract admitted(headers: Headers): void;
   /** A frame of a connected client. What it throws is its last. */
   protected abstract process(frame: Frame): void;
+  /** This frame was processed: its RECEIPT leaves, after those of the frames before it. */
+  abstract processed(frame: Frame): void;
   /** A connected client closed its half without a DISCONNECT. */
   protected abstract peerLeft(): void;
   /** See {@link Session.drained}. */
@@ -151,7 +165,8 @@ export abstract class ServerSession implements Session {
     const connects = isConnect(frame);
     if (this.#state === 'connected') {
       if (connects) throw malformed('a second CONNECT');
-      this.process(frame);
+      if (showsCredentials(frame)) this.#refresh(frame);
+      else this.process(frame);
     } else if (connects) this.#connect(frame);
     else throw malformed(`${shorten(frame.command)} before CONNECT`);
   }
@@ -165,17 +180,35 @@ export abstract class ServerSession implements Session {
     this.#state = 'connecting';
     this.hold();
     this.expectOutcome();
-    const shown = {
-      login: headers.get('login'),
-      passcode: headers.get('passcode'),
-      host: headers.get('host'),
-      headers,
-    };
-    connection.authenticate(shown, (admitted) => {
+    connection.authenticate(shownBy(headers), (admitted) => {
       // Input stays on hold: nothing that follows a refused CONNECT is looked at.
       if (!admitted) throw new ProtocolError('unauthorized', 'login or passcode was not accepted');
       this.outcomeCame();
       this.admitted(headers);
+    });
+  }
+
+  /**
+   * New credentials for a live connection: whoever it belongs to stays the same, since subscriptions are that user's. The
+   * frames that follow wait; none of what was shown goes to hooks or to a broker ([STOMP-123]).
+   */
+  #refresh(frame: Frame): void {
+    const { connection } = this;
+    if (frame.headers.has('transaction')) throw malformed('new credentials in a transaction');
+    const user = connection.principal?.name;
+    const headers = new Map(frame.headers);
+    for (const name of ['destination', 'receipt', 'content-length', 'content-type']) headers.delete(name);
+    this.hold();
+    this.expectOutcome(frame);
+    connection.authenticate(shownBy(headers), (admitted) => {
+      this.outcomeCame();
+      const isTheirs = connection.principal?.name === user;
+      if (!admitted || !isTheirs) {
+        const words = admitted ? 'the new credentials are of another user' : 'the new credentials were not accepted';
+        return this.failed(frame, new ProtocolError('unauthorized', words));
+      }
+      this.processed(frame);
+      this.release();
     });
   }
 

@@ -32,6 +32,8 @@ class Notes extends ServerSession {
     return this.disconnected;
   }
 
+  processed(): void {}
+
   protected process(frame: Frame): void {
     if (frame.command === 'DISCONNECT') return this.leave();
     if (frame.command === 'BEGIN') required(frame, 'transaction');
