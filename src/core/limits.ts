@@ -21,9 +21,10 @@ export type LimitValues<Table extends LimitTable> = { readonly [Name in keyof Ta
 export const connectionLimits = {
   /**
    * Bytes of one WebSocket message, put together and inflated. Byte streams have no messages: their protocol counts for
-   * itself. The 100 MiB of `ws` would be a gift to an attacker.
+   * itself. It is four times what GraphQL takes as one message, so that one that is too long is the error of its operation
+   * and ends nothing else. The 100 MiB of `ws` would be a gift to an attacker.
    */
-  maxPayload: { default: 1_048_576, unit: 'bytes', fault: 'tooLarge' },
+  maxPayload: { default: 4_194_304, unit: 'bytes', fault: 'tooLarge' },
   /**
    * Unread bytes from which a reader counts as slow. From half of it on, sources that can wait are paused and the reader
    * has to make progress.

@@ -221,7 +221,7 @@ test('[CONN-25] errors go to console.error unless somebody listens, and a listen
 test('[CONN-1] the endpoint chooses among what it has mounted', () => {
   const { endpoint, plain } = serve();
   expect(endpoint.choose(['x', 'plain'])).toEqual({ kind: 'speak', subprotocol: plain, name: 'plain' });
-  expect(endpoint.limits.maxPayload).toBe(1_048_576);
+  expect(endpoint.limits.maxPayload).toBe(4_194_304);
 });
 
 test('[CONN-54] over the memory of the process the connection that holds most is cut, and others notice nothing', () => {

@@ -750,7 +750,7 @@ test('[CONN-61] the time of a message begins anew with the next one, and stands 
 });
 
 test('[CONN-62] a peer that sends on after the close is not read for ever', () => {
-  const { clock, connection, socket, session } = open({ answersClose: false });
+  const { clock, connection, socket, session } = open({ answersClose: false, limits: { maxPayload: 1_048_576 } });
   connection.close('forbidden');
   for (let sent = 0; sent < 8; sent++) connection.received('x'.repeat(131_072));
   expect(socket.paused).toBe(false);

@@ -268,3 +268,12 @@ describe('[GQL-102] trusted documents', () => {
     expect(await codes(peer)).toEqual(['PERSISTED_QUERY_REQUIRED']);
   });
 });
+
+test('[GQL-104] by default it may have four times maxMessage: maxPayload is higher', async () => {
+  const server = serve();
+  const peer = server.connect();
+  expect(server.endpoint.limits.maxPayload).toBe(4 * 1_048_576);
+  peer.subscribe('long', `{ hello #${'x'.repeat(3_000_000)}\n }`);
+  expect(await codes(peer)).toEqual(['MESSAGE_TOO_LARGE']);
+  expect(peer.socket.closing).toBeUndefined();
+});
