@@ -2,7 +2,7 @@
 export type { SlowSubscriber } from '../core/slow-subscriber.ts';
 export { type BrokerLimitOptions, type BrokerLimits, brokerLimits } from './broker/limits.ts';
 export type { OpenQueues } from './broker/queue-access.ts';
-export type { BrokerStats } from './broker/queues.ts';
+export type { QueueStats, QueueTotals } from './broker/queues.ts';
 export {
   type StompBroker,
   type StompBrokerOptions,

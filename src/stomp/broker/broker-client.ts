@@ -5,6 +5,7 @@ import type { Frame, Headers } from '../protocol/frame.ts';
 import { required } from '../protocol/frame-fields.ts';
 import { brokerHeader } from '../protocol/headers.ts';
 import type { Permission } from '../server/application.ts';
+import type { CountedClient } from '../server/client-counts.ts';
 import type {
   ClientHandler,
   DestinationHandler,
@@ -28,6 +29,7 @@ const noHeaders: Headers = new Map();
 export const brokerHandler = (broker: Broker): DestinationHandler => ({
   open(client) {
     const opened = new BrokerClient(client, broker);
+    broker.clients.add(opened);
     client.ready([]);
     return opened;
   },
@@ -35,7 +37,7 @@ export const brokerHandler = (broker: Broker): DestinationHandler => ({
 });
 
 /** What the broker does for one client: its subscriptions, its transactions, and what it sends. */
-export class BrokerClient implements ClientHandler {
+export class BrokerClient implements ClientHandler, CountedClient {
   /** See {@link ClientHandler.deadline}. */
   readonly deadline: number = never;
   readonly #client: HandlerClient;
@@ -57,6 +59,16 @@ export class BrokerClient implements ClientHandler {
   /** See {@link ClientHandler.subscriptions}. */
   get subscriptions(): number {
     return this.#subscriptions.size;
+  }
+
+  /** See {@link CountedClient.userName}. */
+  get userName(): string | undefined {
+    return this.#client.connection.principal?.name;
+  }
+
+  /** See {@link CountedClient.destinations}. */
+  destinations(): Iterable<string> {
+    return this.#subscriptions.destinations();
   }
 
   /** See {@link ClientHandler.has}. */
@@ -295,6 +307,7 @@ export class BrokerClient implements ClientHandler {
 
   /** Open transactions are aborted ([STOMP-59]); what was not acknowledged goes back to its queue ([STOMP-53]). */
   #release(failed: boolean): void {
+    this.#broker.clients.delete(this);
     this.#subscriptions.stopAll(failed, this.#transactions?.abortAll() ?? []);
   }
 }

@@ -7,6 +7,7 @@ import type { Clock } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import type { Connection } from '../../core/subprotocol.ts';
+import type { CountedClient } from '../server/client-counts.ts';
 import { type Destinations, literalTopic } from '../server/destinations.ts';
 import { createMessageForms, type MessageForms } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
@@ -55,6 +56,8 @@ export class Broker {
   readonly queues: Queues;
   /** Where topics are. */
   readonly bus: Bus;
+  /** Those who are connected. */
+  readonly clients = new Set<CountedClient>();
   /** How often a subscription was told that messages may have been lost. */
   gaps = 0;
   readonly #epoch: string;

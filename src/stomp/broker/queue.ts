@@ -82,6 +82,11 @@ export class Queue {
     this.#options = options;
   }
 
+  /** How many consumers it has. */
+  get consumers(): number {
+    return this.#consumers.size;
+  }
+
   /** Messages that are kept: waiting, or handed out and not consumed. */
   get size(): number {
     return this.#options.allowance.messages;

@@ -9,8 +9,18 @@ import { type PutOptions, Queue, type QueueItem } from './queue.ts';
 import { Quota, type Storable, storedSize } from './quota.ts';
 import { type Share, Shares, weightOf } from './shares.ts';
 
+/** One queue. */
+export interface QueueStats {
+  /** Messages that wait in it for a consumer. */
+  readonly waiting: number;
+  /** Messages that were delivered and are not acknowledged. */
+  readonly delivered: number;
+  /** Subscriptions that take from it. */
+  readonly consumers: number;
+}
+
 /** What the queues of a broker hold, and what became of messages. */
-export interface BrokerStats {
+export interface QueueTotals {
   /** Queues that somebody consumes or that hold messages. */
   readonly queues: number;
   /** Messages in all queues, those that are delivered and not acknowledged included. */
@@ -159,7 +169,7 @@ export class Queues implements Timed {
   }
 
   /** What they hold now. */
-  stats(): BrokerStats {
+  stats(): QueueTotals {
     return {
       queues: this.#known.size,
       queued: this.#stored.messages,
@@ -168,6 +178,16 @@ export class Queues implements Timed {
       dropped: this.#dropped,
       expired: this.#expired,
     };
+  }
+
+  /** Each queue by its destination, counted when it is asked for. */
+  each(): ReadonlyMap<string, QueueStats> {
+    const all = new Map<string, QueueStats>();
+    for (const [name, { queue }] of this.#known) {
+      const { waiting, size, consumers } = queue;
+      all.set(name, { waiting, delivered: size - waiting, consumers });
+    }
+    return all;
   }
 
   // ── room ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscribe
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
 import { checkedMessage, type HeaderValue, nameOf } from '../server/checked-message.ts';
+import { connectionsByUser, subscriptionsByDestination } from '../server/client-counts.ts';
 import type { HandlesDestinations } from '../server/destination-handler.ts';
 import { claimedPrefixes, createDestinations, defaultPrefixes, type Prefixes } from '../server/destinations.ts';
 import type { BrokerHooks } from '../server/hooks.ts';
@@ -15,7 +16,7 @@ import { brokerHandler } from './broker-client.ts';
 import { permittedBy, protocol } from './default-permission.ts';
 import { type BrokerLimitOptions, brokerLimits } from './limits.ts';
 import { type OpenQueues, QueueAccess } from './queue-access.ts';
-import type { BrokerStats } from './queues.ts';
+import type { QueueStats, QueueTotals } from './queues.ts';
 
 /** What `stompBroker` takes. */
 export interface StompBrokerOptions extends BrokerHooks {
@@ -112,11 +113,17 @@ const optionNames = {
 } as const satisfies Record<keyof StompBrokerOptions, true>;
 
 /** How a broker stands. */
-export interface StompStats extends BrokerStats {
+export interface StompStats extends QueueTotals {
   /** SENDs that were refused and dropped. Those that ended their connection count among the endpoint's faults. */
   readonly refused: number;
   /** How often a subscription was told that messages of its topic may have been lost on the bus. */
   readonly gaps: number;
+  /** Subscriptions by destination, as clients wrote it. This and the two that follow are counted when they are read. */
+  readonly byDestination: ReadonlyMap<string, number>;
+  /** Queues by destination. */
+  readonly byQueue: ReadonlyMap<string, QueueStats>;
+  /** Connections by the name of their principal. */
+  readonly byUser: ReadonlyMap<string, number>;
 }
 
 /** A STOMP broker as a subprotocol: mount it on as many endpoints as you like, they share its queues. */
@@ -196,7 +203,20 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
       const message = checkedSend(destination, body, sendOptions);
       await stomp.publish({ destination, route: stomp.route('SEND', destination, undefined), ...message });
     },
-    stats: () => ({ ...broker.queues.stats(), refused: stomp.refusedSends(), gaps: broker.gaps }),
+    stats: () => ({
+      ...broker.queues.stats(),
+      refused: stomp.refusedSends(),
+      gaps: broker.gaps,
+      get byDestination() {
+        return subscriptionsByDestination(broker.clients);
+      },
+      get byQueue() {
+        return broker.queues.each();
+      },
+      get byUser() {
+        return connectionsByUser(broker.clients);
+      },
+    }),
   };
 }
 

@@ -67,6 +67,11 @@ export class Subscriptions implements Subscriber {
     return this.unacknowledged >= this.limits.maxUnacknowledged;
   }
 
+  /** Where they subscribe, once for each. */
+  *destinations(): Iterable<string> {
+    for (const { destination } of this.#known.values()) yield destination;
+  }
+
   /** Is this id in use by a subscription that the client asked for? */
   has(id: string): boolean {
     return this.#known.has(id) && this.#implicit?.has(id) !== true;

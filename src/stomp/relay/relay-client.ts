@@ -5,6 +5,7 @@ import { type Entries, forwardFrame } from '../protocol/forward-frame.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { required } from '../protocol/frame-fields.ts';
 import { ownHeaders } from '../protocol/headers.ts';
+import type { CountedClient } from '../server/client-counts.ts';
 import type { ClientHandler, HandlerClient, SubscriptionPlan } from '../server/destination-handler.ts';
 import { relayedRoute } from '../server/destinations.ts';
 import type { PendingReceipt } from '../server/receipts.ts';
@@ -54,7 +55,7 @@ const namesDurable = (headers: Headers): boolean =>
  * What the relay does for one client: its frames go on to a broker, and the broker's frames come back. Whatever is
  * remembered here is there to put right what brokers get wrong.
  */
-export class RelayClient implements ClientHandler {
+export class RelayClient implements ClientHandler, CountedClient {
   /** The client on our side. */
   readonly client: HandlerClient;
   readonly #limits: RelayLimits;
@@ -90,6 +91,16 @@ export class RelayClient implements ClientHandler {
   /** See {@link ClientHandler.subscriptions}. */
   get subscriptions(): number {
     return this.#subscriptions.size;
+  }
+
+  /** See {@link CountedClient.userName}. */
+  get userName(): string | undefined {
+    return this.client.connection.principal?.name;
+  }
+
+  /** See {@link CountedClient.destinations}. */
+  *destinations(): Iterable<string> {
+    for (const { destination } of this.#subscriptions.all()) yield destination;
   }
 
   /** See {@link ClientHandler.deadline}. */

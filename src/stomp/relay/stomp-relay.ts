@@ -8,6 +8,7 @@ import { checkNames, mustBeFunctions } from '../../core/options.ts';
 import type { Transport } from '../../core/socket.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
+import { connectionsByUser, subscriptionsByDestination } from '../server/client-counts.ts';
 import type { DestinationHandler, HandlesDestinations } from '../server/destination-handler.ts';
 import { relayedRoute } from '../server/destinations.ts';
 import type { AuthorizeRequest, BrokerHooks } from '../server/hooks.ts';
@@ -103,6 +104,10 @@ export interface RelayStats {
   readonly accepted: number;
   /** SENDs that were refused and dropped. */
   readonly refused: number;
+  /** Subscriptions by destination, as clients wrote it. This and the one that follows are counted when they are read. */
+  readonly byDestination: ReadonlyMap<string, number>;
+  /** Connections by the name of their principal. */
+  readonly byUser: ReadonlyMap<string, number>;
 }
 
 /** A relay to a STOMP broker, as a subprotocol, or as a part of an embedded broker by its option `relay`. */
@@ -208,7 +213,17 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     get available() {
       return availability.available;
     },
-    stats: () => ({ clients: clients.size, accepted, refused: stomp.refusedSends() }),
+    stats: () => ({
+      clients: clients.size,
+      accepted,
+      refused: stomp.refusedSends(),
+      get byDestination() {
+        return subscriptionsByDestination(clients);
+      },
+      get byUser() {
+        return connectionsByUser(clients);
+      },
+    }),
     on(event, listener) {
       if (event !== 'availability')
         throw new TypeError(`on(): there is no event "${String(event)}"; there is availability`);

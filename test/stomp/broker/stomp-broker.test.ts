@@ -73,3 +73,39 @@ test('[STOMP-121] the topics of users and of temporary queues belong to STOMP al
     }
   }
 });
+
+test('[STOMP-124] a broker counts subscriptions by destination, messages by queue, connections by user', async () => {
+  const desk = createStompDesk({ authenticate: ({ login }) => (login === undefined ? true : { name: login }) });
+  const [one, two] = [
+    await desk.open().connect('1.2', { login: 'ann' }),
+    await desk.open().connect('1.2', { login: 'ann' }),
+  ];
+  const nobody = await desk.open().connect();
+  for (const peer of [one, two, nobody]) await peer.send('SUBSCRIBE', { id: '1', destination: '/topic/a' });
+  await one.send('SUBSCRIBE', { id: '2', destination: '/queue/q', ack: 'client', 'prefetch-count': '1' });
+  for (const body of ['x', 'y', 'z']) await desk.broker.send('/queue/q', body);
+  await desk.broker.send('/queue/unread', 'x');
+  await desk.clock.settle();
+  const seen = () => {
+    const { byDestination, byQueue, byUser } = desk.broker.stats();
+    return [byDestination, byQueue, byUser].map((each) => Object.fromEntries<unknown>(each));
+  };
+  expect(seen()).toEqual([
+    { '/topic/a': 3, '/queue/q': 1 },
+    {
+      '/queue/q': { waiting: 2, delivered: 1, consumers: 1 },
+      '/queue/unread': { waiting: 1, delivered: 0, consumers: 0 },
+    },
+    { ann: 2 },
+  ]);
+  await two.send('UNSUBSCRIBE', { id: '1' });
+  await one.send('DISCONNECT');
+  expect(seen()).toEqual([
+    { '/topic/a': 1 },
+    {
+      '/queue/q': { waiting: 3, delivered: 0, consumers: 0 },
+      '/queue/unread': { waiting: 1, delivered: 0, consumers: 0 },
+    },
+    { ann: 1 },
+  ]);
+});

@@ -51,12 +51,12 @@ test('addresses may name a port or not, speak TLS or not, and be IPv6', () => {
 
 test('stats() tells of clients, those of now and since the start', () => {
   const scene = new RelayScene();
-  expect(scene.relay.stats()).toEqual({ clients: 0, accepted: 0, refused: 0 });
+  expect(scene.relay.stats()).toMatchObject({ clients: 0, accepted: 0, refused: 0 });
   const { client } = scene.connected();
   scene.connected();
-  expect(scene.relay.stats()).toEqual({ clients: 2, accepted: 2, refused: 0 });
+  expect(scene.relay.stats()).toMatchObject({ clients: 2, accepted: 2, refused: 0 });
   client.socket.receiver?.closed(1006, '');
-  expect(scene.relay.stats()).toEqual({ clients: 1, accepted: 2, refused: 0 });
+  expect(scene.relay.stats()).toMatchObject({ clients: 1, accepted: 2, refused: 0 });
 });
 
 test('there is one event', () => {
@@ -139,4 +139,23 @@ test('errors go to the console where nobody asks for them', async () => {
     console.error = original;
   }
   expect(errors).toEqual(['subwire: Error: The broker refused the login of the relay: no']);
+});
+
+test('[STOMP-124] a relay counts subscriptions by destination and connections by user', async () => {
+  const scene = new RelayScene({ authenticate: ({ login }) => ({ name: login ?? '' }) });
+  for (const login of ['ann', 'ann', '__proto__']) {
+    const client = scene.client();
+    client.say(`CONNECT\naccept-version:1.2\nhost:here\nlogin:${login}\n\n\0`);
+    await scene.clock.settle();
+    scene.accept().say('CONNECTED\nversion:1.2\n\n\0');
+    client.say('SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\0');
+  }
+  const { byDestination, byUser } = scene.relay.stats();
+  expect([[...byDestination], [...byUser]]).toEqual([
+    [['/topic/a', 3]],
+    [
+      ['ann', 2],
+      ['__proto__', 1],
+    ],
+  ]);
 });
