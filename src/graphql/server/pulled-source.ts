@@ -79,7 +79,7 @@ export class PulledSource implements Source {
     if (result.done) {
       this.#exhausted = true;
     } else if (this.#handling || this.#waits || !this.#reader.takes()) {
-      this.#backlog ??= new Backlog(this.#policy, this.#maxBacklog);
+      this.#backlog ??= new Backlog(this.#policy, this.#maxBacklog, this.#reader.connection);
       if (!this.#backlog.add(result.value, this.#reader.connection.mustWait())) {
         return this.#reader.connection.close('tooSlow');
       }
