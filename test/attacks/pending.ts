@@ -7,7 +7,6 @@ export const pending: Readonly<Record<string, string>> = {
     'memory is bounded (+73 MiB); turns of 490 ms, since JSON.parse of a message is one call (T1)',
   '1 MB of extensions, deeply nested, for each of 100 idle subscriptions':
     'memory is bounded (+21 MiB); turns of 141 ms, since JSON.parse of a message is one call (T1)',
-  'refused documents of 25 KB, each another': 'turns of 94 ms, one after the other (T5)',
   '1,000 readers that never read, on the topic of the others':
     '304 are cut by the budget of the process, but hold 408 MiB until closeTimeout; the honest client waits 5.4 s (T12)',
 };
