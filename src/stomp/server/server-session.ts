@@ -8,7 +8,7 @@ import { Decoder, type DecoderLimits } from '../protocol/decoder.ts';
 import { encodeFrame, endOfLine } from '../protocol/encoder.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { agreedVersion, isConnect, shorten } from '../protocol/frame-fields.ts';
-import type { HeaderInput } from '../protocol/headers.ts';
+import { type HeaderInput, ownHeaders } from '../protocol/headers.ts';
 import { agreedInterval, beatFactors, type HeartBeat, parseHeartBeat } from '../protocol/heart-beat.ts';
 import type { Version } from '../protocol/versions.ts';
 import { errorFrame } from './error-frame.ts';
@@ -196,8 +196,7 @@ export abstract class ServerSession implements Session {
     const { connection } = this;
     if (frame.headers.has('transaction')) throw malformed('new credentials in a transaction');
     const user = connection.principal?.name;
-    const headers = new Map(frame.headers);
-    for (const name of ['destination', 'receipt', 'content-length', 'content-type']) headers.delete(name);
+    const headers = new Map([...frame.headers].filter(([name]) => !ownHeaders.send.has(name)));
     this.hold();
     this.expectOutcome(frame);
     connection.authenticate(shownBy(headers), (admitted) => {
