@@ -8,7 +8,11 @@ import { createStompClient } from '../../../src/stomp/client/client.ts';
 /** A server that refuses each upgrade so; returns its address. */
 async function refusing(answer: string): Promise<{ url: string; [Symbol.asyncDispose](): Promise<void> }> {
   const http = createServer();
-  http.on('upgrade', (_request, socket) => socket.end(`HTTP/1.1 ${answer}\r\nContent-Length: 0\r\n\r\n`));
+  http.on('upgrade', (_request, socket) => {
+    // A client that was refused may reset the connection.
+    socket.on('error', () => {});
+    socket.end(`HTTP/1.1 ${answer}\r\nContent-Length: 0\r\n\r\n`);
+  });
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
   return {
