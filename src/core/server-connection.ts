@@ -274,7 +274,10 @@ export class ServerConnection
   }
 
   cutForMemory(): void {
+    // [CONN-84] A close frame would stand behind what is not read, and keep that until `closeTimeout`.
+    const unread = this.socket.bufferedAmount > 0;
     this.close('tooMany', 'The server has no memory left for this much');
+    if (unread) this.terminate();
   }
 
   /** Re-read the deadlines. Cheap when nothing moved forward. */

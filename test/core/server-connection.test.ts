@@ -276,6 +276,18 @@ test('[CONN-60] what waits is counted once where it is shared, and let go of at 
   expect(budget.stats().used).toBe(0);
 });
 
+test('[CONN-84] a connection that is cut for memory is dropped if its socket has unread output, and else says why', () => {
+  for (const unread of [0, 70_000]) {
+    const clock = createFakeClock(1_000);
+    const budget = new MemoryBudget(1_000_000, clock);
+    const { connection, socket, ends } = open({ clock, budget, bufferedAmount: unread, answersClose: false });
+    connection.cutForMemory();
+    expect(socket.terminated).toBe(unread > 0);
+    expect(ends.map(({ fault }) => fault)).toEqual(unread > 0 ? ['tooMany'] : []);
+    expect([connection.heldBytes, budget.stats().used]).toEqual([0, 0]);
+  }
+});
+
 test('[CONN-54] the largest reader is cut once the budget is full, and its messages are let go of at once', () => {
   const clock = createFakeClock(1_000);
   const budget = new MemoryBudget(2_000_000, clock);
