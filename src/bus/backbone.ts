@@ -1,4 +1,5 @@
 import { checkNames } from '../core/options.ts';
+import { isBytes } from '../core/wire.ts';
 import type { Message, MessageHeaders, Position } from './message.ts';
 import { kindOf } from './names.ts';
 
@@ -176,11 +177,7 @@ const nothing: MessageOptions = Object.freeze({});
  * checkedBody('prices', encodeUtf8('{}'));
  */
 export function checkedBody(topic: string, body: unknown): Uint8Array {
-  if (body instanceof Uint8Array) return body;
-  // Bytes of another realm, such as those of an iframe or of a test runner.
-  if (ArrayBuffer.isView(body) && Object.prototype.toString.call(body) === '[object Uint8Array]') {
-    return body as Uint8Array;
-  }
+  if (isBytes(body)) return body;
   const advice = typeof body === 'string' ? 'encode text with a TextEncoder' : `publish values by topic("${topic}")`;
   throw new TypeError(`body of "${topic}" must be bytes (Uint8Array); got ${kindOf(body)}: ${advice}`);
 }

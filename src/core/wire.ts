@@ -54,6 +54,28 @@ export function utf8Length(text: string): number {
   return bytes;
 }
 
+const typedArray: object = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.prototype);
+const ownGetter = (name: PropertyKey) => Object.getOwnPropertyDescriptor(typedArray, name)?.get;
+const realLength = /* @__PURE__ */ ownGetter('length');
+const realTag = /* @__PURE__ */ ownGetter(Symbol.toStringTag);
+
+/**
+ * Is it a `Uint8Array`, of whatever realm, that can be copied as it says? One whose `length` lies, or whose memory was
+ * transferred away, would break what is written for others long after the call ([BUS-7] [STOMP-81]). Never throws.
+ */
+export function isBytes(value: unknown): value is Uint8Array {
+  if (!ArrayBuffer.isView(value) || realTag?.call(value) !== 'Uint8Array') return false;
+  try {
+    const { length, byteLength, buffer } = value as Uint8Array;
+    const real: unknown = realLength?.call(value);
+    if (length !== real || byteLength !== real) return false;
+    // Only what is empty can have lost its memory: a view on that throws.
+    return length > 0 || new Uint8Array(buffer).length >= 0;
+  } catch {
+    return false;
+  }
+}
+
 /** Text or bytes, as bytes. */
 export const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === 'string' ? encodeUtf8(data) : data);
 

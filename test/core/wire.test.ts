@@ -1,6 +1,18 @@
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { decodeUtf8, decodeUtf8Lossy, detached, encodeUtf8, utf8Length, wireLength } from '../../src/core/wire.ts';
+import { checkedBody } from '../../src/bus/backbone.ts';
+import {
+  decodeUtf8,
+  decodeUtf8Lossy,
+  detached,
+  encodeUtf8,
+  isBytes,
+  utf8Length,
+  wireLength,
+} from '../../src/core/wire.ts';
+import { bodyOf } from '../../src/stomp/client/outgoing.ts';
+import { checkedMessage } from '../../src/stomp/server/checked-message.ts';
 
 const anyText = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), fc.string());
 const anyUnits = fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units));
@@ -54,4 +66,39 @@ test('the length of a wire counts head and tail in bytes', () => {
 
 test('a detached text is the same text', () => {
   fc.assert(fc.property(fc.string({ unit: 'grapheme' }), (text) => detached(text) === text));
+});
+
+function moved(): Uint8Array {
+  const bytes = new Uint8Array(3);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  return bytes;
+}
+class Lying extends Uint8Array {
+  override get length() {
+    return -5;
+  }
+}
+test.each<[string, unknown]>([
+  ['a length of its own', Object.defineProperty(new Uint8Array(3), 'length', { value: Number.NaN })],
+  ['a byteLength of its own', Object.defineProperty(new Uint8Array(3), 'byteLength', { value: 1e9 })],
+  ['a class whose length lies', new Lying(3)],
+  ['memory that was transferred away', moved()],
+  ['only the prototype', Object.create(Uint8Array.prototype)],
+  ['a proxy', new Proxy(new Uint8Array(3), {})],
+  ['other elements', new Uint16Array(2)],
+  ['the tag of another', Object.defineProperty(new Uint16Array(2), Symbol.toStringTag, { value: 'Uint8Array' })],
+])('[BUS-7] [STOMP-81] [STOMP-118] bytes with %s are refused at the call', (_, given) => {
+  expect(isBytes(given)).toBe(false);
+  expect(() => checkedBody('prices', given)).toThrow(TypeError);
+  expect(() => checkedMessage('send("/topic/a")', { body: given })).toThrow(TypeError);
+  if (!(given instanceof Uint16Array)) expect(() => bodyOf(given as Uint8Array)).toThrow(TypeError);
+});
+
+test.each<[string, unknown]>([
+  ['an empty array', new Uint8Array(0)],
+  ['a Buffer', Buffer.from('x')],
+  ['shared memory', new Uint8Array(new SharedArrayBuffer(0))],
+  ['another realm', runInNewContext('new Uint8Array(2)')],
+])('[BUS-7] %s is bytes', (_, given) => {
+  expect(isBytes(given)).toBe(true);
 });

@@ -1,4 +1,5 @@
 import { assertOption } from '../../core/options.ts';
+import { isBytes } from '../../core/wire.ts';
 
 /** A header value to send: numbers and booleans are written as text, `undefined` leaves the header out. */
 export type SendHeaderValue = string | number | boolean | undefined;
@@ -45,8 +46,9 @@ export function headersOf(given: SendHeaders): (readonly [string, string])[] {
  * `TypeError` that says what came and what to do ([STOMP-118]).
  */
 export function bodyOf(given: SendBody | undefined): string | Uint8Array | undefined {
-  if (given === undefined || typeof given === 'string' || given instanceof Uint8Array) return given;
-  if (ArrayBuffer.isView(given)) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
+  if (given === undefined || typeof given === 'string' || isBytes(given)) return given;
+  if (ArrayBuffer.isView(given) && !(given instanceof Uint8Array))
+    return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
   // Of another realm, such as that of a test or a frame, it is no instance of ours.
   if (Object.prototype.toString.call(given) === '[object ArrayBuffer]') return new Uint8Array(given as ArrayBuffer);
   const blob = typeof Blob === 'function' && (given as unknown) instanceof Blob;

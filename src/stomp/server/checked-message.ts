@@ -1,4 +1,4 @@
-import { bytesOf } from '../../core/wire.ts';
+import { bytesOf, isBytes } from '../../core/wire.ts';
 import type { Frame } from '../protocol/frame.ts';
 import { ownHeaders } from '../protocol/headers.ts';
 
@@ -99,7 +99,3 @@ function adviceFor(body: unknown): string {
   if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return ': wrap it, as in new Uint8Array(buffer)';
   return typeof body === 'object' && body !== null ? ': JSON.stringify it' : '';
 }
-
-/** Also of another realm, whose `Uint8Array` is a class of its own. */
-const isBytes = (value: unknown): value is Uint8Array =>
-  ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]';
