@@ -12,6 +12,7 @@ import type { ServerRuntime } from './engine.ts';
 import { Operation } from './operation.ts';
 import type { OperationContext, StepOwner } from './operation-context.ts';
 import type { ConnectionParams } from './options.ts';
+import { RefusedTime } from './parsing-time.ts';
 import { HookTimeout, Patience } from './patience.ts';
 import { GraphqlSession, type SessionHandler } from './session.ts';
 
@@ -48,6 +49,7 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
   /** Made for the first document that is refused. */
   #refusals: Rate | undefined;
   #refusedUntil: number | undefined;
+  #refusedTime: RefusedTime | undefined;
   /** Operations whose documents wait until there is time for them. */
   #unparsed: (() => void)[] | undefined;
   #releasing: PromiseLike<unknown>[] | undefined;
@@ -122,8 +124,10 @@ export class ConnectionHost implements SessionHandler, OperationContext, StepOwn
 
   spent(took: number, refused: number): void {
     const { now } = this.connection;
-    const wait = this.engine.parsing.spent(now, took, refused);
-    if (wait > 0) this.#refusedUntil = Math.max(this.#refusedUntil ?? 0, now + wait);
+    const owed = this.engine.parsing.spent(now, took, refused);
+    if (owed === 0) return;
+    this.#refusedTime ??= new RefusedTime();
+    this.#refusedUntil = Math.max(this.#refusedUntil ?? 0, this.#refusedTime.add(now, owed));
   }
 
   countRefusal(): void {

@@ -2,7 +2,9 @@
 const costlyMs = 5;
 /** So many ms without a document, and the turn of the event loop has gone to others. */
 const pauseMs = 1;
-/** Who sent a costly document that was refused has unknown ones refused unseen for so many times its cost. */
+/** So many ms of refused documents are forgiven each client: everybody mistypes a query now and then. */
+const forgivenMs = 250;
+/** What is over it is paid by so many times as long without an unknown document. */
 const penalty = 20;
 
 /**
@@ -20,8 +22,8 @@ export class ParsingTime {
   #last = 0;
 
   /**
-   * Up to now, `took` ms went into one. `refused`: what all of it took, if it was refused; else 0. Returns for how many ms
-   * its sender has to wait.
+   * Up to now, `took` ms went into one. `refused`: what all of it took, if it was refused; else 0. Returns how many of
+   * these ms its sender has to answer for: see {@link RefusedTime}.
    */
   spent(now: number, took: number, refused: number): number {
     if (now - took - this.#last > pauseMs) this.#sum = 0;
@@ -30,6 +32,19 @@ export class ParsingTime {
     if (this.#sum < costlyMs && refused < costlyMs) return 0;
     this.freeAt = now + (refused > 0 ? Math.max(this.#sum, refused) : pauseMs);
     this.#sum = 0;
-    return refused < costlyMs ? 0 : penalty * refused;
+    return refused < costlyMs ? 0 : refused;
+  }
+}
+
+/** What the refused documents of one client took, which it pays off as time goes by ([GQL-108]). */
+export class RefusedTime {
+  #owed = 0;
+  #since = 0;
+
+  /** So many ms more. Returns until when unknown documents of the client are refused unseen, in ms of the clock. */
+  add(now: number, ms: number): number {
+    this.#owed = Math.max(0, this.#owed - (now - this.#since) / penalty) + ms;
+    this.#since = now;
+    return now + penalty * Math.max(0, this.#owed - forgivenMs);
   }
 }
