@@ -179,8 +179,8 @@ describe('frames', () => {
 
   test('[CONN-40] a body over maxPayload is not waited for', () => {
     const { connection, socket } = open();
-    connection.received('MESSAGE\nsubscription:0\ncontent-length:1048577\n\n');
-    expect(socket.closing).toEqual({ code: 1009, reason: 'a body of more than 1048576 bytes' });
+    connection.received('MESSAGE\nsubscription:0\ncontent-length:4194305\n\n');
+    expect(socket.closing).toEqual({ code: 1009, reason: 'a body of more than 4194304 bytes' });
   });
 
   test('[STOMP-14] a large frame is split between characters, or octets if it is bytes', () => {
