@@ -9,6 +9,7 @@ import { graphqlLimits } from '../src/graphql/server/limits.ts';
 import { brokerLimits } from '../src/stomp/broker/limits.ts';
 import { relayLimits } from '../src/stomp/relay/limits.ts';
 import { stompLimits } from '../src/stomp/server/limits.ts';
+import { pending } from './attacks/pending.ts';
 import { fileExists, readText, root } from './support/project-files.ts';
 
 const tables: readonly (readonly [of: string, table: LimitTable])[] = [
@@ -90,4 +91,10 @@ test('the rule for depth and cost that SECURITY.md shows works', async () => {
     'The document costs more than 100',
   ]);
   expect(complaints('{ ...A } fragment A on Query { ...A }')).toContain('Cannot spread fragment "A" within itself.');
+});
+
+test('what SECURITY.md says does not hold yet is what the attacks say', () => {
+  const section = readText('SECURITY.md').split('## What does not hold yet')[1]?.split('\n## ')[0] ?? '';
+  const named = [...section.matchAll(/^- \*\*([^*]+)\*\*/gm)].map(([, name]) => name);
+  expect(named).toEqual(Object.keys(pending));
 });
