@@ -52,6 +52,9 @@ export function checkNames(
   owner: string,
   foreign: Readonly<Record<string, string>> = {},
 ): void {
+  const given: unknown = options;
+  if (typeof given !== 'object' || !given)
+    throw new TypeError(`${owner} takes an object of options; got ${String(given)}`);
   for (const name of Object.keys(options)) {
     if (Object.hasOwn(known, name)) continue;
     const names = Object.keys(known);

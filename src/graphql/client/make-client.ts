@@ -236,6 +236,11 @@ export function makeClient(options: ClientOptions, habits?: 'graphql-ws'): Clien
   }
 
   function subscribe<Result>(payload: SubscribePayload, sink: OperationSink<Result>): () => void {
+    const given: unknown = sink;
+    if (typeof given !== 'object' || !given)
+      throw new TypeError(
+        `subscribe() needs a sink { next, error, complete } as its second argument; got ${typeof given}`,
+      );
     const id = generateID(payload);
     function end(tell: () => unknown): void {
       if (operations.get(id) === operation) operations.delete(id);

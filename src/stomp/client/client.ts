@@ -100,6 +100,8 @@ export function createStompClient(options: StompClientOptions): StompClient {
 
   function publish(parameters: PublishParameters, within?: ClientSession, more: HeaderInput = []): Promise<void> {
     return promise((settle) => {
+      if (typeof parameters !== 'object' || !parameters)
+        throw new TypeError(`publish() takes one object { destination, body, headers }; got ${typeof parameters}`);
       const { destination, receipt, signal: aborted, contentLength } = parameters;
       const done = (error?: unknown): void => {
         aborted?.removeEventListener('abort', abort);

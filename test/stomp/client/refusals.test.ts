@@ -364,3 +364,10 @@ describe('ends of a client', () => {
     expect(await caught(transaction.commit())).toMatchObject({ name: 'ConnectionLost', code: 1006 });
   });
 });
+
+test('[STOMP-118] publish without an object says what it takes', async () => {
+  const { client } = setup(quiet);
+  const publish: (...parameters: unknown[]) => Promise<void> = client.publish as never;
+  await expect(publish()).rejects.toThrow('publish() takes one object { destination, body, headers }; got undefined');
+  await expect(publish('/topic/a', 'x')).rejects.toThrow('got string');
+});
