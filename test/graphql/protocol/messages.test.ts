@@ -7,6 +7,7 @@ import {
   encodeMessageHead,
   encodeNextHead,
   encodePayload,
+  idOfSubscribe,
   isObject,
   MessageType,
   parseMessage,
@@ -136,4 +137,14 @@ describe('encoding', () => {
     expect(MessageType.ConnectionInit).toBe('connection_init');
     expect([{}, null, [], 'a'].map(isObject)).toEqual([true, false, false, false]);
   });
+});
+
+test('the id of a subscribe that is too long to be parsed is read from its beginning, whatever its order', () => {
+  const long = 'x'.repeat(5_000);
+  expect(idOfSubscribe(`{"id":"7","type":"subscribe","payload":{"query":"${long}`)).toBe('7');
+  expect(idOfSubscribe(encodeUtf8(`{ "type" : "subscribe", "id": "a\\"b", "payload": ${long}`))).toBe('a"b');
+  expect(idOfSubscribe(`{"id":"7","payload":{"type":"subscribe"`)).toBeUndefined();
+  expect(idOfSubscribe(`{"type":"ping","payload":${long}`)).toBeUndefined();
+  expect(idOfSubscribe(`{"payload":${long},"id":"7","type":"subscribe"}`)).toBeUndefined();
+  expect(idOfSubscribe(String.raw`{"id":"\x","type":"subscribe","payload":{`)).toBeUndefined();
 });

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { versionInfo } from 'graphql';
 import { describe, expect, test, vi } from 'vitest';
 import type { GraphqlOptions } from '../../../src/graphql/index.ts';
 import { type GraphqlPeer, serveGraphql } from '../../support/graphql-peer.ts';
@@ -59,7 +60,8 @@ describe('[GQL-57] what running operations keep is charged at what it costs', ()
 
 describe('[GQL-107] what was completed and still runs', () => {
   test.each([
-    ['a resolver', '{ slow }', {}, 4],
+    // graphql 17 lets go of a resolver's work at the abort: its execution has ended then.
+    ['a resolver', '{ slow }', {}, versionInfo.major === 16 ? 4 : 0],
     ['subscribe', 'subscription { opening }', {}, 4],
     ['a context', hello, { context: () => new Promise(() => {}) }, 4],
     ['onComplete', 'subscription { count }', { onComplete: () => new Promise<void>(() => {}) }, 0],
@@ -87,7 +89,7 @@ describe('[GQL-107] what was completed and still runs', () => {
     await server.clock.settle();
     peer.complete('1');
     await server.clock.settle();
-    expect(used() - idle).toBeGreaterThan(1_000_000);
+    if (versionInfo.major === 16) expect(used() - idle).toBeGreaterThan(1_000_000);
     open('slow');
     await server.clock.settle();
     expect(used()).toBe(idle);
