@@ -172,7 +172,7 @@ export class GraphqlSession implements Session {
     if (this.#draining) return;
     const { maxOperations } = this.#limits;
     // Whoever completes what still runs has not made room yet.
-    if (this.#operations.size + (this.#works?.size ?? 0) >= maxOperations) {
+    if (this.#operations.size + (this.#works?.outliving ?? 0) >= maxOperations) {
       const message = `Too many operations: at most ${maxOperations} may run on one connection`;
       return this.#refuse(id, 'TOO_MANY_OPERATIONS', message);
     }
@@ -241,10 +241,18 @@ export class GraphqlSession implements Session {
 
   #until(works: Works<RunningOperation>, operation: RunningOperation, outcome: Promise<unknown>): void {
     const settled = (): void => {
-      if (works.settled(operation) && this.#operations) this.#settle(operation);
+      const last = works.settled(operation);
+      // Most connections wait for nothing most of the time: what is empty is not kept.
+      if (works.empty) this.#forgetWorks(works);
+      if (last && this.#operations) this.#settle(operation);
     };
     works.begin(operation);
     outcome.then(settled, settled);
+  }
+
+  #forgetWorks(works: Works<RunningOperation>): void {
+    if (works === this.#works) this.#works = undefined;
+    if (works === this.#returns) this.#returns = undefined;
   }
 
   #settle(operation: RunningOperation): void {
