@@ -29,6 +29,7 @@ export type { ClientLimitOptions } from './core/client-limits.ts';
 export type { Timers } from './core/clock.ts';
 export { ConnectionLost } from './core/connection-lost.ts';
 export type { Address, Connector, ConnectorState } from './core/dial.ts';
+export type { Disconnection, DisconnectionSource } from './core/disconnection.ts';
 export { CloseCode, type Fault, type FaultCodes, ProtocolError } from './core/fault.ts';
 export type { Transport } from './core/socket.ts';
 export type {

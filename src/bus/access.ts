@@ -122,7 +122,8 @@ export class AccessRules {
   version = 0;
   readonly #declared = new RuleTable();
   readonly #open = new RuleTable();
-  readonly #claims = new Map<string, string>();
+  // What servers tell each other is no protocol's.
+  readonly #claims = new Map([['$bus/', 'the bus itself']]);
 
   /** Throws a `TypeError` that names what is wrong with `open`. */
   constructor(open: OpenTopics | undefined) {

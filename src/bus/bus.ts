@@ -1,7 +1,9 @@
 import { type Clock, systemClock } from '../core/clock.ts';
+import type { Disconnection } from '../core/disconnection.ts';
 import { createListeners } from '../core/listeners.ts';
-import { assertOption, checkNames, mustBeFunctions } from '../core/options.ts';
+import { assertOption, mustBeFunctions } from '../core/options.ts';
 import type { PromiseOr } from '../core/promise-or.ts';
+import type { Refusal, RefuseOptions } from '../core/refuse.ts';
 import { createReports } from '../core/reports.ts';
 import {
   AccessRules,
@@ -21,9 +23,11 @@ import {
   type MessageOptions,
   type PublishOptions,
 } from './backbone.ts';
+import { assertOptions, isSignal, nameOf, protocolOf, variable } from './bus-calls.ts';
 import type { BusStats } from './bus-stats.ts';
+import { Disconnects, disconnectTopic } from './disconnects.ts';
 import { FanOut, type Listener, type ListenHandle, type ListenOptions } from './fan-out.ts';
-import { memoryBackbone } from './memory-backbone.ts';
+import { isEmbedded, memoryBackbone } from './memory-backbone.ts';
 import type { Message, Position } from './message.ts';
 import { kindOf, problemOfName, problemOfTopic } from './names.ts';
 import { createSubscription, defaultBuffer, type Subscription } from './subscription.ts';
@@ -87,6 +91,8 @@ export interface BusEvents {
   gap(topic: string | undefined): void;
   /** The backbone went away, came back or was closed. */
   state(state: BackboneState): void;
+  /** Somebody called {@link Bus.disconnect}, on this server or on another. Endpoints that were given the bus hear it. */
+  disconnect(disconnection: Disconnection): void;
 }
 
 /** The one thing that protocols share: topics, whoever publishes and whoever listens. */
@@ -135,7 +141,17 @@ export interface Bus {
    * bus.permits('prices', 'stomp', 'read');
    */
   permits(topic: string, protocol: string, operation: Operation): boolean;
-  /** Hear of gaps and of the backbone's state. Returns how to stop. */
+  /**
+   * End the connections of a principal, on all servers whose endpoints were given their bus (`attach(http, { bus, … })`).
+   * Those of this process end at once. Resolves when the backbone has it for the others; rejects with a `BackboneError` if
+   * they may not hear of it, and with a `TypeError` if it is not said whom, or if the words are none. Servers that were
+   * away are told when they are back, for 5 min.
+   *
+   * @example
+   * await bus.disconnect({ principal: 'ada' }, { code: 4403, reason: 'Your account was closed' });
+   */
+  disconnect(match: { readonly principal: string }, words?: Refusal | RefuseOptions): Promise<void>;
+  /** Hear of gaps, of the backbone's state, and of disconnections. Returns how to stop. */
   on<Event extends keyof BusEvents>(event: Event, listener: BusEvents[Event]): () => void;
   /** What there is, and what was done so far. */
   stats(): BusStats;
@@ -151,7 +167,6 @@ const subscribeNames = { filter: true, signal: true, buffer: true, onGap: true }
   keyof SubscribeOptions<unknown>,
   true
 >;
-const listenNames = { protocol: true } as const satisfies Record<keyof ListenOptions, true>;
 const declareNames = { clients: true } as const satisfies Record<keyof DeclareOptions, true>;
 
 /**
@@ -212,6 +227,12 @@ export function createBus(options: BusOptions = {}): Bus {
     access,
   );
   const { on, emit } = createListeners<{ [Event in keyof BusEvents]: BusEvents[Event] }>(report);
+  const disconnects = new Disconnects({
+    ...{ clock, report, alone: isEmbedded(backbone) },
+    listen: (receiver) => fanOut.listen(disconnectTopic, receiver),
+    publish: (body) => send(disconnectTopic, body, { contentType: 'application/json' }),
+    tell: (disconnection) => emit('disconnect', disconnection),
+  });
   backbone.open({
     message: (message) => fanOut.deliver(message),
     gap(name) {
@@ -274,11 +295,16 @@ export function createBus(options: BusOptions = {}): Bus {
   return {
     backbone,
     on(event, listener) {
-      if (event !== 'gap' && event !== 'state') {
-        throw new TypeError(`on() knows the events 'gap' and 'state'; got ${String(event)}`);
+      if (event !== 'gap' && event !== 'state' && event !== 'disconnect') {
+        throw new TypeError(`on() knows the events 'gap', 'state' and 'disconnect'; got ${String(event)}`);
       }
       mustBeFunctions({ listener: listener ?? null }, 'on(): ');
+      if (event === 'disconnect' && !closing) disconnects.start();
       return on(event, listener);
+    },
+    async disconnect(match, words) {
+      assertOpen('disconnect()');
+      await disconnects.disconnect(match, words);
     },
     declare,
     claim: (prefix, protocol) => access.claim(prefix, protocol),
@@ -356,6 +382,7 @@ export function createBus(options: BusOptions = {}): Bus {
     close() {
       if (closing) return closing;
       closing = called(() => backbone.close());
+      disconnects.stop();
       fanOut.close();
       return closing;
     },
@@ -368,29 +395,3 @@ const timesOf = (count: number): string => (count === 1 ? '' : ` (${count} times
 async function called(call: () => Promise<unknown>): Promise<void> {
   await call();
 }
-
-function assertOptions(given: unknown, known: Readonly<Record<string, true>>, owner: string): void {
-  if (typeof given !== 'object' || given === null) {
-    throw new TypeError(`${owner} takes an object of options; got ${kindOf(given)}`);
-  }
-  checkNames(given, known, owner);
-}
-
-function protocolOf(name: string, given: ListenOptions | undefined): string | undefined {
-  if (given === undefined) return undefined;
-  assertOptions(given, listenNames, `listen("${name}")`);
-  const { protocol } = given;
-  const good = protocol === undefined || (typeof protocol === 'string' && protocol !== '');
-  assertOption(good, 'protocol', "the name of a protocol such as 'stomp'", protocol);
-  return protocol;
-}
-
-const isSignal = (given: unknown): boolean =>
-  typeof (given as AbortSignal | null)?.addEventListener === 'function' &&
-  typeof (given as AbortSignal).removeEventListener === 'function';
-
-const nameOf = (target: unknown): string =>
-  typeof target === 'string' ? `"${target}"` : `"${(target as Topic<unknown> | undefined)?.name}"`;
-
-/** A name of a topic as an author might call the variable. */
-const variable = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? name : 'it');

@@ -7,6 +7,11 @@ import { idKey, RecentIds } from './recent-ids.ts';
 /** So many ids of publishers are kept at the most: a publisher that names every message costs a bounded memory. */
 const maxIds = 100_000;
 
+const embedded = 'memory';
+
+/** Does this backbone live in this process alone, so that there are no other servers? */
+export const isEmbedded = ({ name }: Pick<Backbone, 'name'>): boolean => name === embedded;
+
 /**
  * The embedded backbone: messages live in this process and reach it in publish order. A new process is a new epoch.
  *
@@ -39,7 +44,7 @@ export function memoryBackbone({ clock = systemClock }: { readonly clock?: Pick<
   }
 
   return {
-    name: 'memory',
+    name: embedded,
     // Every message is here already, and the bus passes on those that are wanted.
     abilities: { ids: true, positions: true, patterns: 'all', queues: false, history: false, maxBody: Infinity },
     get state() {

@@ -1,6 +1,7 @@
 import type { BudgetStats } from './budget.ts';
 import type { CallerLimits } from './caller-limits.ts';
 import type { Clock } from './clock.ts';
+import type { DisconnectionSource } from './disconnection.ts';
 import type { Fault } from './fault.ts';
 import type { connectionLimits, LimitOptions } from './limits.ts';
 import type { ConnectionEnd, OpenConnection } from './open-connection.ts';
@@ -26,6 +27,12 @@ export interface EndpointOptions {
   readonly onConnect?: ((connection: OpenConnection) => unknown) | undefined;
   /** The end of each connection that `onConnect` was called for, once, however it came. Errors are treated as there. */
   readonly onDisconnect?: ((connection: OpenConnection, end: ConnectionEnd) => unknown) | undefined;
+  /**
+   * The bus whose `disconnect()` reaches the connections of this endpoint, from whichever server it is called.
+   *
+   * @defaultValue none: `endpoint.disconnect()` alone ends connections
+   */
+  readonly bus?: DisconnectionSource | undefined;
   /** Limits of each connection: see spec-notes/limits.md. */
   readonly limits?: LimitOptions<typeof connectionLimits> | undefined;
   /**
@@ -117,6 +124,7 @@ export const endpointOptionNames = Object.freeze({
   authenticate: true,
   onConnect: true,
   onDisconnect: true,
+  bus: true,
   limits: true,
   maxConnections: true,
   perAddress: true,
@@ -128,7 +136,7 @@ export const endpointOptionNames = Object.freeze({
 
 /** Throws a `TypeError` that names the option when one is wrong. */
 export function checkOptions(options: EndpointOptions): void {
-  const { protocols, authenticate, onConnect, onDisconnect, maxConnections, memory, onError } = options;
+  const { protocols, authenticate, onConnect, onDisconnect, maxConnections, memory, onError, bus } = options;
   if (!Array.isArray(protocols) || protocols.length === 0) {
     throw new TypeError(
       'protocols must list at least one subprotocol, such as graphqlServer({ schema }) or stompBroker({ bus })',
@@ -147,6 +155,9 @@ export function checkOptions(options: EndpointOptions): void {
     }
   }
   mustBeFunctions({ authenticate, onConnect, onDisconnect, onError });
+  if (bus !== undefined && typeof (bus as Partial<DisconnectionSource> | null)?.on !== 'function') {
+    throw new TypeError(`bus must be a bus such as createBus(); got ${String(bus)}`);
+  }
   if (maxConnections !== undefined && !(typeof maxConnections === 'number' && maxConnections > 0)) {
     throw new TypeError(`maxConnections must be a number above 0; got ${String(maxConnections)}`);
   }

@@ -16,7 +16,7 @@ import { type ConnectionLimits, connectionLimits, resolveLimits } from './limits
 import { type Choice, choose } from './negotiate.ts';
 import type { OpenConnection } from './open-connection.ts';
 import { isPromise } from './promise-or.ts';
-import { Refusal, type RefuseOptions, refuse } from './refuse.ts';
+import { dismissalOf, type Refusal, type RefuseOptions } from './refuse.ts';
 import { createReports } from './reports.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { ServerConnectionOptions } from './server-connection-options.ts';
@@ -35,8 +35,9 @@ export interface Endpoint {
   /** The connections that are open now, those that are closing included. */
   readonly connections: () => Iterable<OpenConnection>;
   /**
-   * End the connections that match, at once, also those that wait for a hook. Returns how many they were. Without words
-   * the fault is `expired`, so that clients come back and say anew who they are.
+   * End the connections of this endpoint that match, at once, also those that wait for a hook. Returns how many they
+   * were. Without words the fault is `expired`, so that clients come back and say anew who they are. For the connections
+   * of a principal on all servers there is `bus.disconnect()`.
    *
    * Throws a `TypeError` if `match` is none, or if the words cannot be put into a close frame.
    *
@@ -110,6 +111,7 @@ export function createEndpoint(
     onDisconnect,
     maxConnections = Number.POSITIVE_INFINITY,
     memory,
+    bus,
     onError = (error, count) => console.error('subwire:', error, ...(count > 1 ? [`(${count} times)`] : [])),
     clock = systemClock,
   } = options;
@@ -189,6 +191,7 @@ export function createEndpoint(
     drain = new Drain(connections, clock, { deadline, restart, hint });
     await drain.over;
     budget.holders.delete(connections);
+    stopHearing?.();
     for (const subprotocol of protocols) attempt(() => subprotocol.dispose?.());
     for (const listener of drainedListeners) attempt(listener);
   }
@@ -202,6 +205,23 @@ export function createEndpoint(
     if (typeof principal === 'string') return (connection) => connection.principal?.name === principal;
     throw new TypeError("disconnect() needs a function, or { principal: 'name' }, to know whom");
   }
+
+  function disconnect(match: ConnectionMatch, words?: Refusal | RefuseOptions): number {
+    const isMeant = matches(match);
+    const refusal = dismissalOf(words);
+    let count = 0;
+    for (const connection of [...connections]) {
+      if (connection.closing || !isMeant(connection)) continue;
+      connection.dismiss(refusal ?? { closeCode: undefined, reason: 'Disconnected by the server' });
+      count++;
+    }
+    return count;
+  }
+
+  // [CLUSTER-1] Until the last connection is gone, those of a drain included.
+  const stopHearing = bus?.on('disconnect', ({ principal, words, openedBefore }) => {
+    disconnect((connection) => connection.principal?.name === principal && connection.openedAt <= openedBefore, words);
+  });
 
   return {
     limits,
@@ -229,20 +249,7 @@ export function createEndpoint(
       return connection;
     },
     connections: () => connections.values(),
-    disconnect(match, words) {
-      const isMeant = matches(match);
-      const refusal = words === undefined || words instanceof Refusal ? words : refuse(words);
-      if (refusal?.code !== undefined && refusal.closeCode === undefined) {
-        throw new TypeError(`disconnect() needs a close code (1000 to 1014, 3000 to 4999); got ${refusal.code}`);
-      }
-      let count = 0;
-      for (const connection of [...connections]) {
-        if (connection.closing || !isMeant(connection)) continue;
-        connection.dismiss(refusal ?? { closeCode: undefined, reason: 'Disconnected by the server' });
-        count++;
-      }
-      return count;
-    },
+    disconnect,
     stats() {
       const subprotocols: Record<string, number> = {};
       for (const { name } of connections) subprotocols[name] = (subprotocols[name] ?? 0) + 1;

@@ -59,4 +59,16 @@ export function refuse(options: RefuseOptions): Refusal {
   return new Refusal(code, reason);
 }
 
+/**
+ * The words with which a connection is dismissed. Undefined: none were given. Throws a `TypeError` if they cannot be put
+ * into a close frame.
+ */
+export function dismissalOf(words: Refusal | RefuseOptions | undefined): Refusal | undefined {
+  const refusal = words === undefined || words instanceof Refusal ? words : refuse(words);
+  if (refusal?.code !== undefined && refusal.closeCode === undefined) {
+    throw new TypeError(`disconnect() needs a close code (1000 to 1014, 3000 to 4999); got ${refusal.code}`);
+  }
+  return refusal;
+}
+
 const isHttpError = (code: number): boolean => Number.isInteger(code) && code >= 400 && code <= 599;

@@ -146,7 +146,7 @@ test.each<[string, (bus: ReturnType<typeof createBus>) => unknown, RegExp]>([
   ['declare of a bad name', (bus) => bus.declare('/topic/a'), /does not begin with \//],
   ['declare options', (bus) => bus.declare('a', { stomp: 'read' } as never), /has no option "stomp"/],
   ['declare clients', (bus) => bus.declare('a', { clients: true as never }), /clients must be 'none'/],
-  ['on an event', (bus) => bus.on('message' as 'gap', () => {}), /knows the events 'gap' and 'state'/],
+  ['on an event', (bus) => bus.on('message' as 'gap', () => {}), /knows the events 'gap', 'state' and 'disconnect'/],
   ['on without listener', (bus) => bus.on('gap', undefined as never), /listener must be a function/],
 ])('[BUS-7] %s is a TypeError at the call', async (_, call, message) => {
   const { bus, unharmed } = scene();

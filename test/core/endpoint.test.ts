@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest';
+import type { Disconnection } from '../../src/core/disconnection.ts';
 import { createEndpoint } from '../../src/core/endpoint.ts';
 import type { EndpointOptions } from '../../src/core/endpoint-options.ts';
 import type { ConnectionEnd, OpenConnection } from '../../src/core/open-connection.ts';
@@ -409,4 +410,32 @@ test('[CONN-58] perPrincipal: one connection too many is refused, and not told t
   expect(told).toHaveLength(2);
   one.socket.hangUp();
   expect((await login('ada')).admitted).toBe(true);
+});
+
+test('[CLUSTER-1] what a bus says ends connections of its endpoints, by principal and age, until the last one is gone', async () => {
+  let say: ((disconnection: Disconnection) => void) | undefined;
+  const bus = {
+    on(_event: 'disconnect', listener: (disconnection: Disconnection) => void) {
+      say = listener;
+      return () => {
+        say = undefined;
+      };
+    },
+  };
+  const { clock, endpoint, login } = watched({ bus });
+  const [old, bob] = [await login('ada'), await login('bob')];
+  const between = clock.wall();
+  clock.advance(500);
+  const young = await login('ada');
+  say?.({ principal: 'ada', words: undefined, openedBefore: between });
+  expect([old.socket.closing?.code, young.socket.closing, bob.socket.closing]).toEqual([4413, undefined, undefined]);
+  say?.({ principal: 'ada', words: refuse({ code: 4403, reason: 'banned' }), openedBefore: Infinity });
+  expect([young.socket.closing, bob.socket.closing]).toEqual([{ code: 4403, reason: 'banned' }, undefined]);
+  const closed = endpoint.close();
+  for (const { socket } of [old, young, bob]) socket.hangUp();
+  clock.advance(10_000);
+  await clock.settle();
+  await closed;
+  expect(say).toBeUndefined();
+  expect(() => watched({ bus: {} as never })).toThrow('bus must be a bus such as createBus()');
 });

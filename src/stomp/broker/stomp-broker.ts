@@ -1,13 +1,16 @@
 import type { Bus } from '../../bus/bus.ts';
+import { isEmbedded } from '../../bus/memory-backbone.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
+import { ProtocolError } from '../../core/fault.ts';
 import { resolveLimits } from '../../core/limits.ts';
 import { assertOption, checkNames, mustBeFunctions } from '../../core/options.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
+import { shorten } from '../protocol/frame-fields.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
 import { checkedMessage, type HeaderValue, nameOf } from '../server/checked-message.ts';
 import { connectionsByUser, subscriptionsByDestination } from '../server/client-counts.ts';
-import type { HandlesDestinations } from '../server/destination-handler.ts';
+import type { HandlerClient, HandlesDestinations } from '../server/destination-handler.ts';
 import { claimedPrefixes, createDestinations, defaultPrefixes, type Prefixes } from '../server/destinations.ts';
 import type { BrokerHooks } from '../server/hooks.ts';
 import { createStompServer } from '../server/stomp-server.ts';
@@ -65,6 +68,14 @@ export interface StompBrokerOptions extends BrokerHooks {
    */
   readonly open?: OpenQueues | undefined;
   /**
+   * `'local'`: queues live in this process, also where the bus reaches other servers, each of which then has queues of
+   * its own: what is sent to one server is not seen by consumers of another. Without it `/queue/` is refused beside a
+   * backbone that reaches other servers.
+   *
+   * @defaultValue nothing: queues are there where the bus lives in one process
+   */
+  readonly queues?: 'local' | undefined;
+  /**
    * Brokers behind this server, by what their destinations begin with: `{ '/queue': stompRelay({ broker }) }` leaves
    * `/queue` and all below it to that broker, and the rest here. A client is let in when all of them have let it in.
    */
@@ -108,6 +119,7 @@ const optionNames = {
   deadLetter: true,
   server: true,
   open: true,
+  queues: true,
   relay: true,
   clock: true,
 } as const satisfies Record<keyof StompBrokerOptions, true>;
@@ -168,7 +180,8 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
   if (!deadLetter.startsWith(prefixes.queue) || deadLetter === prefixes.queue) {
     throw new TypeError(`deadLetter must be a queue such as "${prefixes.queue}dead-letter"; got "${deadLetter}"`);
   }
-  const queues = new QueueAccess(options.open, prefixes.queue, deadLetter);
+  const queueAccess = new QueueAccess(options.open, prefixes.queue, deadLetter);
+  const hasQueues = options.queues === 'local' || isEmbedded(bus.backbone);
   const broker = new Broker({
     bus,
     destinations,
@@ -188,11 +201,15 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
     tolerant: options.spring === true,
     handlers: [...relayed.map(([, { handler }]) => handler), brokerHandler(broker)],
     relayed: relayed.map(([prefix]) => prefix),
-    route: (command, destination, client) =>
-      command === 'SUBSCRIBE' && client
-        ? destinations.toSubscribe(destination, client)
-        : destinations.toSend(destination),
-    permitted: permittedBy(bus, queues),
+    route(command, destination, client) {
+      const route =
+        command === 'SUBSCRIBE' && client
+          ? destinations.toSubscribe(destination, client)
+          : destinations.toSend(destination);
+      if (route.kind === 'queue' && !hasQueues) refuseQueue(destination, client);
+      return route;
+    },
+    permitted: permittedBy(bus, queueAccess),
     server,
     knowsHost: (host) => hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host)),
   });
@@ -218,6 +235,18 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
       },
     }),
   };
+}
+
+/**
+ * Behind a load balancer queues that each server has for itself would swallow messages without a word ([CLUSTER-3]). The
+ * application hears of it, because it is its to mend.
+ */
+function refuseQueue(destination: string, client: HandlerClient | undefined): never {
+  const words = 'the bus reaches other servers, and queues of this one would be its own';
+  const advice =
+    "stompBroker({ queues: 'local' }) has them all the same, relay: { '/queue': stompRelay(…) } shares them";
+  client?.connection.report(new Error(`"${shorten(destination)}" was refused: ${words}: ${advice}`));
+  throw new ProtocolError('forbidden', `no queues here: ${words}`);
 }
 
 /** What `send` was called with. Throws a `TypeError` that names the argument ([STOMP-81]). */
@@ -269,6 +298,7 @@ function checkOptions(options: StompBrokerOptions): void {
   for (const [name, value] of Object.entries({ strict: options.strict, spring: options.spring })) {
     assertOption(value === undefined || typeof value === 'boolean', name, 'true or false', value);
   }
+  assertOption(options.queues === undefined || options.queues === 'local', 'queues', "'local'", options.queues);
   checkRelay(options.relay);
   if (hosts !== undefined && typeof hosts !== 'function' && !Array.isArray(hosts)) {
     throw new TypeError(`hosts must be a list of names or a function; got ${typeof hosts}`);
