@@ -32,6 +32,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'index.ts': ['core', 'bus', 'adapters', 'browser.ts'],
   'extend.ts': ['core', 'bus'],
   'rxjs.ts': ['rxjs', 'bus'],
+  'pubsub.ts': ['core', 'bus'],
 };
 
 /** Rooms that may be imported for their types only. */

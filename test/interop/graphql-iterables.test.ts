@@ -4,6 +4,8 @@ import { PubSub, withFilter } from 'graphql-subscriptions';
 import { createPubSub } from 'graphql-yoga';
 import { filter, Subject } from 'rxjs';
 import { describe, expect, test } from 'vitest';
+import { createBus } from '../../src/bus/bus.ts';
+import * as pubsub from '../../src/pubsub.ts';
 import { toAsyncIterable } from '../../src/rxjs.ts';
 import { serveGraphql } from '../support/graphql-peer.ts';
 
@@ -68,6 +70,38 @@ const sources: Readonly<Record<string, () => Prices>> = {
       subscribe: ({ symbol }) => pubSub.subscribe('price', symbol),
       publish: (price) => pubSub.publish('price', price.symbol, price),
       listeners: () => eventTarget.listeners,
+    };
+  },
+  'createPubSub() over a bus'() {
+    const bus = createBus();
+    const engine = pubsub.createPubSub({ bus });
+    return {
+      subscribe: ({ symbol }) => engine.asyncIterableIterator(`price.${symbol}`),
+      publish: (price) => engine.publish(`price.${price.symbol}`, price),
+      listeners: () => bus.stats().listeners,
+    };
+  },
+  'createPubSub() over a bus, of two triggers, through withFilter of graphql-subscriptions'() {
+    const bus = createBus();
+    const engine = pubsub.createPubSub({ bus });
+    const resolver = withFilter(
+      () => engine.asyncIterableIterator(['price', 'other']),
+      async (price?: Price, args?: { readonly symbol: string }) => price?.symbol === args?.symbol,
+    );
+    return {
+      subscribe: (args) => resolver(undefined, args) as AsyncIterableIterator<unknown>,
+      publish: (price) => engine.publish('price', price),
+      listeners: () => bus.stats().listeners / 2,
+    };
+  },
+  'createPubSub of graphql-yoga over an event target of a bus'() {
+    const bus = createBus();
+    const eventTarget = pubsub.createEventTarget({ bus });
+    const pubSub = createPubSub<{ price: [symbol: string, price: Price] }>({ eventTarget });
+    return {
+      subscribe: ({ symbol }) => pubSub.subscribe('price', symbol),
+      publish: (price) => pubSub.publish('price', price.symbol, price),
+      listeners: () => bus.stats().listeners,
     };
   },
   'an async generator that ends by the signal of its operation'() {

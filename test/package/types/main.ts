@@ -5,6 +5,7 @@ import { tcp } from 'subwire/adapters/tcp';
 import { graphqlServer } from 'subwire/graphql';
 import { createClient } from 'subwire/graphql/client';
 import { makeServer } from 'subwire/graphql-ws';
+import { createPubSub } from 'subwire/pubsub';
 import * as rxjs from 'subwire/rxjs';
 import { stompBroker } from 'subwire/stomp';
 import { createStompClient } from 'subwire/stomp/client';
@@ -22,6 +23,8 @@ export const endpoint: Endpoint = attach(createServer(), {
 });
 export const published: Promise<unknown> = bus.publish(prices, { symbol: 'EUR', price: 1.1 });
 export const server = makeServer({ schema });
+
+export const iterator: AsyncIterable<Price> = createPubSub({ bus }).asyncIterableIterator<Price>('PRICE');
 
 const client = createClient({ url: 'ws://localhost/ws' });
 const stomp = createStompClient({ brokerURL: 'ws://localhost/ws', transport: tcp({ port: 61_613 }) });
