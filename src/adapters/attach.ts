@@ -83,7 +83,7 @@ const optionNames = {
 const lookEvery = 500;
 
 /**
- * Put an endpoint on an http, https or http2 server (a secure one with `allowHTTP1`). Several endpoints and other
+ * Put an endpoint on an http, https or http2 server; over HTTP/2 a WebSocket is a stream (RFC 8441). Several endpoints and other
  * people's upgrade listeners live together on one server: a path that is none of ours is left alone where others
  * listen, and gets 404 where nobody does. A plain GET on the path gets 426 where the server has no handler of requests.
  *

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Wire } from '../core/wire.ts';
 
@@ -29,7 +29,7 @@ export function writeFrames(socket: Socket, wires: readonly Wire[]): void {
     // A string of n units has at most 3n bytes; exactness is not needed to know that everything fits.
     bytes += maxHeaderBytes + (typeof head === 'string' ? head.length * 3 : head.length) + tailBytes;
   }
-  if (bytes <= scratchBytes && socket.writableLength === 0 && !(socket instanceof TLSSocket)) {
+  if (bytes <= scratchBytes && socket.writableLength === 0 && takesAtOnce(socket)) {
     const packed = pack(wires, scratch);
     if (written.length !== packed) written = scratch.subarray(0, packed);
     socket.write(written);
@@ -43,6 +43,9 @@ export function writeFrames(socket: Socket, wires: readonly Wire[]): void {
   pack(wires, buffer);
   socket.write(buffer);
 }
+
+/** TLS, and a stream of HTTP/2, keep what they are given for a while. */
+const takesAtOnce = (socket: Socket): boolean => socket instanceof Socket && !(socket instanceof TLSSocket);
 
 function writePieces(socket: Socket, wires: readonly Wire[]): void {
   socket.cork();

@@ -9,7 +9,7 @@
 import type { PromiseOr } from '../core/promise-or.ts';
 
 /**
- * A server that tells of HTTP upgrades: of `node:http`, `node:https`, or a secure one of `node:http2` with `allowHTTP1`.
+ * A server that tells of HTTP upgrades: of `node:http` and `node:https`, or of extended CONNECTs, of `node:http2`.
  * Fastify's `app.server`, what Express's `app.listen()` returns and Hono's `serve()` are such servers.
  */
 export interface HttpServer {

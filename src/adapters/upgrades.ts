@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, ServerHttp2Stream, Settings } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { answer } from './answer.ts';
+import { answer, ignore } from './answer.ts';
 import { type Complaints, quoted } from './complaints.ts';
+import { asksForWebSocket, upgradeOver } from './http2.ts';
 import { type PathParams, type PathPattern, pathOf } from './path.ts';
 import type { HttpServer } from './server-types.ts';
 
@@ -24,6 +26,9 @@ export interface Mounted {
 interface NodeServer extends HttpServer {
   emit(event: string, ...details: unknown[]): boolean;
   listeners(event: string): unknown[];
+  /** A server of HTTP/2 has it. */
+  updateSettings?(settings: Settings): void;
+  off(event: string, listener: (...details: never[]) => void): unknown;
 }
 
 /** The endpoints of a server: one listener for each server, however many endpoints there are. */
@@ -66,12 +71,52 @@ function listen(server: NodeServer, registry: readonly Mounted[]): void {
   // What is first to hear an event cannot keep it from the others, so that events are taken before they are told.
   const { emit } = server;
   server.emit = function (this: NodeServer, event, ...details) {
+    if (event === 'stream' && asksForWebSocket(details[1] as IncomingHttpHeaders)) {
+      const [stream, headers] = details as [ServerHttp2Stream, IncomingHttpHeaders];
+      if (!takeStream(stream, headers)) leaveStream(() => Reflect.apply(emit, this, [event, ...details]));
+      return true;
+    }
     const [request, socket, head] = details as [IncomingMessage, Duplex, Buffer];
     if (event !== 'upgrade' || !take(request, socket, head)) return Reflect.apply(emit, this, [event, ...details]);
     if (server.listenerCount('upgrade') > 1)
       tellOthers(() => Reflect.apply(emit, this, [event, request, ended(), none]));
     return true;
   };
+
+  /** A CONNECT of ours, or of nobody ([CONN-90]). */
+  function takeStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+    const isOurs = find(registry, { url: headers[':path'] }) !== undefined;
+    // One listener is Node's own, which makes requests of streams.
+    const hasOthers = server.listenerCount('stream') > 1 || server.listenerCount('connect') > 0;
+    if (!isOurs && hasOthers) return false;
+    const { request, socket } = upgradeOver(stream, headers);
+    if (!take(request, socket, none)) refuseUnknown(request, socket);
+    // A browser keeps its session for minutes, and `close()` of the server waits for it.
+    const { session } = stream;
+    stream.once('close', () => {
+      if (!server.listening) session?.close();
+    });
+    return true;
+  }
+
+  /** Because we listen to requests, Node would answer 405 to a CONNECT that nobody awaits as a request. */
+  function leaveStream(tell: () => void): void {
+    server.on('connect', ignore);
+    try {
+      tell();
+    } finally {
+      server.off('connect', ignore);
+    }
+  }
+
+  function refuseUnknown(request: IncomingMessage, socket: Duplex): void {
+    const paths = registry.map(({ path }) => path.text).join(', ');
+    registry[0]?.complaints.tell(
+      'path',
+      () => `There is no endpoint at ${quoted(pathOf(request.url ?? ''))}, but at ${paths}`,
+    );
+    answer(socket, 404, 'No WebSocket endpoint here');
+  }
 
   function tellOthers(tell: () => void): void {
     try {
@@ -84,14 +129,9 @@ function listen(server: NodeServer, registry: readonly Mounted[]): void {
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // The first is told by us; the second comes in a runtime that tells its listeners without `emit`.
     if (standIns.has(socket) || take(request, socket, head)) return;
-    if (server.listenerCount('upgrade') > 1) return;
-    const paths = registry.map(({ path }) => path.text).join(', ');
-    registry[0]?.complaints.tell(
-      'path',
-      () => `There is no endpoint at ${quoted(pathOf(request.url ?? ''))}, but at ${paths}`,
-    );
-    answer(socket, 404, 'No WebSocket endpoint here');
+    if (server.listenerCount('upgrade') === 1) refuseUnknown(request, socket);
   });
+  server.updateSettings?.({ enableConnectProtocol: true });
   const alone = (request: IncomingMessage, response: ServerResponse): void => {
     const listeners = server.listeners('request');
     if (listeners.length === 1 && listeners[0] === alone) answerPlainly(request, response, registry);
@@ -109,7 +149,7 @@ function ended(): Duplex {
 
 function find(
   registry: readonly Mounted[],
-  { url = '' }: IncomingMessage,
+  { url = '' }: { readonly url?: string | undefined },
 ): { readonly mounted: Mounted; readonly params: PathParams } | undefined {
   const path = pathOf(url);
   let found: { readonly mounted: Mounted; readonly params: PathParams } | undefined;

@@ -6,7 +6,7 @@ import { tcp } from '../../src/adapters/tcp.ts';
 import { connect } from '../../src/connect/connect.ts';
 import type { ConnectionLost } from '../../src/core/connection-lost.ts';
 import type { Transport } from '../../src/core/socket.ts';
-import { openRaw } from '../support/raw-websocket.ts';
+import { openRaw, type RawWebSocket } from '../support/raw-websocket.ts';
 import { scriptedClient } from '../support/scripted-session.ts';
 import type { ClientEnd, Served, SuiteClient } from './suite.ts';
 
@@ -54,7 +54,7 @@ class ByteInbox {
 
 /** As abruptly as the socket can: TLS has no reset. */
 const drop = (socket: RawSocket): void =>
-  void (socket instanceof TLSSocket ? socket.destroy() : socket.resetAndDestroy());
+  void (socket instanceof TLSSocket || !('resetAndDestroy' in socket) ? socket.destroy() : socket.resetAndDestroy());
 
 class TrustingWebSocket extends WebSocket {
   constructor(url: string, protocols?: string[]) {
@@ -123,10 +123,10 @@ export const ownStreamClient = (tls: boolean) =>
   );
 
 /** The raw client of the tests: RFC 6455 written down once more, independently. */
-export const rawWebSocketClient =
-  (tls: boolean) =>
-  async ({ port }: Served): Promise<SuiteClient> => {
-    const raw = await openRaw({ port, tls, protocols: ['echo'] });
+export const rawClient =
+  (open: (served: Served) => Promise<RawWebSocket>) =>
+  async (served: Served): Promise<SuiteClient> => {
+    const raw = await open(served);
     const inbox = new Inbox();
     const read = async (): Promise<ClientEnd> => {
       try {
@@ -159,6 +159,9 @@ export const rawWebSocketClient =
       ended: read(),
     };
   };
+
+export const rawWebSocketClient = (tls: boolean) =>
+  rawClient(({ port }) => openRaw({ port, tls, protocols: ['echo'] }));
 
 /** A bare socket. */
 export const rawStreamClient =
