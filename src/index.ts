@@ -10,6 +10,20 @@ export type {
   UpgradeRequest,
 } from './adapters/server-types.ts';
 export * from './browser.ts';
+export { presence } from './bus/presence.ts';
+export type {
+  EndpointPresenceHooks,
+  Presence,
+  PresenceChange,
+  PresenceEvents,
+  PresenceOptions,
+  PresenceStats,
+  Present,
+  PresentClient,
+  StompPresenceHooks,
+  StompSubscriptionEvent,
+  Tracked,
+} from './bus/presence-types.ts';
 export type { BudgetStats } from './core/budget.ts';
 export type { CallerLimits } from './core/caller-limits.ts';
 export type { ConnectionMatch, Endpoint } from './core/endpoint.ts';

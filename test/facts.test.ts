@@ -1,6 +1,7 @@
 import { buildSchema } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { createBus } from '../src/bus/bus.ts';
+import { presenceDefaults } from '../src/bus/presence.ts';
 import { defaultBuffer } from '../src/bus/subscription.ts';
 import { resolveClientLimits } from '../src/core/client-limits.ts';
 import { createEndpoint } from '../src/core/endpoint.ts';
@@ -83,6 +84,7 @@ describe('one place per fact', () => {
         ...rows('GraphQL client', resolveNumbers({ url: 'ws://server' })),
         ...rows('STOMP client', numbers as Record<string, number>),
         ...rows('bus subscription', { buffer: defaultBuffer }),
+        ...rows('presence', presenceDefaults),
       ].sort(),
     );
     const units = Object.fromEntries(

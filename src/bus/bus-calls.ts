@@ -1,9 +1,29 @@
 import { assertOption, checkNames } from '../core/options.ts';
+import { type AccessRules, accessText, type ClientAccess } from './access.ts';
 import type { ListenOptions } from './fan-out.ts';
 import { kindOf } from './names.ts';
 import type { Topic } from './topic.ts';
 
 const listenNames = { protocol: true } as const satisfies Record<keyof ListenOptions, true>;
+
+/**
+ * A topic that says `clients` means nothing on a bus that does not have it: the author is told, by a `TypeError`
+ * ([BUS-12]).
+ */
+export function assertDeclared({ name, clients }: Topic<unknown>, access: AccessRules): void {
+  if (clients === undefined || clients === 'none') return;
+  const known: ClientAccess | undefined = access.declaredAccess(name);
+  if (known === clients) return;
+  const said = accessText(clients);
+  if (known === undefined) {
+    throw new TypeError(
+      `topic "${name}" says clients: ${said}, but this bus does not have it: createBus({ topics: [${variable(name)}] }) or bus.declare(${variable(name)})`,
+    );
+  }
+  if (accessText(known) !== said) {
+    throw new TypeError(`topic "${name}" says clients: ${said}, but it is declared with clients: ${accessText(known)}`);
+  }
+}
 
 /** Throws a `TypeError` that begins with `owner` unless these are options of known names. */
 export function assertOptions(given: unknown, known: Readonly<Record<string, true>>, owner: string): void {
@@ -33,4 +53,4 @@ export const nameOf = (target: unknown): string =>
   typeof target === 'string' ? `"${target}"` : `"${(target as Topic<unknown> | undefined)?.name}"`;
 
 /** A name of a topic as an author might call the variable. */
-export const variable = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? name : 'it');
+const variable = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? name : 'it');

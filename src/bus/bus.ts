@@ -5,15 +5,7 @@ import { assertOption, mustBeFunctions } from '../core/options.ts';
 import type { PromiseOr } from '../core/promise-or.ts';
 import type { Refusal, RefuseOptions } from '../core/refuse.ts';
 import { createReports } from '../core/reports.ts';
-import {
-  AccessRules,
-  accessText,
-  type ClientAccess,
-  clientAccessOf,
-  type DeclareOptions,
-  type OpenTopics,
-  type Operation,
-} from './access.ts';
+import { AccessRules, clientAccessOf, type DeclareOptions, type OpenTopics, type Operation } from './access.ts';
 import {
   assertBackbone,
   type Backbone,
@@ -23,7 +15,7 @@ import {
   type MessageOptions,
   type PublishOptions,
 } from './backbone.ts';
-import { assertOptions, isSignal, nameOf, protocolOf, variable } from './bus-calls.ts';
+import { assertDeclared, assertOptions, isSignal, nameOf, protocolOf } from './bus-calls.ts';
 import type { BusStats } from './bus-stats.ts';
 import { Disconnects, disconnectTopic } from './disconnects.ts';
 import { FanOut, type Listener, type ListenHandle, type ListenOptions } from './fan-out.ts';
@@ -95,6 +87,9 @@ export interface BusEvents {
   disconnect(disconnection: Disconnection): void;
 }
 
+/** What is told on this server alone: see presence. */
+export const deliverHere: unique symbol = Symbol.for('subwire.deliverHere');
+
 /** The one thing that protocols share: topics, whoever publishes and whoever listens. */
 export interface Bus {
   /** What carries messages between servers. */
@@ -155,6 +150,8 @@ export interface Bus {
   on<Event extends keyof BusEvents>(event: Event, listener: BusEvents[Event]): () => void;
   /** What there is, and what was done so far. */
   stats(): BusStats;
+  /** Hand a message to who listens in this process, and to no other server. @internal */
+  [deliverHere](message: Message): void;
   /** End every reader and let the backbone go. Later calls reject or throw. May be called again. */
   close(): Promise<void>;
 }
@@ -266,24 +263,6 @@ export function createBus(options: BusOptions = {}): Bus {
     access.declare(target.name, clientAccessOf(target.clients, `topic("${target.name}"): clients`));
   }
 
-  /** A topic that says `clients` means nothing on a bus that does not have it: the author is told. */
-  function assertDeclared({ name, clients }: Topic<unknown>): void {
-    if (clients === undefined || clients === 'none') return;
-    const known: ClientAccess | undefined = access.declaredAccess(name);
-    if (known === clients) return;
-    const said = accessText(clients);
-    if (known === undefined) {
-      throw new TypeError(
-        `topic "${name}" says clients: ${said}, but this bus does not have it: createBus({ topics: [${variable(name)}] }) or bus.declare(${variable(name)})`,
-      );
-    }
-    if (accessText(known) !== said) {
-      throw new TypeError(
-        `topic "${name}" says clients: ${said}, but it is declared with clients: ${accessText(known)}`,
-      );
-    }
-  }
-
   function send(name: string, body: Uint8Array, checked: MessageOptions): Promise<Position | undefined> {
     published++;
     return backbone.publish(name, body, checked);
@@ -335,7 +314,7 @@ export function createBus(options: BusOptions = {}): Bus {
       const { name } = target;
       const problem = problemOfTopic(name);
       if (problem !== undefined) throw new TypeError(`publish(topic "${name}"): a name ${problem}`);
-      assertDeclared(target);
+      assertDeclared(target, access);
       const checked = checkedOptions(name, given);
       const contentType = checked.contentType ?? 'application/json';
       return send(name, checkedBody(name, target.encode(value as T)), { ...checked, contentType });
@@ -369,6 +348,7 @@ export function createBus(options: BusOptions = {}): Bus {
       }, buffer);
       return Object.assign(subscription, { active: live });
     },
+    [deliverHere]: (message) => fanOut.deliver(message),
     stats: () => ({
       listeners: fanOut.size,
       topics: fanOut.topics,
