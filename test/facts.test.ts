@@ -1,7 +1,7 @@
 import { buildSchema } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { createBus } from '../src/bus/bus.ts';
-import { presenceDefaults } from '../src/bus/presence.ts';
+import { presenceDefaults } from '../src/bus/presence-types.ts';
 import { defaultBuffer } from '../src/bus/subscription.ts';
 import { resolveClientLimits } from '../src/core/client-limits.ts';
 import { createEndpoint } from '../src/core/endpoint.ts';

@@ -173,3 +173,17 @@ export interface Presence {
    */
   close(): void;
 }
+
+/** What a presence keeps, and its times, unless said otherwise: see {@link PresenceOptions}. */
+export const presenceDefaults = {
+  /** In ms. */
+  window: 10_000,
+  /** In ms. */
+  interval: 5_000,
+  /** Over all servers. */
+  maxEntries: 100_000,
+  /** In bytes. */
+  maxBytes: 67_108_864,
+  /** On this server. */
+  maxUserEntries: 1_000,
+} as const;

@@ -11,18 +11,19 @@ import { type Bus, deliverHere } from './bus.ts';
 import { createMessage } from './message.ts';
 import { kindOf, problemOfTopic } from './names.ts';
 import { bytesOfEntry, type Entry, Gossip, type GossipHost, isUser } from './presence-gossip.ts';
-import type {
-  EndpointPresenceHooks,
-  Presence,
-  PresenceChange,
-  PresenceEvents,
-  PresenceOptions,
-  PresenceStats,
-  Present,
-  PresentClient,
-  StompPresenceHooks,
-  StompSubscriptionEvent,
-  Tracked,
+import {
+  type EndpointPresenceHooks,
+  type Presence,
+  type PresenceChange,
+  type PresenceEvents,
+  type PresenceOptions,
+  type PresenceStats,
+  type Present,
+  type PresentClient,
+  presenceDefaults,
+  type StompPresenceHooks,
+  type StompSubscriptionEvent,
+  type Tracked,
 } from './presence-types.ts';
 import { createSubscription, type SourceSink, type Subscription } from './subscription.ts';
 
@@ -30,15 +31,6 @@ const optionNames = {
   ...{ group: true, clients: true, window: true, interval: true, maxEntries: true, maxBytes: true },
   ...{ maxUserEntries: true, info: true, onError: true, clock: true },
 } as const satisfies Record<keyof PresenceOptions, true>;
-
-/** What a presence keeps, and its times, unless said otherwise. */
-export const presenceDefaults = {
-  window: 10_000,
-  interval: 5_000,
-  maxEntries: 100_000,
-  maxBytes: 67_108_864,
-  maxUserEntries: 1_000,
-} as const;
 
 /** The most that may be said of somebody, in bytes of JSON. */
 const maxInfo = 4_096;
