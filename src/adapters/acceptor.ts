@@ -11,7 +11,7 @@ import type { DeflateOptions } from './server-types.ts';
 import { serverWebSocketOver } from './server-websocket.ts';
 
 /** Completes a handshake and hands the socket to the endpoint. */
-export type Acceptor = (request: IncomingMessage, raw: Duplex, head: Buffer, handshake: Handshake) => void;
+export type Acceptor = (request: IncomingMessage, raw: Duplex, handshake: Handshake) => void;
 
 /**
  * What completes the handshakes of an endpoint, by `ws`. A client that offers nothing that is spoken here is answered
@@ -43,11 +43,11 @@ export function createAcceptor(
     WebSocket: serverWebSocketOver(WebSocket),
     handleProtocols: () => chosen,
   });
-  return (request, raw, head, handshake) => {
+  return (request, raw, handshake) => {
     const offered = offeredBy(request);
     const choice = endpoint.choose(offered);
     chosen = choice.kind === 'speak' ? choice.name : (offered[0] ?? false);
-    server.handleUpgrade(request, raw, head, (socket) => {
+    server.handleUpgrade(request, raw, nothing, (socket) => {
       if (choice.kind === 'speak') {
         socket.open(raw as RawSocket, (adapted) => endpoint.accept(adapted, handshake, choice.subprotocol));
         return;
@@ -60,6 +60,9 @@ export function createAcceptor(
     });
   };
 }
+
+/** What came behind the request was put back into its socket. */
+const nothing = Buffer.alloc(0);
 
 /** A socket whose token was only echoed so that browsers take the answer: it is no name to count connections by. */
 const unnamed = (socket: Socket): Socket => ({

@@ -1,19 +1,18 @@
 import { type Clock, systemClock, type Timed } from '../core/clock.ts';
 import { type AcceptingEndpoint, createEndpoint, type Endpoint } from '../core/endpoint.ts';
 import { type EndpointOptions, endpointOptionNames } from '../core/endpoint-options.ts';
-import { checkNames, mustBeFunctions } from '../core/options.ts';
+import { checkNames } from '../core/options.ts';
 import { createAcceptor } from './acceptor.ts';
+import { answer } from './answer.ts';
 import { Complaints } from './complaints.ts';
-import { createGate } from './gate.ts';
-import { hostCheck, type OriginRule, originCheck } from './origin.ts';
+import { createGate, type GateOptions, gateOptionNames, gateRules } from './gate.ts';
 import { readPath } from './path.ts';
 import { processMemory } from './process-memory.ts';
-import { proxyView } from './proxies.ts';
-import type { DeflateOptions, HttpServer, TrustProxy, UpgradeHook } from './server-types.ts';
+import type { DeflateOptions, HttpServer } from './server-types.ts';
 import { mount } from './upgrades.ts';
 
 /** The options of {@link attach}. */
-export interface AttachOptions extends EndpointOptions {
+export interface AttachOptions extends EndpointOptions, GateOptions {
   /**
    * The path of this endpoint, without a query. `:name` stands for one segment, which hooks find in
    * `handshake.params`; a slash at the end makes no difference. A path without parameters goes before one with them.
@@ -21,37 +20,6 @@ export interface AttachOptions extends EndpointOptions {
    * @defaultValue `/ws`
    */
   readonly path?: string | undefined;
-  /**
-   * Which web pages may connect (RFC 6455 10.2); others get 403, and the first of them is told to `onError`. Programs
-   * send no Origin and are let in.
-   *
-   * @defaultValue `same`: the pages of this host
-   */
-  readonly origin?: OriginRule | undefined;
-  /**
-   * Which hosts may be asked for, such as `['app.example', '*.app.example', 'localhost:4000']`; others get 403. With the
-   * origin rule `same` this closes DNS rebinding.
-   *
-   * @defaultValue all
-   */
-  readonly hosts?: readonly string[] | undefined;
-  /**
-   * The proxies before this server, whose X-Forwarded-For, -Proto and -Host are believed: how many there are, their
-   * networks, or both questions answered by {@link TrustedProxies}. It decides what `handshake.remoteAddress`,
-   * `handshake.secure` and the origin rule `same` see.
-   *
-   * @defaultValue none: these headers are not looked at
-   */
-  readonly trustProxy?: TrustProxy | undefined;
-  /**
-   * Called before each upgrade with the request itself, so that sessions, passport and rate limiters work. It may take
-   * `hookTimeout` (503 after that). `true` and nothing go on, `false` is 401, `refuse({ code, reason })` is that status
-   * with these words, and an object is kept as `handshake.extra`. Anything else, and an error, is reported and is 500.
-   *
-   * @example
-   * upgrade: (request) => limiter.take(request.socket.remoteAddress) || refuse({ code: 429, reason: 'Slow down' })
-   */
-  readonly upgrade?: UpgradeHook | undefined;
   /**
    * permessage-deflate (RFC 7692): `true`, or the options of `ws`. It costs up to a few hundred KiB of memory for each
    * connection.
@@ -70,11 +38,8 @@ export interface AttachOptions extends EndpointOptions {
 
 const optionNames = {
   ...endpointOptionNames,
+  ...gateOptionNames,
   path: true,
-  origin: true,
-  hosts: true,
-  trustProxy: true,
-  upgrade: true,
   deflate: true,
   drainOnClose: true,
 } satisfies Record<keyof AttachOptions, true>;
@@ -100,7 +65,7 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   if (typeof options !== 'object' || options === null)
     throw new TypeError('attach() needs options: { protocols: […] }');
   checkNames(options, optionNames, 'attach()');
-  const { path = '/ws', origin = 'same', hosts, trustProxy, upgrade, deflate = false, drainOnClose = true } = options;
+  const { path = '/ws', deflate = false, drainOnClose = true } = options;
   const { clock = systemClock } = options;
   const pattern = readPath(path);
   if (typeof deflate !== 'boolean' && (typeof deflate !== 'object' || deflate === null)) {
@@ -108,17 +73,11 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   }
   if (typeof drainOnClose !== 'boolean')
     throw new TypeError(`drainOnClose must be true or false; got ${String(drainOnClose)}`);
-  mustBeFunctions({ upgrade });
-  const rules = {
-    allows: originCheck(origin),
-    origin,
-    serves: hostCheck(hosts),
-    look: proxyView(trustProxy),
-    hook: upgrade,
-  };
+  const rules = gateRules(options);
   const endpoint = createEndpoint(options, processMemory());
   const complaints = new Complaints(endpoint.report, clock);
-  const gate = createGate(endpoint, rules, createAcceptor(endpoint, deflate, complaints), complaints, clock);
+  const accept = createAcceptor(endpoint, deflate, complaints);
+  const gate = createGate(endpoint, rules, { accept, answer }, complaints, clock);
   const mounted = { path: pattern, drained: false, upgrade: gate, report: endpoint.report, complaints };
   mount(server, mounted);
   endpoint.onDrained(() => {

@@ -1,20 +1,82 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket as RawSocket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Writable } from 'node:stream';
 import type { Clock, Timed } from '../core/clock.ts';
 import type { AcceptingEndpoint } from '../core/endpoint.ts';
+import { mustBeFunctions } from '../core/options.ts';
 import { kindOf } from '../core/principal.ts';
 import type { PromiseOr } from '../core/promise-or.ts';
 import { Refusal } from '../core/refuse.ts';
 import type { Handshake } from '../core/subprotocol.ts';
-import type { Acceptor } from './acceptor.ts';
-import { answer, ignore } from './answer.ts';
+import { ignore } from './answer.ts';
 import { type Complaints, quoted } from './complaints.ts';
 import { KeptHandshake } from './handshake.ts';
-import { isOrigin, type OriginRule, type RequestOrigin } from './origin.ts';
+import { hostCheck, isOrigin, type OriginRule, originCheck, type RequestOrigin } from './origin.ts';
 import type { PathParams } from './path.ts';
-import type { Seen } from './proxies.ts';
-import type { UpgradeHook } from './server-types.ts';
+import { proxyView, type Seen } from './proxies.ts';
+import type { TrustProxy, UpgradeHook } from './server-types.ts';
+
+/** What the application says of strangers, before anything is opened for them. */
+export interface GateOptions {
+  /**
+   * Which web pages may connect (RFC 6455 10.2); others get 403, and the first of them is told to `onError`. Programs
+   * send no Origin and are let in.
+   *
+   * @defaultValue `same`: the pages of this host
+   */
+  readonly origin?: OriginRule | undefined;
+  /**
+   * Which hosts may be asked for, such as `['app.example', '*.app.example', 'localhost:4000']`; others get 403. With the
+   * origin rule `same` this closes DNS rebinding.
+   *
+   * @defaultValue all
+   */
+  readonly hosts?: readonly string[] | undefined;
+  /**
+   * The proxies before this server, whose X-Forwarded-For, -Proto and -Host are believed: how many there are, their
+   * networks, or both questions answered by {@link TrustedProxies}. It decides what `handshake.remoteAddress`,
+   * `handshake.secure` and the origin rule `same` see.
+   *
+   * @defaultValue none: these headers are not looked at
+   */
+  readonly trustProxy?: TrustProxy | undefined;
+  /**
+   * Called before each upgrade with the request itself, so that sessions, passport and rate limiters work. It may take
+   * `hookTimeout` (503 after that). `true` and nothing go on, `false` is 401, `refuse({ code, reason })` is that status
+   * with these words, and an object is kept as `handshake.extra`. Anything else, and an error, is reported and is 500.
+   *
+   * @example
+   * upgrade: (request) => limiter.take(request.socket.remoteAddress) || refuse({ code: 429, reason: 'Slow down' })
+   */
+  readonly upgrade?: UpgradeHook | undefined;
+}
+
+/** The names of {@link GateOptions}. */
+export const gateOptionNames = {
+  origin: true,
+  hosts: true,
+  trustProxy: true,
+  upgrade: true,
+} satisfies Record<keyof GateOptions, true>;
+
+/**
+ * The rules that the options say.
+ *
+ * Throws a `TypeError` that names the option when one is wrong.
+ *
+ * @example
+ * const gate = createGate(endpoint, gateRules(options), door, complaints, clock);
+ */
+export function gateRules({ origin = 'same', hosts, trustProxy, upgrade }: GateOptions): GateRules {
+  mustBeFunctions({ upgrade });
+  return {
+    serves: hostCheck(hosts),
+    allows: originCheck(origin),
+    origin,
+    look: proxyView(trustProxy),
+    hook: upgrade,
+  };
+}
 
 /** What upgrades of an endpoint have to pass, in this order: host, origin, hook. */
 export interface GateRules {
@@ -30,6 +92,14 @@ export interface GateRules {
   readonly hook: UpgradeHook | undefined;
 }
 
+/** What is behind the gate, for requests that are answered by way of a `Carrier`: a socket, or a response. */
+export interface Door<Carrier> {
+  /** Let it in. */
+  accept(request: IncomingMessage, carrier: Carrier, handshake: Handshake): void;
+  /** Answer with an HTTP status and a line of text, and end it; 429 and 503 with Retry-After, in seconds. */
+  answer(carrier: Carrier, status: number, text: string, retryAfter?: number): void;
+}
+
 /** What comes of an upgrade: a refusal, or that it goes on. */
 type Decision = { readonly status: number; readonly text: string } | { readonly extra: object | undefined };
 
@@ -39,24 +109,24 @@ const maxWaiting = 1_000;
 const goOn: Decision = { extra: undefined };
 
 /**
- * The gate before the handshake. Nothing is awaited, and nothing is made for it, where host and origin can be judged at
+ * The gate before the handshake, or before a request that is served like a connection. Nothing is awaited, and nothing is made for it, where host and origin can be judged at
  * once and there is no hook.
  *
  * @example
- * const gate = createGate(endpoint, rules, accept, complaints, clock);
+ * const gate = createGate(endpoint, rules, { accept, answer }, complaints, clock);
  */
-export function createGate(
+export function createGate<Carrier extends Writable>(
   endpoint: AcceptingEndpoint,
   rules: GateRules,
-  accept: Acceptor,
+  door: Door<Carrier>,
   complaints: Complaints,
   clock: Clock,
-): (request: IncomingMessage, socket: Duplex, head: Buffer, params: PathParams) => void {
+): (request: IncomingMessage, carrier: Carrier, params: PathParams) => void {
   let waiting = 0;
 
-  function refuse(socket: Duplex, status: number, text: string, retryAfter?: number): void {
+  function refuse(carrier: Carrier, status: number, text: string, retryAfter?: number): void {
     endpoint.refused();
-    answer(socket, status, text, retryAfter);
+    door.answer(carrier, status, text, retryAfter);
   }
 
   /** Why this origin is refused: told to the client in general words, and to the application with what to do. */
@@ -85,8 +155,8 @@ export function createGate(
     }
   }
 
-  /** Nothing is read from the socket meanwhile: what the client sends already waits in it, and then in the network. */
-  function wait(socket: Duplex, decision: Promise<Decision>, settle: (decision: Decision) => void): void {
+  /** Nothing is read meanwhile: what the client sends already waits in its socket, and then in the network. */
+  function wait(carrier: Carrier, decision: Promise<Decision>, settle: (decision: Decision) => void): void {
     let open = true;
     const timer: Timed = {
       deadline: clock.now() + endpoint.limits.hookTimeout,
@@ -99,8 +169,8 @@ export function createGate(
       open = false;
       waiting--;
       clock.forget(timer);
-      socket.off('error', ignore);
-      socket.off('close', leave);
+      carrier.off('error', ignore);
+      carrier.off('close', leave);
     }
     function finish(late: Decision): void {
       // The time is over, or the peer has gone.
@@ -109,33 +179,33 @@ export function createGate(
       settle(late);
     }
     waiting++;
-    socket.on('error', ignore);
-    socket.on('close', leave);
-    (socket as Partial<RawSocket>).setTimeout?.(0);
+    carrier.on('error', ignore);
+    carrier.on('close', leave);
+    (carrier as Partial<Pick<RawSocket, 'setTimeout'>>).setTimeout?.(0);
     clock.watch(timer);
     decision.then(finish);
   }
 
-  return (request, socket, head, params) => {
+  return (request, carrier, params) => {
     const busy = endpoint.unavailable();
-    if (busy !== undefined) return refuse(socket, 503, busy);
-    // HTTP/1.1 at least (RFC 6455 4.2.1): `ws` does not look at it.
-    if (request.httpVersion === '1.0') return refuse(socket, 400, 'WebSocket needs HTTP/1.1');
+    if (busy !== undefined) return refuse(carrier, 503, busy);
+    // RFC 6455 4.2.1: `ws` does not look at it.
+    if (request.httpVersion === '1.0') return refuse(carrier, 400, 'HTTP/1.1 is needed here');
     const seen = rules.look(request);
     if (!rules.serves(seen.host)) {
       complaints.tell('host', () => `The host ${quoted(seen.host ?? 'missing')} was asked for and is not one of hosts`);
-      return refuse(socket, 403, 'This host is not served here');
+      return refuse(carrier, 403, 'This host is not served here');
     }
     const { headers } = request;
     const fetchSite = headers['sec-fetch-site'];
     const from: RequestOrigin = { origin: headers.origin, fetchSite: fetchSite?.toString(), host: seen.host };
     const handshake = new KeptHandshake(request, seen, params);
     const admission = endpoint.admits(handshake.remoteAddress, handshake.trusted);
-    if (!admission.admitted) return refuse(socket, 429, 'Too many connections of this address', admission.retryAfter);
+    if (!admission.admitted) return refuse(carrier, 429, 'Too many connections of this address', admission.retryAfter);
     const settle = (decision: Decision): void => {
-      if ('status' in decision) return refuse(socket, decision.status, decision.text);
+      if ('status' in decision) return refuse(carrier, decision.status, decision.text);
       handshake.extra = decision.extra as Readonly<Record<string, unknown>> | undefined;
-      accept(request, socket, head, handshake);
+      door.accept(request, carrier, handshake);
     };
     let allowed: PromiseOr<boolean>;
     try {
@@ -145,10 +215,10 @@ export function createGate(
     }
     if (allowed === false) return settle(foreign(from));
     if (allowed === true && !rules.hook) return settle(goOn);
-    if (waiting >= maxWaiting) return refuse(socket, 503, 'Too many upgrades are waiting');
-    wait(socket, decide(request, from, allowed), (decision) => {
+    if (waiting >= maxWaiting) return refuse(carrier, 503, 'Too many upgrades are waiting');
+    wait(carrier, decide(request, from, allowed), (decision) => {
       const full = endpoint.unavailable();
-      if (full !== undefined && !('status' in decision)) return refuse(socket, 503, full);
+      if (full !== undefined && !('status' in decision)) return refuse(carrier, 503, full);
       settle(decision);
     });
   };

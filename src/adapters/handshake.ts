@@ -39,7 +39,7 @@ export class KeptHandshake implements Handshake {
     this.trusted = trusted;
     this.params = params;
     const lines: string[] = [];
-    for (const name in headers) if (!spent.has(name)) lines.push(name, String(headers[name]));
+    for (const name in headers) if (!spent.has(name) && !name.startsWith(':')) lines.push(name, String(headers[name]));
     this.#lines = lines.join('\n');
   }
 

@@ -62,9 +62,10 @@ export function proxyView(trust: TrustProxy | undefined): (request: IncomingMess
 function direct({ headers, socket }: IncomingMessage): Seen {
   return {
     remoteAddress: socket.remoteAddress ?? '',
-    secure: 'encrypted' in socket,
+    secure: (socket as { readonly encrypted?: boolean }).encrypted === true,
     trusted: false,
-    host: headers.host,
+    // HTTP/2 has another name for it.
+    host: headers.host ?? headers[':authority']?.toString(),
   };
 }
 

@@ -15,7 +15,7 @@ export interface Mounted {
   /** True once it was drained: then another endpoint may take its path. */
   drained: boolean;
   /** Take an upgrade on this path. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, params: PathParams): void;
+  upgrade(request: IncomingMessage, socket: Duplex, params: PathParams): void;
   /** Tell the application of an error. */
   report(error: unknown): void;
   /** Who hears why strangers are refused. */
@@ -64,8 +64,11 @@ export function mount(server: HttpServer, mounted: Mounted): void {
 function listen(server: NodeServer, registry: readonly Mounted[]): void {
   function take(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
     const found = find(registry, request);
-    found?.mounted.upgrade(request, socket, head, found.params);
-    return found !== undefined;
+    if (!found) return false;
+    // What came behind the request waits in its socket, as what follows it does.
+    if (head.length > 0) socket.unshift(head);
+    found.mounted.upgrade(request, socket, found.params);
+    return true;
   }
 
   // What is first to hear an event cannot keep it from the others, so that events are taken before they are told.
