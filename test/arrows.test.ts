@@ -16,6 +16,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'graphql/execution': ['graphql/protocol', 'core', '#scope', 'graphql'],
   'graphql/server': ['graphql/execution', 'graphql/protocol', 'core', 'bus', '#scope', 'graphql'],
   'graphql/client': ['graphql/protocol', 'core', 'bus', 'connect', '#socket', 'graphql'],
+  'graphql/http': ['graphql/server', 'graphql/execution', 'graphql/protocol', 'core', 'adapters'],
   'graphql/graphql-ws': [
     ...['graphql/server', 'graphql/client', 'graphql/execution', 'graphql/protocol'],
     ...['core', 'bus', 'adapters', 'graphql'],

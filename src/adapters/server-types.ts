@@ -36,6 +36,23 @@ export interface UpgradeRequest {
   };
 }
 
+/** A request as Node's servers and their frameworks hand it on: `IncomingMessage`, or `Http2ServerRequest`. */
+export interface HttpRequest extends UpgradeRequest {
+  /** Adds a listener of an event. */
+  on(event: string, listener: (...details: never[]) => void): unknown;
+}
+
+/** What a request is answered with: `ServerResponse`, or `Http2ServerResponse`. */
+export interface HttpResponse {
+  /** Adds a listener of an event. */
+  on(event: string, listener: (...details: never[]) => void): unknown;
+  /** Sets a header of the answer. */
+  setHeader(name: string, value: string): unknown;
+}
+
+/** Takes a request if it is for it. False: it is not, and was not touched. */
+export type RequestHandler = (request: HttpRequest, response: HttpResponse) => boolean;
+
 /** What the hook `upgrade` may answer; see the option. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing lets the upgrade go on.
 export type UpgradeAnswer = boolean | object | undefined | void;

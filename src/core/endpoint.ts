@@ -2,7 +2,7 @@ import { isPrivate, networkOf } from './address.ts';
 import { retryHint } from './backoff.ts';
 import { MemoryBudget, sharedBudget } from './budget.ts';
 import { CallerCounter } from './caller-limits.ts';
-import { systemClock } from './clock.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { Drain } from './drain.ts';
 import {
   checkDrainOptions,
@@ -70,6 +70,8 @@ export type AddressAdmission = { readonly admitted: true } | { readonly admitted
 
 /** The side of an endpoint that transports see. */
 export interface AcceptingEndpoint extends Endpoint {
+  /** What knows the time. */
+  readonly clock: Clock;
   /** Why no new connection is taken now, for a 503; undefined: it is. */
   unavailable(): string | undefined;
   /**
@@ -224,6 +226,7 @@ export function createEndpoint(
   });
 
   return {
+    clock,
     limits,
     report,
     choose: (offered) => choose(offered, protocols),

@@ -17,3 +17,7 @@ const end = /* @__PURE__ */ encodeUtf8('}');
  * encodeTail('{"data":{}}'); // the bytes of '"type":"next","payload":{"data":{}}}'
  */
 export const encodeNextTail = (payload: string): Uint8Array => takeUtf8(slab, payload, beginning, end);
+
+/** The JSON that a tail was made of, as it lies in its bytes. */
+export const payloadOfTail = (tail: Uint8Array): Uint8Array =>
+  tail.subarray(beginning.length, tail.length - end.length);

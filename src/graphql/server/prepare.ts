@@ -14,6 +14,12 @@ import {
 } from './options.ts';
 import { trustedText, untrusted } from './trusted-documents.ts';
 
+/** What brings operations that may be of some kinds only, such as a GET, which must not change anything. */
+export interface OperationLimits {
+  /** The kinds that it takes; absent: all. */
+  readonly operationKinds?: readonly OperationKind[] | undefined;
+}
+
 /** An operation that is being prepared. */
 export interface Prepared {
   /** The client's name for it. */
@@ -34,8 +40,8 @@ export interface Prepared {
     whenParseable(run: () => void): void;
     /** Such a document took so many ms just now; `refused`: so many in all, if it was refused, else 0. */
     spent(took: number, refused: number): void;
-    /** Knows the time. */
-    readonly connection: { readonly now: number };
+    /** Knows the time, and what brought the operation here. */
+    readonly connection: { readonly now: number; readonly handshake: object };
     /** A document of this client was refused. */
     countRefusal(): void;
   };
@@ -144,6 +150,11 @@ const tooMuch = (): GraphQLError =>
     extensions: { code: 'TOO_MUCH_KEPT' },
   });
 
+const misplaced = (kind: OperationKind, kinds: readonly OperationKind[]): GraphQLError =>
+  new GraphQLError(`This request cannot run a ${kind}; it takes: ${kinds.join(', ')}`, {
+    extensions: { code: 'OPERATION_NOT_ALLOWED' },
+  });
+
 function prepareDocument(operation: Prepared, text: string, execute: Execute): void {
   const { host } = operation;
   if (host.engine.documents.has(text)) return prepareParsed(operation, text, false, execute);
@@ -224,6 +235,8 @@ function complement(
   const { roots, context = host.context } = host.engine.options;
   const kind = operationKind(args.document, args.operationName);
   if (!kind) return operation.refuse([new GraphQLError('Unable to identify operation')]);
+  const { operationKinds } = host.connection.handshake as OperationLimits;
+  if (operationKinds && !operationKinds.includes(kind)) return operation.refuse([misplaced(kind, operationKinds)]);
   if (args.operationName === '') args.operationName = undefined;
   if (needsRoot) args.rootValue = roots?.[kind];
   if (!needsContext) return execute(kind, args);
