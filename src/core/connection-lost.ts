@@ -18,7 +18,7 @@ export interface ConnectionLostOptions {
  * client.on('closed', ({ code, reason, cause }) => console.log(code, reason, cause)); // 4403 Forbidden undefined
  */
 export class ConnectionLost extends Error {
-  override readonly name = 'ConnectionLost';
+  override readonly name: string = 'ConnectionLost';
   /** As of a `CloseEvent`. */
   readonly type = 'close';
   /** RFC 6455 7.4, or of the protocol; 1006 when there was no close frame, or no connection at all. */

@@ -172,18 +172,18 @@ describe('servers', () => {
     },
   );
 
-  test.each(eachOf(true, false))('what a replacer sees of a message: all of it: %s', async (_name, names, expected) => {
+  test.each(eachOf(true, false))('what a replacer sees of a result: all of it: %s', async (_name, names, expected) => {
     const keys = new Set<string>();
     serve(names, {
       jsonMessageReplacer(key, value) {
-        keys.add(key);
+        keys.add(value === 'next' ? 'the type of a result' : key);
         return value;
       },
     });
     const { received } = await speak(ask('1', '{ hello }'));
     await eventually(() => expect(received).toHaveLength(3));
     expect(keys.has('hello')).toBe(true);
-    expect(keys.has('type')).toBe(expected);
+    expect(keys.has('the type of a result')).toBe(expected);
   });
 
   test.each(eachOf(0, 1))('onComplete for a source that is not a generator: %s', async (_name, names, expected) => {

@@ -21,8 +21,16 @@ const maxRefusals = 5;
 /** The longest message that stands as it is in a close reason. */
 const maxReason = 123;
 
+/** How graphql-ws tells of ends, for a client with its habits. */
+export interface Habits {
+  /** What `closed` listeners get of this end. */
+  closed(end: ConnectionLost): ConnectionLost;
+  /** What `error` listeners and sinks get of this end, or of what a hook threw. */
+  problem(problem: unknown): unknown;
+}
+
 /** The client, perhaps with the habits of graphql-ws; see `createClient()`. */
-export function makeClient(options: ClientOptions, habits?: 'graphql-ws'): Client {
+export function makeClient(options: ClientOptions, habits?: Habits): Client {
   const numbers = resolveNumbers(options);
   const { lazyCloseTimeout, retryAttempts, openTimeout } = numbers;
   const { connectionParams, lazy = true, retry, retryWait, shouldRetry, signal, clock = hostClock } = options;
@@ -148,11 +156,12 @@ export function makeClient(options: ClientOptions, habits?: 'graphql-ws'): Clien
       if (!end) return;
       const running = state === 'idle' ? takeAll() : undefined;
       // What was a fault has been told.
-      if (!end.fault && end.cause !== undefined) emit('error', end.cause);
-      emit('closed', end, state === 'waiting');
+      const told = habits?.problem(problem) ?? problem;
+      if (!end.fault && end.cause !== undefined) emit('error', told === problem ? end.cause : told);
+      emit('closed', habits?.closed(end) ?? end, state === 'waiting');
       oversized?.error(end);
       oversized = undefined;
-      if (running) fail(problem, running);
+      if (running) fail(told, running);
     },
   });
   update();

@@ -4,7 +4,7 @@
  * @module
  */
 import { ConnectionLost } from '../../core/connection-lost.ts';
-import { CloseCode as Code } from '../../core/fault.ts';
+import { CloseCode as Code, messageOf } from '../../core/fault.ts';
 import type { Client, ClientEvents, ClientOptions as OwnClientOptions } from '../client/client-types.ts';
 import { makeClient } from '../client/make-client.ts';
 import { knownOptions } from '../client/options.ts';
@@ -98,18 +98,39 @@ export function createClient<Params extends Record<string, unknown> | undefined 
       shouldRetry: asks,
       retry: options.retry ?? (options.retryWait ? undefined : retry),
     } as OwnClientOptions,
-    'graphql-ws',
+    {
+      closed: (end) => (end.code === Code.terminated ? new TerminatedCloseEvent() : end),
+      problem: (problem) =>
+        problem instanceof ConnectionLost && problem.code === Code.abnormal && problem.cause !== undefined
+          ? new SocketError(problem)
+          : problem,
+    },
   );
 }
 
 /** What `closed` listeners get after `terminate()`, to be told from others by `instanceof`. */
 export class TerminatedCloseEvent extends ConnectionLost {
+  override readonly name = 'TerminatedCloseEvent';
+
   static override [Symbol.hasInstance](value: unknown): boolean {
     return value instanceof ConnectionLost && value.code === Code.terminated;
   }
 
   constructor() {
     super(Code.terminated, 'Terminated');
+    this.message = '4499: Terminated';
+  }
+}
+
+/** Why there was no connection: it has what an `ErrorEvent` of the socket has as well. */
+class SocketError extends ConnectionLost {
+  /** What went wrong, such as the refused connection of Node. */
+  readonly error: unknown;
+
+  constructor({ code, reason, cause, fault }: ConnectionLost) {
+    super(code, reason, { cause, fault });
+    this.error = cause;
+    this.message = messageOf(cause);
   }
 }
 

@@ -114,7 +114,8 @@ function accept(engine: ServerRuntime, socket: Transport, extra: unknown): Accep
   };
   const adapted: Socket = {
     protocol: socket.protocol,
-    batches: true,
+    // Each message is a call of its own anyway, and a caller may look for it at once.
+    batches: false,
     get bufferedAmount() {
       return bufferedAmount;
     },
@@ -122,7 +123,10 @@ function accept(engine: ServerRuntime, socket: Transport, extra: unknown): Accep
     pause() {},
     resume() {},
     ...(socket.ping && { ping: () => socket.ping?.() }),
-    close: (code, reason) => guard(() => socket.close(code, reason)),
+    close(code, reason) {
+      // Who answers no ping is dropped there, and reads no reason.
+      if (code !== CloseCode.heartbeatTimeout || !socket.terminate) guard(() => socket.close(code, reason));
+    },
     terminate: () => guard(() => (socket.terminate ? socket.terminate() : socket.close())),
   };
   const connection: ServerConnection = new ServerConnection(adapted, socket.handshake ?? noHandshake, {
@@ -168,7 +172,8 @@ export interface WsSocket {
   ping(): void;
   /** Hear messages, closes, pongs and errors. */
   on(event: 'message', listener: (data: { toString(): string }) => void): unknown;
-  on(event: 'pong' | 'error', listener: () => void): unknown;
+  on(event: 'pong', listener: () => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'close', listener: (code: number, reason: { toString(): string }) => void): unknown;
 }
 
@@ -244,8 +249,11 @@ export function useServer<
     };
     const { connection, closed } = accept(engine, transport, { socket, request });
     connections.add(connection);
-    // The close that follows tells what is needed; without a listener an error would end the process.
-    socket.on('error', () => {});
+    // Without a listener an error would end the process. `ws` has closed the socket already for what it finds itself.
+    socket.on('error', (error) => {
+      report(error);
+      connection.close('internal', engine.reasonOf(error));
+    });
     socket.on('close', (code, reason) => {
       connections.delete(connection);
       void closed(code, reason.toString());
@@ -272,10 +280,15 @@ function handshakeOf({ url = '', headers, socket }: WsRequest): Handshake {
   return { url, headers: kept, remoteAddress: socket.remoteAddress ?? '', secure: 'encrypted' in socket };
 }
 
-/** Choose graphql-transport-ws out of what a client offers; `false`: it is not there. */
+/** Choose graphql-transport-ws out of what a client offers; `false`: it is not there, or it is no offer at all. */
 export function handleProtocols(
   offered: ReadonlySet<string> | readonly string[] | string,
 ): typeof GRAPHQL_TRANSPORT_WS_PROTOCOL | false {
-  const tokens = typeof offered === 'string' ? offered.split(',').map((token) => token.trim()) : [...offered];
+  const isList = Array.isArray(offered) || offered instanceof Set;
+  const tokens = isList
+    ? [...offered]
+    : typeof offered === 'string'
+      ? offered.split(',').map((each) => each.trim())
+      : [];
   return tokens.includes(GRAPHQL_TRANSPORT_WS_PROTOCOL) && GRAPHQL_TRANSPORT_WS_PROTOCOL;
 }

@@ -251,13 +251,15 @@ export function idOfSubscribe(data: string | Uint8Array): string | undefined {
 export const encodePayload = (payload: unknown, replacer?: JSONMessageReplacer): string =>
   JSON.stringify(payload, replacer) ?? 'null';
 
-/** `connection_init`, `connection_ack`, `ping` or `pong`. */
-export const encodeControl = (
+/** `connection_init`, `connection_ack`, `ping` or `pong`. A replacer sees all of it. */
+export function encodeControl(
   type: 'connection_init' | 'connection_ack' | 'ping' | 'pong',
   payload?: Properties | null,
   replacer?: JSONMessageReplacer,
-): string =>
-  payload == null ? `{"type":"${type}"}` : `{"type":"${type}","payload":${encodePayload(payload, replacer)}}`;
+): string {
+  if (replacer) return JSON.stringify({ type, payload: payload ?? undefined }, replacer);
+  return payload == null ? `{"type":"${type}"}` : `{"type":"${type}","payload":${encodePayload(payload)}}`;
+}
 
 /**
  * The beginning of a `subscribe` or `error` message; JSON of the payload and `}` follow.

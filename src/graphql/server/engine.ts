@@ -1,5 +1,6 @@
 import type { GraphQLSchema } from 'graphql';
 import { type DocumentNode, type ExecutionArgs, type ExecutionResult, parse, specifiedRules, validate } from 'graphql';
+import { closeReason } from '../../core/fault.ts';
 import { resolveLimits } from '../../core/limits.ts';
 import type { PromiseOr } from '../../core/promise-or.ts';
 import { Refusal } from '../../core/refuse.ts';
@@ -19,6 +20,7 @@ import {
   subscribe,
 } from '../execution/execute.ts';
 import { type ShareGroup, ShareGroups } from '../execution/shared-results.ts';
+import { GivenArgumentsOf } from './given-arguments.ts';
 import { type GraphqlLimits, graphqlLimits } from './limits.ts';
 import { type ConnectionParams, checkOptions, type GraphqlOptions } from './options.ts';
 import { ParsingTime } from './parsing-time.ts';
@@ -40,6 +42,8 @@ export interface ServerRuntime {
   readonly documents: DocumentCache;
   /** What operations are counted in. */
   readonly counts: GraphqlCounts;
+  /** Makes arguments of onSubscribe ready. */
+  readonly given: GivenArgumentsOf;
   /** Where events wait for their share of time. */
   readonly shares: Shares;
   /** Does what a hook of an operation threw end the connection? A `refuse()` does, and with graphql-ws all of it. */
@@ -99,6 +103,7 @@ export function createEngine<Params, Extra, User extends Principal, Value>(
     limits,
     documents: createDocuments(options, limits),
     counts: noCounts(),
+    given: new GivenArgumentsOf(asGraphqlWs),
     shares: new Shares(),
     parsing: new ParsingTime(),
     endsConnection: (error) => asGraphqlWs || error instanceof Refusal,
@@ -107,8 +112,9 @@ export function createEngine<Params, Extra, User extends Principal, Value>(
     reasonOf(error) {
       if (!(error instanceof Error) || (asGraphqlWs && hidesErrors)) return undefined;
       const { message } = format(error, { report() {} });
-      // Some libraries put an object there; a reason is text.
-      return typeof message === 'string' ? message : undefined;
+      // Some libraries put an object there; a reason is text. With graphql-ws it is whole, or not told.
+      if (typeof message !== 'string' || (asGraphqlWs && closeReason(message) !== message)) return undefined;
+      return message;
     },
     report(reporter, error) {
       if (typeof error === 'object' && error !== null) {

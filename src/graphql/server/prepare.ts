@@ -113,13 +113,8 @@ export function prepare(operation: Prepared, execute: Execute): void {
         },
         (told) => {
           if ('errors' in told) return operation.refuse(told.errors);
-          const args = {
-            get abortSignal() {
-              return operation.signal;
-            },
-            ...told.args,
-          };
-          complement(operation, args, !('rootValue' in args), !('contextValue' in args), execute);
+          const { args, needsRoot, needsContext } = host.engine.given.take(told.args, operation);
+          complement(operation, args, needsRoot, needsContext, execute);
         },
       );
     },

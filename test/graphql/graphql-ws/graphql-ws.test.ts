@@ -1,12 +1,11 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { type ExecutionArgs, execute, parse } from 'graphql';
 import * as reference from 'graphql-ws';
 import { describe, expect, test, vi } from 'vitest';
 import WebSocketClient, { WebSocketServer } from 'ws';
 import { ConnectionLost } from '../../../src/core/connection-lost.ts';
 import * as names from '../../../src/graphql/graphql-ws/index.ts';
-import { createFakeClock } from '../../support/fake-clock.ts';
-import { FakeTransport } from '../../support/fake-transport.ts';
 import { createTestSchema } from '../../support/graphql-schema.ts';
 
 const { schema } = createTestSchema();
@@ -72,6 +71,82 @@ test('handleProtocols takes sets, lists and header values', () => {
   expect(names.handleProtocols(['graphql-transport-ws'])).toBe('graphql-transport-ws');
   expect(names.handleProtocols('graphql-ws, graphql-transport-ws')).toBe('graphql-transport-ws');
   expect(names.handleProtocols('graphql-ws')).toBe(false);
+});
+
+test.each([undefined, null, 7, { token: 'graphql-transport-ws' }, () => {}])(
+  'handleProtocols finds nothing in what is no offer: %s',
+  (offered) => {
+    expect(names.handleProtocols(offered as never)).toBe(false);
+  },
+);
+
+describe('what onSubscribe returns, by way of graphql-ws', () => {
+  const given = (over: object = {}): ExecutionArgs => ({ schema, document: parse('{ hello }'), ...over });
+
+  async function executed(onSubscribe: () => ExecutionArgs, connections = 1): Promise<ExecutionArgs[]> {
+    const seen: ExecutionArgs[] = [];
+    const server = names.makeServer({
+      onSubscribe,
+      roots: { query: { hello: 'root' } },
+      context: ({ extra }) => ({ extra }),
+      execute: (args) => {
+        seen.push(args);
+        return execute(args);
+      },
+    });
+    for (let extra = 1; extra <= connections; extra++) {
+      const socket = new ForeignSocket();
+      const closed = server.opened(socket, extra);
+      await socket.receive('{"type":"connection_init"}');
+      await socket.receive('{"id":"1","type":"subscribe","payload":{"query":"{ hello }"}}');
+      await settle();
+      await closed();
+    }
+    return seen;
+  }
+
+  test('is filled in and executed itself', async () => {
+    const args = given();
+    const [seen] = await executed(() => args);
+    expect(seen).toBe(args);
+    expect(seen).toMatchObject({ rootValue: { hello: 'root' }, contextValue: { extra: 1 } });
+  });
+
+  test('keeps what it has', async () => {
+    const args = given({ contextValue: 'mine', rootValue: undefined });
+    const [seen] = await executed(() => args);
+    expect(seen).toBe(args);
+    expect(seen).toMatchObject({ rootValue: undefined, contextValue: 'mine' });
+  });
+
+  test('has the context of each client, though one object is returned for all of them', async () => {
+    const args = given();
+    const seen = await executed(() => args, 3);
+    expect(seen.map(({ contextValue }) => contextValue)).toEqual([{ extra: 1 }, { extra: 2 }, { extra: 3 }]);
+  });
+
+  test('may be frozen', async () => {
+    const args = Object.freeze(given());
+    const seen = await executed(() => args, 2);
+    expect(seen.map(({ contextValue }) => contextValue)).toEqual([{ extra: 1 }, { extra: 2 }]);
+  });
+});
+
+test('makeServer: what it says is sent in the call that it answers', () => {
+  const socket = new ForeignSocket();
+  names.makeServer({ schema }).opened(socket, {});
+  void socket.receive('{"type":"connection_init"}');
+  expect(socket.sent).toEqual([{ type: 'connection_ack' }]);
+});
+
+test('makeServer: a replacer sees whole control messages', async () => {
+  const socket = new ForeignSocket();
+  names
+    .makeServer({ schema, jsonMessageReplacer: (key, value) => (key === 'type' ? String(value).toUpperCase() : value) })
+    .opened(socket, {});
+  await socket.receive('{"type":"connection_init"}');
+  await socket.receive('{"type":"ping","payload":{"a":1}}');
+  expect(socket.sent).toEqual([{ type: 'CONNECTION_ACK' }, { type: 'PONG', payload: { a: 1 } }]);
 });
 
 test('makeServer serves any socket', async () => {
@@ -241,130 +316,24 @@ test('useServer: who answers no ping is cut', async () => {
     },
   );
   const [code] = (await once(client, 'close')) as [number];
-  expect([1006, 4000]).toContain(code);
+  expect(code).toBe(1006);
   await dispose();
 });
 
-describe('createClient has the habits of graphql-ws', () => {
-  function create(options: Partial<names.ClientOptions> = {}) {
-    const clock = createFakeClock();
-    const server = new FakeTransport();
-    const events: unknown[][] = [];
-    const client = names.createClient({
-      url: 'ws://server',
-      transport: server.transport,
-      clock,
-      onError: () => {},
-      generateID: () => '1',
-      on: {
-        closed: (event, ...more) => events.push(['closed', (event as ConnectionLost).code, more.length]),
-        error: (error) => events.push(['error', (error as Error).message]),
-      },
-      ...options,
-    });
-    const told: unknown[] = [];
-    const sink = { next: () => {}, error: (error: unknown) => told.push(error), complete: () => told.push('complete') };
-    const run = (): (() => void) => client.subscribe({ query: '{ a }' }, sink);
-    async function accept() {
-      await clock.settle();
-      const socket = server.last.open();
-      await clock.settle();
-      socket.receiver?.received('{"type":"connection_ack"}');
-      return socket;
-    }
-    return { client, clock, server, events, told, run, accept };
-  }
-
-  test('names that it does not know are passed over, as that package does', () => {
-    expect(() => create({ isFatalConnectionProblem: () => false, whatever: 1 } as object)).not.toThrow();
-  });
-
-  test('five attempts in a row, each later than the one before, and then the error', () => {
-    const { server, clock, told, run } = create();
-    run();
-    for (const least of [1_300, 2_300, 4_300, 8_300, 16_300]) {
-      server.last.refuse();
-      const { length } = server.dials;
-      clock.advance(least - 20);
-      expect(server.dials).toHaveLength(length);
-      clock.advance(3_040);
-      expect(server.dials).toHaveLength(length + 1);
-      // The attempt after that is the test's to end.
-    }
-    server.last.refuse();
-    expect(told).toEqual([expect.objectContaining({ code: 1006 })]);
-  });
-
-  test('retryWait stands in for these waits, and what it rejects with ends everything', async () => {
-    const retryWait = vi.fn(async (retries: number) => {
-      if (retries > 0) throw new Error('enough');
-    });
-    const { server, clock, told, run } = create({ retryWait });
-    run();
-    server.last.refuse();
-    await clock.settle();
-    server.last.refuse();
-    await clock.settle();
-    expect(retryWait.mock.calls).toEqual([[0], [1]]);
-    expect(told).toEqual([new Error('enough')]);
-  });
-
-  test('it sends no pings of its own', async () => {
-    const { accept, run, clock, client } = create();
-    run();
-    const socket = await accept();
-    socket.take();
-    clock.advance(120_000);
-    expect([socket.take(), client.state.getSnapshot().status]).toEqual([[], 'connected']);
-  });
-
-  test('4401 is final, whatever shouldRetry says; what connectionParams throw is final as well', async () => {
-    const shouldRetry = vi.fn(() => true);
-    const { accept, run, told } = create({ shouldRetry });
-    run();
-    (await accept()).hangUp(4401, 'Unauthorized');
-    expect([told.length, shouldRetry.mock.calls.length]).toEqual([1, 0]);
-    let fails = false;
-    const later = create({
-      connectionParams: async () => {
-        if (fails) throw new Error('fetch failed');
-        return {};
-      },
-      retryWait: async () => {},
-    });
-    later.run();
-    fails = true;
-    (await later.accept()).hangUp(1006);
-    await later.clock.settle();
-    expect(later.told).toEqual([new Error('fetch failed')]);
-  });
-
-  test('`closed` is told after dispose(), with the code', async () => {
-    const { client, accept, run, events } = create();
-    run();
-    await accept();
-    await client.dispose();
-    expect(events).toEqual([['closed', 1000, 1]]);
-  });
-
-  test.each([
-    ['opened', 4005],
-    ['connected', 4004],
-    ['message', 4004],
-  ] as const)('a listener of %s that throws closes with %i, whenever it was added', async (event, code) => {
-    for (const early of [true, false]) {
-      const listener = (): never => {
-        throw new Error('of the application');
-      };
-      const on = early ? { [event]: listener } : {};
-      const { client, server, clock, run } = create({ on });
-      if (!early) client.on(event, listener);
-      run();
-      await clock.settle();
-      const socket = server.last.open();
-      await clock.settle();
-      if (code === 4004) socket.receiver?.received('{"type":"connection_ack"}');
-      expect(socket.closing).toEqual({ code, reason: 'of the application' });
-    }
-  });
+test.each([
+  ['a short one', 'cannot write', 'cannot write'],
+  ['one that is no reason of a close', 'x'.repeat(124), 'Internal server error'],
+])('useServer: an error of a socket closes it, with its message: %s', async (_name, message, reason) => {
+  const logged = vi.spyOn(console, 'error').mockImplementation(() => {});
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  await once(server, 'listening');
+  const { dispose } = names.useServer({ schema, isProd: false }, server);
+  const { port } = server.address() as AddressInfo;
+  const client = new WebSocketClient(`ws://127.0.0.1:${port}`, 'graphql-transport-ws');
+  await once(client, 'open');
+  for (const socket of server.clients) socket.emit('error', new Error(message));
+  const [code, words] = (await once(client, 'close')) as [number, Buffer];
+  expect([code, String(words)]).toEqual([4500, reason]);
+  expect(logged).toHaveBeenCalled();
+  await dispose();
 });
