@@ -10,9 +10,12 @@ export {
   type BackboneAbilities,
   BackboneError,
   type BackboneFailure,
+  type BackboneQueues,
   type BackboneSink,
   type BackboneState,
   type MessageOptions,
+  type QueueConsumer,
+  type QueueDelivery,
 } from './bus/backbone.ts';
 export type { Listener, ListenHandle, ListenOptions, MessageReceiver } from './bus/fan-out.ts';
 export { createMessage, type Encoding, type Message, type MessageHeaders, type Position } from './bus/message.ts';

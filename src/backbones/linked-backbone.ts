@@ -2,6 +2,7 @@ import {
   type Backbone,
   type BackboneAbilities,
   BackboneError,
+  type BackboneQueues,
   type BackboneSink,
   type BackboneState,
   type MessageOptions,
@@ -56,6 +57,8 @@ export interface LinkedBroker {
   beacon(): Promise<void>;
   /** Which topics have a past. */
   history(topic: string): boolean;
+  /** Work queues, if it has some. */
+  readonly queues?: ((unreadable: (error: Error) => void) => BackboneQueues & { close(): void }) | undefined;
   /** Throws a `BackboneError` where the broker could not take this message. */
   check(topic: string, envelope: Uint8Array): void;
 }
@@ -78,6 +81,8 @@ export class LinkedBackbone implements Backbone, Timed {
   state: BackboneState = 'connecting';
   /** When the next beacon is due. */
   deadline: number;
+  /** Work queues, if the broker has some. */
+  readonly queues: (BackboneQueues & { close(): void }) | undefined;
   readonly #broker: LinkedBroker;
   readonly #clock: Clock;
   readonly #log: LinkedLog;
@@ -104,6 +109,7 @@ export class LinkedBackbone implements Backbone, Timed {
     const { name, abilities, log } = broker;
     this.name = name;
     this.abilities = abilities;
+    this.queues = broker.queues?.((error) => this.#sink.unreadable(error));
     this.#broker = broker;
     this.#clock = clock;
     this.#log = log;
@@ -202,6 +208,7 @@ export class LinkedBackbone implements Backbone, Timed {
     this.#wishes.close();
     this.#reader.stop();
     this.#live.close();
+    this.queues?.close();
   }
 
   /** Time for a beacon. */

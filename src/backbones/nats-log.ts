@@ -3,6 +3,7 @@ import type { Position } from '../bus/message.ts';
 import { idKey } from '../bus/recent-ids.ts';
 import type { Clock } from '../core/clock.ts';
 import { randomId } from '../core/random.ts';
+import { askJetStream, type JetStreamFailure, noStream, otherStream, patience } from './jetstream.ts';
 import type { Changes, LinkedLog, LogEntry, Past } from './linked-log.ts';
 import type { NatsConnection, NatsHeaders, NatsMessage } from './nats-client.ts';
 import type { Batch } from './outbox.ts';
@@ -20,25 +21,15 @@ export interface NatsLogOptions {
   readonly replicas: number;
 }
 
-/** An answer is awaited for so long, in ms: then it is asked again. */
-const patience = 2_000;
 /** Ids are remembered for so long, in ms, and not longer than messages: JetStream refuses that. */
 const longestIds = 300_000;
 /** Topics that changed are sought among so many messages at the most. */
 const mostMessages = 50_000;
-/** JetStream says so where there is no such stream. */
-const noStream = 10_059;
-/** And so where there is one, made in another way. */
-const otherStream = 10_058;
 
 interface StreamInfo {
   readonly created: string;
   readonly config: { readonly republish?: unknown; readonly max_msgs_per_subject: number };
   readonly state: { readonly first_seq: number; readonly last_seq: number };
-}
-
-interface Failure {
-  readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
 /** The log of messages in a stream of JetStream. It speaks JetStream's own messages, so that one connection is all. */
@@ -66,7 +57,7 @@ export class NatsLog implements LinkedLog {
     headers.set('Nats-Msg-Id', encodeURIComponent(id));
     const subject = `${this.#options.prefix}.in.${subjectOf(topic, '>')}`;
     const answer = await this.#connection.request(subject, envelope, { timeout: patience, headers: headers as never });
-    const { seq, error } = JSON.parse(Buffer.from(answer.data).toString()) as { seq: number } & Failure;
+    const { seq, error } = JSON.parse(Buffer.from(answer.data).toString()) as { seq: number } & JetStreamFailure;
     if (error) throw new Error(`nats: ${error.description ?? 'a message was not stored'}`);
     return seq;
   }
@@ -146,14 +137,8 @@ export class NatsLog implements LinkedLog {
     return made ?? ((await this.#ask<StreamInfo>(`STREAM.INFO.${this.#stream}`, undefined)) as StreamInfo);
   }
 
-  /** A question to JetStream. Undefined: it failed in the way that was expected. */
-  async #ask<T>(subject: string, question: object | undefined, expected?: number): Promise<T | undefined> {
-    const payload = question && Buffer.from(JSON.stringify(question));
-    const { data } = await this.#connection.request(`$JS.API.${subject}`, payload, { timeout: patience });
-    const answer = JSON.parse(Buffer.from(data).toString()) as T & Failure;
-    if (!answer.error) return answer;
-    if (answer.error.err_code === expected) return undefined;
-    throw new Error(`nats: ${answer.error.description ?? 'JetStream refused'}`);
+  #ask<T>(subject: string, question: object | undefined, expected?: number): Promise<T | undefined> {
+    return askJetStream<T>(this.#connection, subject, question, expected);
   }
 
   /** Messages after an offset, by a consumer that is there for that alone. */

@@ -6,6 +6,7 @@ import { sealEnvelope } from './envelope.ts';
 import { LinkedBackbone, type LinkedBroker, type LiveConnection, type LiveEvents } from './linked-backbone.ts';
 import type { NatsConnection, NatsHeaders, NatsMessage, NatsSubscription } from './nats-client.ts';
 import { NatsLog } from './nats-log.ts';
+import { NatsQueues, type NatsQueuesHost } from './nats-queues.ts';
 import { subjectOf, topicOf } from './subjects.ts';
 
 export type { NatsConnection, NatsHeaders, NatsMessage, NatsSubscription } from './nats-client.ts';
@@ -27,6 +28,12 @@ export interface NatsBackboneOptions {
   readonly maxAge?: number | undefined;
   /** On how many servers of a cluster the stream is kept. @defaultValue 1 */
   readonly replicas?: number | undefined;
+  /**
+   * A server that ends without a word has its messages of queues taken away after so many ms: others get them.
+   *
+   * @defaultValue 10_000
+   */
+  readonly ackWait?: number | undefined;
   /** What keeps time. @defaultValue the clock of this process */
   readonly clock?: Clock | undefined;
 }
@@ -38,6 +45,7 @@ const optionNames = {
   maxMessages: true,
   maxAge: true,
   replicas: true,
+  ackWait: true,
   clock: true,
 } satisfies Record<keyof NatsBackboneOptions, true>;
 
@@ -88,14 +96,19 @@ export function natsBackbone(options: NatsBackboneOptions): Backbone {
     'made of letters, digits, _ and -',
     prefix,
   );
-  const bounds = numberOptions(options, { maxMessages: 1_000, maxAge: 300_000, replicas: 1 }, 1, owner);
+  const bounds = numberOptions(
+    options,
+    { maxMessages: 1_000, maxAge: 300_000, replicas: 1, ackWait: 10_000 },
+    1,
+    owner,
+  );
   return new LinkedBackbone(natsBroker(connection, headers, { prefix, ...bounds }, clock), clock);
 }
 
 function natsBroker(
   connection: NatsConnection,
   headers: () => NatsHeaders,
-  options: ConstructorParameters<typeof NatsLog>[2],
+  options: ConstructorParameters<typeof NatsLog>[2] & Pick<NatsQueuesHost, 'ackWait'>,
   clock: Clock,
 ): LinkedBroker {
   const log = new NatsLog(connection, headers, options, clock);
@@ -190,9 +203,21 @@ function natsBroker(
     };
   }
 
+  function check(topic: string, envelope: Uint8Array): void {
+    if (envelope.length > maxBody + headroom / 2) {
+      throw new BackboneError(
+        'tooLarge',
+        `nats: a message of ${envelope.length} bytes for "${topic}" with its headers`,
+      );
+    }
+    if (subjectOf(topic, '>').length > longestSubject) {
+      throw new BackboneError('tooLarge', `nats: a name of a topic of ${topic.length} characters`);
+    }
+  }
+
   return {
     name: 'nats',
-    abilities: { ids: true, positions: true, patterns: 'broker', queues: false, history: true, maxBody },
+    abilities: { ids: true, positions: true, patterns: 'broker', queues: true, history: true, maxBody },
     log,
     connect,
     async beacon() {
@@ -200,16 +225,7 @@ function natsBroker(
       await log.store(beacon, sealEnvelope(new Uint8Array(), {}), randomId());
     },
     history: () => true,
-    check(topic, envelope) {
-      if (envelope.length > maxBody + headroom / 2) {
-        throw new BackboneError(
-          'tooLarge',
-          `nats: a message of ${envelope.length} bytes for "${topic}" with its headers`,
-        );
-      }
-      if (subjectOf(topic, '>').length > longestSubject) {
-        throw new BackboneError('tooLarge', `nats: a name of a topic of ${topic.length} characters`);
-      }
-    },
+    check,
+    queues: (unreadable) => new NatsQueues({ ...options, connection, headers, clock, check, unreadable }),
   };
 }

@@ -23,6 +23,7 @@ import { openEnvelope, sealEnvelope } from './envelope.ts';
 import { Names } from './names.ts';
 import { type Batch, Outbox } from './outbox.ts';
 import { noSink, openedSink } from './sink.ts';
+import { StompQueues } from './stomp-queues.ts';
 import { subjectOf, topicOf } from './subjects.ts';
 import { Wishes } from './wishes.ts';
 
@@ -92,11 +93,12 @@ class StompBackbone implements Backbone {
     ids: true,
     positions: false,
     patterns: 'broker',
-    queues: false,
+    queues: true,
     history: false,
     maxBody,
   } as const;
   readonly position = undefined;
+  readonly queues: StompQueues;
   state: BackboneState = 'connecting';
   readonly #broker: 'rabbitmq' | 'activemq';
   readonly #root: string;
@@ -136,6 +138,12 @@ class StompBackbone implements Backbone {
       this.#outbox.up = false;
       this.#wishes.lost();
       this.#say(this.state === 'connecting' ? 'connecting' : 'down', cause ?? message);
+    });
+    this.queues = new StompQueues({
+      ...{ broker, prefix, client: this.#client, clock, maxBody, longest: longestSubject[broker] },
+      connection: () => this.#connection,
+      up: () => this.state === 'up',
+      unreadable: (error) => this.#sink.unreadable(error),
     });
     // A connection that nobody has asked for yet: it is there when it is wanted. What goes wrong is said by the events.
     this.#client.connect().catch(() => {});
@@ -186,6 +194,7 @@ class StompBackbone implements Backbone {
     this.#say('closed');
     this.#outbox.close();
     this.#wishes.close();
+    this.queues.close();
     await this.#client.dispose();
   }
 

@@ -86,12 +86,50 @@ export interface BackboneAbilities {
   readonly positions: boolean;
   /** `broker`: only what matches a subscription comes here. `all`: every message comes, and the bus filters. */
   readonly patterns: 'broker' | 'all';
-  /** It carries work queues across servers. */
+  /** It carries work queues across servers: {@link Backbone.queues} is there. */
   readonly queues: boolean;
   /** {@link Backbone.since} is there. */
   readonly history: boolean;
   /** The largest body, in bytes. Infinity: it does not say. */
   readonly maxBody: number;
+}
+
+/** A message of a work queue, handed to one consumer. */
+export interface QueueDelivery {
+  /** The body. It may be kept. */
+  readonly body: Uint8Array;
+  /** MIME type of the body, if it has one. */
+  readonly contentType: string | undefined;
+  /** Names and values as the sender gave them. */
+  readonly headers: MessageHeaders;
+  /** How often it was handed out, this time included, as far as the broker knows: it may be more. */
+  readonly deliveries: number;
+  /** The broker has taken it back, as when the connection was lost: somebody else may have it by now. */
+  readonly lost: boolean;
+  /**
+   * What became of it; the first call counts. `consumed`: it is gone from the queue, unless the connection is lost before
+   * the broker knows. `failed`: it is handed out again, and that counts. `returned`: it was not looked at.
+   */
+  settle(outcome: 'consumed' | 'failed' | 'returned'): void;
+}
+
+/** Somebody who takes messages from a work queue. */
+export interface QueueConsumer {
+  /** Resolves when messages come. Rejects with a {@link BackboneError} if that is not so within 10 s; it is tried on. */
+  readonly active: Promise<void>;
+  /** Take no more. What is not settled goes back. */
+  stop(): void;
+}
+
+/**
+ * Work queues that all servers share: each message goes to one consumer, and comes again unless it is settled as
+ * `consumed`. Order is the broker's, and is lost where a message comes again.
+ */
+export interface BackboneQueues {
+  /** Resolves when the broker has the message: it outlives this server. Rejects with a {@link BackboneError}. */
+  put(queue: string, body: Uint8Array, options: MessageOptions): Promise<void>;
+  /** `take` is called while fewer than `credit` deliveries of this consumer are unsettled. It must not throw. */
+  consume(queue: string, credit: number, take: (delivery: QueueDelivery) => void): QueueConsumer;
 }
 
 /** Who hears a backbone: the bus. Nothing that a backbone calls here may throw. */
@@ -147,6 +185,8 @@ export interface Backbone {
    * messages. A position of another epoch, of the future or below zero is undefined as well, and never an error.
    */
   since?(name: string, after: Position, limit: number): Promise<readonly Message[] | undefined>;
+  /** Work queues, where `abilities.queues` says so. */
+  readonly queues?: BackboneQueues | undefined;
   /** Let go of everything. What is under way is rejected as `closed`. May be called again. */
   close(): Promise<void>;
 }

@@ -3,9 +3,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BackboneError } from '../../src/bus/backbone.ts';
 import type { Position } from '../../src/bus/message.ts';
 import { requireProgram } from '../support/programs/program.ts';
+import { queueCases } from './queue-cases.ts';
 import { type Contract, Server, type SmallHistory, until, type World } from './world.ts';
 
-type Need = 'ids' | 'positions' | 'history' | 'shared' | 'faults' | 'foreign' | 'intruder' | 'maxBody' | 'patterns';
+type Need =
+  | 'ids'
+  | 'positions'
+  | 'history'
+  | 'shared'
+  | 'faults'
+  | 'queues'
+  | 'foreign'
+  | 'intruder'
+  | 'maxBody'
+  | 'patterns';
 
 /** Why a case is not run where it needs this. */
 const reasons: Readonly<Record<Need, string>> = {
@@ -14,6 +25,7 @@ const reasons: Readonly<Record<Need, string>> = {
   history: 'it does not claim history',
   shared: 'it is one process alone',
   faults: 'there is no broker that could fail',
+  queues: 'it does not claim queues',
   foreign: 'nobody else can write to it',
   intruder: 'it has no password',
   patterns: 'every message comes, and the bus filters',
@@ -67,6 +79,7 @@ export function describeContract(contract: Contract): void {
       history: abilities.history,
       shared: contract.shared,
       faults: shared.faults !== undefined,
+      queues: abilities.queues,
       foreign: shared.writeForeign !== undefined,
       intruder: shared.intruder !== undefined,
       patterns: abilities.patterns === 'broker',
@@ -108,6 +121,7 @@ export function describeContract(contract: Contract): void {
       const { backbone } = server();
       expect(backbone.abilities).toEqual(abilities);
       expect(backbone.name).toMatch(/^[a-z]+$/);
+      expect(backbone.queues !== undefined).toBe(abilities.queues);
       expect([backbone.since !== undefined, typeof backbone.position]).toEqual([abilities.history, expect.any(String)]);
       expect(() => backbone.open({ message() {}, gap() {}, state() {}, unreadable() {} })).toThrow(TypeError);
       await closeAll();
@@ -848,5 +862,7 @@ export function describeContract(contract: Contract): void {
         expect([one.bodies(topic), other.bodies(topic)]).toEqual([['one'], ['other']]);
       });
     });
+
+    group('queues', () => queueCases({ holds, server, serverOf, ownWorld, shared: () => shared, fresh }));
   });
 }

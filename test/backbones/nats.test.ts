@@ -8,7 +8,7 @@ describeContract({
   name: 'nats',
   program: 'nats',
   abilities: {
-    ...{ ids: true, positions: true, patterns: 'broker', queues: false, history: true },
+    ...{ ids: true, positions: true, patterns: 'broker', queues: true, history: true },
     maxBody: 8_388_608 - 65_536,
   },
   durable: true,

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { tcp } from '../../src/adapters/tcp.ts';
 import { stompBackbone } from '../../src/backbones/stomp.ts';
@@ -14,7 +17,7 @@ const abilities = {
   ids: true,
   positions: false,
   patterns: 'broker',
-  queues: false,
+  queues: true,
   history: false,
   maxBody: 8_388_608,
 } as const;
@@ -30,9 +33,10 @@ interface RunningBroker {
 
 async function world(
   broker: 'rabbitmq' | 'activemq',
-  start: (ports?: { port: number }) => Promise<RunningBroker>,
+  start: (options?: { readonly port?: number; readonly storeIn?: string }) => Promise<RunningBroker>,
 ): Promise<World> {
-  let running = await start();
+  const storeIn = await mkdtemp(join(tmpdir(), `subwire-${broker}-`));
+  let running = await start({ storeIn });
   const { port } = running;
   const proxyPort = await freePort();
   const proxy = await startFaultProxy(proxyPort, port);
@@ -50,7 +54,7 @@ async function world(
     faults: {
       kill: () => running.kill(),
       async restart() {
-        running = await start({ port });
+        running = await start({ port, storeIn });
       },
       stop: () => void running.signal('SIGSTOP'),
       resume: () => void running.signal('SIGCONT'),
@@ -60,6 +64,7 @@ async function world(
     async close() {
       await proxy.close();
       await running.stop();
+      await rm(storeIn, { recursive: true, force: true });
     },
   };
 }
@@ -83,7 +88,10 @@ describeContract({
   durable: false,
   shared: true,
   world: () => world('rabbitmq', startRabbitMq),
-  only: [1, 2, 3, 4, 6, 7, 8, 9, 10, 13, 15, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 60, 61, 67, 68, 69],
+  only: [
+    1, 2, 3, 4, 6, 7, 8, 9, 10, 13, 15, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 60, 61, 67, 68, 69, 70, 71, 72, 73,
+    74, 75, 76, 77, 78, 79,
+  ],
 });
 
 test('what is wrong names itself', () => {

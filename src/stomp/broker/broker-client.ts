@@ -15,7 +15,7 @@ import type {
 import type { Route } from '../server/destinations.ts';
 import { userHeaders } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
-import type { Broker } from './broker.ts';
+import { type Broker, unavailable } from './broker.ts';
 import { protocol } from './default-permission.ts';
 import { ownedBytes, textLength } from './quota.ts';
 import type { BrokerSubscription } from './subscription.ts';
@@ -95,7 +95,8 @@ export class BrokerClient implements ClientHandler, CountedClient {
 
   /** A queue that dies with this process confirms nothing that may be left in it ([STOMP-90]). */
   #refuseInDrain(): void {
-    if (this.#client.draining) throw new ProtocolError('goingAway', 'queues take no more messages here');
+    if (this.#client.draining && !this.#broker.remote)
+      throw new ProtocolError('goingAway', 'queues take no more messages here');
   }
 
   /** What a SEND is going to do. Throws a {@link ProtocolError} if nobody takes it. */
@@ -193,7 +194,11 @@ export class BrokerClient implements ClientHandler, CountedClient {
     headers: Headers,
     permission: Permission,
   ): Promise<void> | undefined {
-    if (route.kind === 'queue') subscription.attachQueue(this.#broker.queues.of(route.name, this.#client.user));
+    if (route.kind === 'queue') {
+      const queue = this.#broker.queueOf(route.name, subscription.prefetch, this.#client.user);
+      subscription.attachQueue(queue);
+      return queue.active?.catch(unavailable);
+    }
     if (route.kind !== 'topic') return undefined;
     const { topic, pattern, open } = route;
     if (pattern && this.#client.application.authorizes) {

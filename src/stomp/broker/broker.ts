@@ -1,4 +1,4 @@
-import { BackboneError } from '../../bus/backbone.ts';
+import { BackboneError, type BackboneQueues } from '../../bus/backbone.ts';
 import type { Bus } from '../../bus/bus.ts';
 import type { Listener, ListenHandle, ListenOptions } from '../../bus/fan-out.ts';
 import { createMessage, type Message } from '../../bus/message.ts';
@@ -8,11 +8,13 @@ import { ProtocolError } from '../../core/fault.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import type { CountedClient } from '../server/client-counts.ts';
-import { type Destinations, literalTopic } from '../server/destinations.ts';
+import { type Destinations, literalTopic, type Route } from '../server/destinations.ts';
 import { createMessageForms, type MessageForms } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
 import type { BrokerLimits } from './limits.ts';
+import type { WorkQueue } from './queue.ts';
 import { type CreateMessage, Queues } from './queues.ts';
+import { RemoteQueues } from './remote-queues.ts';
 
 /** What a broker is made of. */
 export interface BrokerParts {
@@ -24,6 +26,8 @@ export interface BrokerParts {
   readonly limits: BrokerLimits;
   /** What becomes of messages of topics while a subscriber reads too slowly. */
   readonly slowSubscriber: SlowSubscriber;
+  /** Queues that all servers share; absent: they live in this process. */
+  readonly shared?: BackboneQueues | undefined;
   /** The destination of messages that were put back too often. */
   readonly deadLetter: string;
   /** Unique over restarts and servers; begins message ids. */
@@ -52,8 +56,10 @@ export class Broker {
   readonly slowSubscriber: SlowSubscriber;
   /** How messages look to STOMP clients. */
   readonly forms: MessageForms;
-  /** All its queues. */
+  /** All its queues that live in this process. */
   readonly queues: Queues;
+  /** The queues that all servers share, if the backbone has some: then none live here. */
+  readonly remote: RemoteQueues | undefined;
   /** Where topics are. */
   readonly bus: Bus;
   /** Those who are connected. */
@@ -70,13 +76,15 @@ export class Broker {
     return createMessage({ topic, body, contentType, headers, position });
   };
 
-  constructor({ bus, destinations, limits, slowSubscriber, deadLetter, epoch, clock }: BrokerParts) {
+  constructor({ bus, destinations, limits, slowSubscriber, shared, deadLetter, epoch, clock }: BrokerParts) {
     this.bus = bus;
     this.destinations = destinations;
     this.limits = limits;
     this.slowSubscriber = slowSubscriber;
     this.#epoch = epoch;
     this.queues = new Queues(limits, deadLetter, this.#message, clock);
+    const message = this.#message;
+    this.remote = shared && new RemoteQueues({ queues: shared, limits, deadLetter, message, clock });
     this.forms = createMessageForms(destinations.shown, epoch);
     // The bus says it here before it tells those who listen.
     bus.on('gap', () => {
@@ -98,8 +106,18 @@ export class Broker {
   check(messages: readonly Outgoing[], owner: string | undefined): void {
     for (const { route } of messages) if (route.kind === 'topic') assertName(route.topic);
     const { state } = this.bus.backbone;
-    if (state !== 'up' && messages.some(({ route }) => route.kind === 'topic')) unavailable(undefined);
-    this.queues.checkRoom(messages, owner);
+    if (state !== 'up' && messages.some(({ route }) => this.leaves(route))) unavailable(undefined);
+    if (!this.remote) this.queues.checkRoom(messages, owner);
+  }
+
+  /** Does what is sent there leave this process, so that it cannot be called back? */
+  leaves({ kind }: Route): boolean {
+    return kind === 'topic' || (kind === 'queue' && this.remote !== undefined);
+  }
+
+  /** The queue of this name, for a subscription that asks for so many deliveries at a time. Throws as {@link Queues.of}. */
+  queueOf(name: string, prefetch: number | undefined, owner: string): WorkQueue {
+    return this.remote?.of(name, prefetch) ?? this.queues.of(name, owner);
   }
 
   /**
@@ -113,6 +131,7 @@ export class Broker {
       return this.bus.publish(route.topic, body, { contentType, headers }).catch(unavailable);
     }
     if (route.kind === 'queue') {
+      if (this.remote) return this.remote.put(route.name, body, { contentType, headers }).catch(unavailable);
       this.queues.put(route.name, body, { contentType, headers }, owner);
       return undefined;
     }
@@ -148,7 +167,7 @@ export class Broker {
 }
 
 /** The bus has not taken it, or cannot know: the client may come back and try again. */
-function unavailable(cause: unknown): never {
+export function unavailable(cause: unknown): never {
   // A mistake of the application is not the bus's.
   if (cause instanceof TypeError) throw cause;
   if (cause instanceof BackboneError) {

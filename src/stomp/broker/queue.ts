@@ -34,6 +34,28 @@ export interface Consumer {
   readonly ready: boolean;
   /** Takes this item: `consumed` or `putBack` of the queue follow. */
   take(item: QueueItem): void;
+  /** Count what is kept for this consumer alone, in bytes; with a negative number it is let go of. */
+  charge?(bytes: number): void;
+}
+
+/** A queue as its consumers see it, wherever its messages are. */
+export interface WorkQueue {
+  /** Resolves when messages come; absent: at once. */
+  readonly active?: Promise<void> | undefined;
+  /** Messages that wait here for a consumer, so that it should not leave. */
+  readonly waiting: number;
+  /** Somebody takes messages from now on. */
+  add(consumer: Consumer): void;
+  /** The consumer leaves. What it did not consume, `putBack` gets. */
+  remove(consumer: Consumer): void;
+  /** This consumer may be ready again. */
+  wake(consumer: Consumer): void;
+  /** The message was consumed. */
+  consumed(item: QueueItem): void;
+  /** Put messages back; of those that `failed` each delivery counts. */
+  putBack(items: readonly QueueItem[], failed: readonly QueueItem[]): void;
+  /** Forget the queue if nothing needs it. */
+  release(): void;
 }
 
 /** What a queue is made of. */
@@ -60,7 +82,7 @@ export interface QueueOptions {
  * Competing consumers: each message goes to one of them, in turn, and stays here until it is consumed. What is put
  * back goes to the head, in its old order.
  */
-export class Queue {
+export class Queue implements WorkQueue {
   /** What its messages have for a topic. */
   readonly topic: string;
   readonly #options: QueueOptions;

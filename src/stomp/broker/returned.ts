@@ -1,4 +1,4 @@
-import type { Queue, QueueItem } from './queue.ts';
+import type { QueueItem, WorkQueue } from './queue.ts';
 
 /** What goes back to one queue. */
 interface Items {
@@ -9,16 +9,16 @@ interface Items {
 
 /** What goes back to its queues. All items of a queue go back at once: one by one, the last would be handed out first. */
 export class Returned {
-  #items: Map<Queue, Items> | undefined;
+  #items: Map<WorkQueue, Items> | undefined;
 
   /** This item goes back. `failed`: that it was handed out counts. */
-  add(queue: Queue, item: QueueItem, failed: boolean): void {
+  add(queue: WorkQueue, item: QueueItem, failed: boolean): void {
     const { kept, failed: counted } = this.touch(queue);
     (failed ? counted : kept).push(item);
   }
 
   /** This queue lost a consumer, though nothing may go back. */
-  touch(queue: Queue): Items {
+  touch(queue: WorkQueue): Items {
     this.#items ??= new Map();
     const items = this.#items.get(queue) ?? { kept: [], failed: [] };
     this.#items.set(queue, items);

@@ -70,9 +70,9 @@ export interface StompBrokerOptions extends BrokerHooks {
   /**
    * `'local'`: queues live in this process, also where the bus reaches other servers, each of which then has queues of
    * its own: what is sent to one server is not seen by consumers of another. Without it `/queue/` is refused beside a
-   * backbone that reaches other servers.
+   * backbone that reaches other servers, unless the backbone has queues that all of them share.
    *
-   * @defaultValue nothing: queues are there where the bus lives in one process
+   * @defaultValue nothing: queues are those of the backbone, or of this process where the bus lives in it alone
    */
   readonly queues?: 'local' | undefined;
   /**
@@ -181,9 +181,11 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
     throw new TypeError(`deadLetter must be a queue such as "${prefixes.queue}dead-letter"; got "${deadLetter}"`);
   }
   const queueAccess = new QueueAccess(options.open, prefixes.queue, deadLetter);
-  const hasQueues = options.queues === 'local' || isEmbedded(bus.backbone);
+  const shared = options.queues === 'local' ? undefined : bus.backbone.queues;
+  const hasQueues = options.queues === 'local' || shared !== undefined || isEmbedded(bus.backbone);
   const broker = new Broker({
     bus,
+    shared,
     destinations,
     limits,
     slowSubscriber: slowSubscriberOf(options.slowSubscriber),
@@ -221,20 +223,26 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
       await stomp.publish({ destination, route: stomp.route('SEND', destination, undefined), ...message });
     },
     stats: () => ({
-      ...broker.queues.stats(),
+      ...totalsOf(broker),
       refused: stomp.refusedSends(),
       gaps: broker.gaps,
       get byDestination() {
         return subscriptionsByDestination(broker.clients);
       },
       get byQueue() {
-        return broker.queues.each();
+        return broker.remote?.each() ?? broker.queues.each();
       },
       get byUser() {
         return connectionsByUser(broker.clients);
       },
     }),
   };
+}
+
+/** What all queues hold; of those that all servers share, what this one did. */
+function totalsOf({ queues, remote }: Broker): QueueTotals {
+  const totals = queues.stats();
+  return remote ? { ...totals, deadLettered: remote.deadLettered, expired: remote.expired } : totals;
 }
 
 /**

@@ -10,7 +10,7 @@ import type { SharedTail } from '../server/message-forms.ts';
 import { type Delivery, Unacknowledged } from '../server/unacknowledged.ts';
 import type { Broker } from './broker.ts';
 import type { BrokerLimits } from './limits.ts';
-import type { Consumer, Queue, QueueItem } from './queue.ts';
+import type { Consumer, QueueItem, WorkQueue } from './queue.ts';
 import { costs, ownedBytes, storedSize } from './quota.ts';
 import type { Returned } from './returned.ts';
 
@@ -53,7 +53,7 @@ export class BrokerSubscription implements Consumer {
   // Absent: as the limit says, which need not be a whole number and would then take memory of its own.
   readonly #prefetch: number | undefined;
   // Where it comes from: a queue, or a topic.
-  #queue: Queue | undefined;
+  #queue: WorkQueue | undefined;
   #listening: ListenHandle | undefined;
   #stopped = false;
   // By message-id. undefined until the first delivery that wants an ACK, and after stop().
@@ -92,6 +92,11 @@ export class BrokerSubscription implements Consumer {
   /** Live messages wait until `start`, so that a first message from the application comes before them. */
   waitForStart(): void {
     this.#waitsForStart = true;
+  }
+
+  /** How many deliveries it asked for at a time; undefined: as the limit says. */
+  get prefetch(): number | undefined {
+    return this.#prefetch;
   }
 
   /** It has ended. */
@@ -169,7 +174,7 @@ export class BrokerSubscription implements Consumer {
   // ── from queues ────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** It takes messages from a queue. */
-  attachQueue(queue: Queue): void {
+  attachQueue(queue: WorkQueue): void {
     // Its end came while the application was asked.
     if (this.#stopped) return queue.release();
     this.#queue = queue;
@@ -181,6 +186,11 @@ export class BrokerSubscription implements Consumer {
     const connection = this.#connection;
     if (this.#subscriber.client.leaving || connection.closing || connection.mustWait()) return false;
     return this.mode === 'auto' || this.#mayDeliver;
+  }
+
+  /** See {@link Consumer.charge}. */
+  charge(bytes: number): void {
+    this.#subscriber.charge(bytes);
   }
 
   /** Deliver a message of the queue. */

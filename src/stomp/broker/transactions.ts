@@ -92,14 +92,14 @@ export class Transactions {
     for (const step of steps) if (step.kind === 'send') sends.push(step.message);
     this.#broker.check(sends, this.#subscriptions.client.user);
     this.#close(id);
-    const leaving = sends.filter(({ route }) => route.kind !== 'queue');
+    const leaving = sends.filter((message) => this.#leaves(message));
     if (leaving.length > 0) return this.#commitBehind(leaving, steps);
     this.#carryOut(steps);
     return undefined;
   }
 
   async #commitBehind(leaving: readonly Outgoing[], steps: readonly Step[]): Promise<void> {
-    const kept = steps.filter((step) => step.kind === 'settle' || step.message.route.kind === 'queue');
+    const kept = steps.filter((step) => step.kind === 'settle' || !this.#leaves(step.message));
     this.#committing = steps;
     try {
       for (const message of leaving) {
@@ -118,6 +118,11 @@ export class Transactions {
     }
     this.#committing = undefined;
     this.#carryOut(kept);
+  }
+
+  /** To the bus, to a queue of all servers, or to the application. */
+  #leaves({ route }: Outgoing): boolean {
+    return route.kind !== 'queue' || this.#broker.leaves(route);
   }
 
   /** A NACK may fill the dead-letter queue: messages, whose room was looked at, come before it. */

@@ -36,7 +36,7 @@ export async function natsWorld(history: SmallHistory = {}): Promise<World> {
       const connection = ready.shift();
       if (!connection) throw new Error('no connection is ready');
       refill.push(more().catch(() => {}));
-      return natsBackbone({ connection, headers, prefix, ...history });
+      return natsBackbone({ connection, headers, prefix, ackWait: 1_500, ...history });
     },
     async writeForeign(topic, bytes) {
       const { publish } = writer as unknown as { publish(subject: string, body: Uint8Array, options: object): void };

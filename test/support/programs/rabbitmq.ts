@@ -16,6 +16,8 @@ export interface RabbitMqOptions {
   /** Ports of one that has ended: then it is that one, restarted. Default: free ones. */
   readonly port?: number;
   readonly webPort?: number;
+  /** Where it keeps what it knows. Default: in a directory that ends with it. */
+  readonly storeIn?: string;
 }
 
 const library = '/usr/lib/rabbitmq/lib';
@@ -27,7 +29,7 @@ const library = '/usr/lib/rabbitmq/lib';
  * const rabbit = await startRabbitMq({ frames: 'binary' });
  * afterAll(() => rabbit.stop());
  */
-export async function startRabbitMq({ frames = 'text', ...ports }: RabbitMqOptions = {}): Promise<RabbitMq> {
+export async function startRabbitMq({ frames = 'text', storeIn, ...ports }: RabbitMqOptions = {}): Promise<RabbitMq> {
   const port = ports.port ?? (await freePort());
   const webPort = ports.webPort ?? (await freePort());
   const [distributionPort, epmdPort] = [await freePort(), await freePort()];
@@ -61,7 +63,7 @@ export async function startRabbitMq({ frames = 'text', ...ports }: RabbitMqOptio
       RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, 'enabled_plugins'),
       RABBITMQ_GENERATED_CONFIG_DIR: join(directory, 'schema'),
       RABBITMQ_SCHEMA_DIR: join(directory, 'schema'),
-      RABBITMQ_MNESIA_BASE: join(directory, 'mnesia'),
+      RABBITMQ_MNESIA_BASE: storeIn ?? join(directory, 'mnesia'),
       RABBITMQ_LOG_BASE: join(directory, 'log'),
       RABBITMQ_PID_FILE: join(directory, 'pid'),
       // No busy waiting beside the tests, and no port that others can reach.
