@@ -1,6 +1,7 @@
 import { assertOption, checkNames } from '../core/options.ts';
 import { type AccessRules, accessText, type ClientAccess } from './access.ts';
 import type { ListenOptions } from './fan-out.ts';
+import type { Position } from './message.ts';
 import { kindOf } from './names.ts';
 import type { Topic } from './topic.ts';
 
@@ -54,3 +55,10 @@ export const nameOf = (target: unknown): string =>
 
 /** A name of a topic as an author might call the variable. */
 const variable = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? name : 'it');
+
+/** Throws a `TypeError` unless this is a position, from whatever bus. */
+export function assertPosition(given: unknown, name: string): asserts given is Position {
+  const { epoch, offset } = (given ?? {}) as Partial<Position>;
+  const good = typeof epoch === 'string' && typeof offset === 'number';
+  assertOption(good, `subscribe("${name}"): since`, 'a position such as bus.position() gives', kindOf(given));
+}

@@ -16,4 +16,8 @@ export interface BusStats {
   readonly unreadable: number;
   /** How often the backbone said that messages may have been lost. */
   readonly gaps: number;
+  /** What is kept for readers who may come back, in bytes; 0 while there are none. */
+  readonly historyBytes: number;
+  /** How many topics have a past. */
+  readonly historyTopics: number;
 }

@@ -1,169 +1,31 @@
-import { type Clock, systemClock } from '../core/clock.ts';
-import type { Disconnection } from '../core/disconnection.ts';
+import { systemClock } from '../core/clock.ts';
 import { createListeners } from '../core/listeners.ts';
 import { assertOption, mustBeFunctions } from '../core/options.ts';
-import type { PromiseOr } from '../core/promise-or.ts';
-import type { Refusal, RefuseOptions } from '../core/refuse.ts';
 import { createReports } from '../core/reports.ts';
-import { AccessRules, clientAccessOf, type DeclareOptions, type OpenTopics, type Operation } from './access.ts';
-import {
-  assertBackbone,
-  type Backbone,
-  type BackboneState,
-  checkedBody,
-  checkedOptions,
-  type MessageOptions,
-  type PublishOptions,
-} from './backbone.ts';
-import { assertDeclared, assertOptions, isSignal, nameOf, protocolOf } from './bus-calls.ts';
-import type { BusStats } from './bus-stats.ts';
+import { AccessRules, clientAccessOf, type DeclareOptions } from './access.ts';
+import { assertBackbone, checkedBody, checkedOptions, type MessageOptions, type PublishOptions } from './backbone.ts';
+import { assertDeclared, assertOptions, assertPosition, isSignal, nameOf, protocolOf } from './bus-calls.ts';
+import { type Bus, type BusEvents, type BusOptions, deliverHere, past, type SubscribeOptions } from './bus-types.ts';
 import { Disconnects, disconnectTopic } from './disconnects.ts';
-import { FanOut, type Listener, type ListenHandle, type ListenOptions } from './fan-out.ts';
+import { FanOut } from './fan-out.ts';
+import { History, historyBounds } from './history.ts';
 import { isEmbedded, memoryBackbone } from './memory-backbone.ts';
 import type { Message, Position } from './message.ts';
 import { kindOf, problemOfName, problemOfTopic } from './names.ts';
+import { isPrivate } from './pattern.ts';
 import { createSubscription, defaultBuffer, type Subscription } from './subscription.ts';
 import { isTopic, type Topic } from './topic.ts';
+import { called, Upstream } from './upstream.ts';
 import { ValueListener, type ValueListenerHost } from './value-listener.ts';
 
-/** How a bus is made. */
-export interface BusOptions {
-  /**
-   * What carries messages between servers.
-   *
-   * @defaultValue the embedded one, for one process
-   */
-  readonly backbone?: Backbone | undefined;
-  /** Topics that this bus has: each is open to clients as far as its `clients` says. See {@link Bus.declare}. */
-  readonly topics?: readonly Topic<unknown>[] | undefined;
-  /**
-   * What clients may do with topics that are not declared, by name or family, such as `{ 'chat.**': 'readwrite' }`;
-   * `true`: everything. Names that begin with `$` are never open.
-   *
-   * @defaultValue nothing
-   */
-  readonly open?: OpenTopics | undefined;
-  /**
-   * Told of a body that did not decode, of a listener that threw, of a backbone that failed: at once, then once in a
-   * minute for each cause, with how often it came since. `message` is the last one that it was about.
-   *
-   * @defaultValue `console.error`
-   */
-  readonly onError?: ((error: unknown, count: number, message?: Message) => void) | undefined;
-  /** @internal */
-  readonly clock?: Clock | undefined;
-}
+export { type Bus, type BusEvents, type BusOptions, deliverHere, type SubscribeOptions } from './bus-types.ts';
 
-/** What a subscription may be told. */
-export interface SubscribeOptions<T> {
-  /**
-   * Only values for which the answer is `true` come. A promise is awaited, and the values behind it wait in their order,
-   * up to `buffer`. A throw or a rejection ends the subscription with that error. What only counts as true is reported
-   * once and lets nothing through.
-   */
-  readonly filter?: ((value: T) => PromiseOr<boolean>) | undefined;
-  /** Ends the subscription. */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * How many values may wait for the reader; one more ends the subscription with an error.
-   *
-   * @defaultValue `1000`
-   */
-  readonly buffer?: number | undefined;
-  /**
-   * Told when messages of the topic may have been lost, and the subscription goes on. Without it a gap ends the
-   * subscription with a {@link MessagesLost}.
-   */
-  readonly onGap?: ((topic: string) => void) | undefined;
-}
-
-/** What a bus tells, by event. */
-export interface BusEvents {
-  /** Messages of this topic, or of all that a pattern matches, may have been lost; undefined: of any topic. */
-  gap(topic: string | undefined): void;
-  /** The backbone went away, came back or was closed. */
-  state(state: BackboneState): void;
-  /** Somebody called {@link Bus.disconnect}, on this server or on another. Endpoints that were given the bus hear it. */
-  disconnect(disconnection: Disconnection): void;
-}
-
-/** What is told on this server alone: see presence. */
-export const deliverHere: unique symbol = Symbol.for('subwire.deliverHere');
-
-/** The one thing that protocols share: topics, whoever publishes and whoever listens. */
-export interface Bus {
-  /** What carries messages between servers. */
-  readonly backbone: Backbone;
-  /**
-   * Publish a value of a typed topic. Resolves when the backbone has it, with its position where the backbone tells it.
-   * Rejects with a `BackboneError` that says whether it may be stored all the same. Wrong arguments reject with a `TypeError`, before
-   * anything is counted or sent; so does a topic that says `clients` and is not declared here.
-   */
-  publish<T>(topic: Topic<T>, value: T, options?: PublishOptions): Promise<Position | undefined>;
-  /** Publish bytes, which must not be changed afterwards: they are not copied. */
-  publish(topic: string, body: Uint8Array, options?: PublishOptions): Promise<Position | undefined>;
-  /**
-   * The values of a typed topic, from now on: an async iterable that a resolver can return. Throws a `TypeError` that
-   * names what is wrong, and an `Error` once the bus is closed.
-   */
-  subscribe<T>(topic: Topic<T>, options?: SubscribeOptions<T>): Subscription<T>;
-  /**
-   * Every message of a topic, or of all topics that match a pattern (`prices.*`, `prices.**`). Who begins to listen
-   * while a message is delivered hears the next one. Throws as `subscribe` does, and a `ProtocolError` `tooMany` if
-   * patterns have their wildcards in too many different places.
-   */
-  listen(topic: string, listener: Listener, options?: ListenOptions): ListenHandle;
-  /**
-   * Say what clients may do with a topic, or with a family of topics that are not declared by their names. Those who
-   * subscribed before hear what they may read from now on. Throws a `TypeError` if it was declared with another access.
-   *
-   * @example
-   * bus.declare(prices);
-   * bus.declare('room.*', { clients: 'readwrite' });
-   */
-  declare(topic: Topic<unknown>): void;
-  declare(nameOrFamily: string, options?: DeclareOptions): void;
-  /**
-   * Reserve names that begin with `$` for one protocol, such as `$user/` for its addresses of users. Clients of no
-   * protocol reach them by a topic or a wildcard. Throws a `TypeError` if another protocol has that prefix.
-   */
-  claim(prefix: string, protocol: string): void;
-  /**
-   * May clients of this protocol do that with this topic? Asked when it counts: before a client writes, and at each
-   * delivery to who listens with `protocol`.
-   *
-   * @example
-   * bus.permits('prices', 'stomp', 'read');
-   */
-  permits(topic: string, protocol: string, operation: Operation): boolean;
-  /**
-   * End the connections of a principal, on all servers whose endpoints were given their bus (`attach(http, { bus, … })`).
-   * Those of this process end at once. Resolves when the backbone has it for the others; rejects with a `BackboneError` if
-   * they may not hear of it, and with a `TypeError` if it is not said whom, or if the words are none. Servers that were
-   * away are told when they are back, for 5 min.
-   *
-   * @example
-   * await bus.disconnect({ principal: 'ada' }, { code: 4403, reason: 'Your account was closed' });
-   */
-  disconnect(match: { readonly principal: string }, words?: Refusal | RefuseOptions): Promise<void>;
-  /** Hear of gaps, of the backbone's state, and of disconnections. Returns how to stop. */
-  on<Event extends keyof BusEvents>(event: Event, listener: BusEvents[Event]): () => void;
-  /** What there is, and what was done so far. */
-  stats(): BusStats;
-  /** Hand a message to who listens in this process, and to no other server. @internal */
-  [deliverHere](message: Message): void;
-  /** End every reader and let the backbone go. Later calls reject or throw. May be called again. */
-  close(): Promise<void>;
-}
-
-const optionNames = { backbone: true, topics: true, open: true, onError: true, clock: true } as const satisfies Record<
-  keyof BusOptions,
-  true
->;
-const subscribeNames = { filter: true, signal: true, buffer: true, onGap: true } as const satisfies Record<
-  keyof SubscribeOptions<unknown>,
-  true
->;
+const optionNames = {
+  ...{ backbone: true, topics: true, open: true, onError: true, history: true, clock: true },
+} as const satisfies Record<keyof BusOptions, true>;
+const subscribeNames = {
+  ...{ filter: true, signal: true, buffer: true, onGap: true, since: true, resume: true },
+} as const satisfies Record<keyof SubscribeOptions<unknown>, true>;
 const declareNames = { clients: true } as const satisfies Record<keyof DeclareOptions, true>;
 
 /**
@@ -209,16 +71,20 @@ export function createBus(options: BusOptions = {}): Bus {
     },
   };
 
+  const bounds = historyBounds(options.history);
+  // Messages of brokers come by the names that are wanted; those of this process all pass here.
+  const history = bounds && new History(bounds, clock, backbone, isEmbedded(backbone));
+  const upstream = new Upstream(
+    backbone,
+    clock,
+    isEmbedded(backbone) ? undefined : history,
+    bounds?.maxAge ?? 0,
+    report,
+  );
   const fanOut = new FanOut(
     {
-      subscribe(name) {
-        const active = called(() => backbone.subscribe(name));
-        active.catch((error) => report(error));
-        return active;
-      },
-      unsubscribe(name) {
-        called(() => backbone.unsubscribe(name)).catch((error) => report(error));
-      },
+      subscribe: (name) => upstream.subscribe(name),
+      unsubscribe: (name) => upstream.unsubscribe(name),
       report,
     },
     access,
@@ -231,9 +97,13 @@ export function createBus(options: BusOptions = {}): Bus {
     tell: (disconnection) => emit('disconnect', disconnection),
   });
   backbone.open({
-    message: (message) => fanOut.deliver(message),
-    gap(name) {
+    message(message) {
+      history?.record(message);
+      fanOut.deliver(message);
+    },
+    gap(name, from) {
       gaps++;
+      history?.gap(from);
       emit('gap', name);
       fanOut.gap(name);
     },
@@ -326,28 +196,42 @@ export function createBus(options: BusOptions = {}): Bus {
       }
       const { name } = target;
       assertOptions(given, subscribeNames, `subscribe("${name}")`);
-      const { filter, signal, buffer = defaultBuffer, onGap } = given;
+      const { filter, signal, buffer = defaultBuffer, onGap, since } = given;
       mustBeFunctions({ filter, onGap });
+      assertOption(typeof (given.resume ?? true) === 'boolean', 'resume', 'true or false', given.resume);
+      if (since !== undefined) assertPosition(since, name);
       assertOption(typeof buffer === 'number' && buffer >= 0, 'buffer', 'a number of values from 0 up', buffer);
       assertOption(signal === undefined || isSignal(signal), 'signal', 'an AbortSignal', signal);
+      const hasPast = !isPrivate(name) && given.resume !== false && target.history !== false;
+      const options = { filter, onGap, buffer, past: hasPast ? history : undefined };
       let live = Promise.resolve();
       const subscription = createSubscription<T>((sink) => {
-        const listener = new ValueListener<T>(target, { filter, onGap, buffer }, sink, host);
+        const listener = new ValueListener<T>(target, options, sink, host);
         const listening = fanOut.listen(name, listener);
         listener.started(listening);
         live = listening.active;
         live.catch((error) => sink.error(error));
+        if (since !== undefined) listener.since(since);
         if (!signal) return listener;
         const complete = (): void => sink.complete();
         if (signal.aborted) complete();
         signal.addEventListener('abort', complete);
-        return () => {
-          signal.removeEventListener('abort', complete);
-          listener.stop();
+        return {
+          begin: () => listener.begin(),
+          resume: (after) => listener.resume(after),
+          stop() {
+            signal.removeEventListener('abort', complete);
+            listener.stop();
+          },
         };
       }, buffer);
       return Object.assign(subscription, { active: live });
     },
+    position() {
+      history?.wish();
+      return history && (backbone.position ?? history.placeOf(''));
+    },
+    [past]: history,
     [deliverHere]: (message) => fanOut.deliver(message),
     stats: () => ({
       listeners: fanOut.size,
@@ -358,11 +242,14 @@ export function createBus(options: BusOptions = {}): Bus {
       undecodable,
       unreadable,
       gaps,
+      historyBytes: history?.size.bytes ?? 0,
+      historyTopics: history?.size.topics ?? 0,
     }),
     close() {
       if (closing) return closing;
       closing = called(() => backbone.close());
       disconnects.stop();
+      upstream.stop();
       fanOut.close();
       return closing;
     },
@@ -370,8 +257,3 @@ export function createBus(options: BusOptions = {}): Bus {
 }
 
 const timesOf = (count: number): string => (count === 1 ? '' : ` (${count} times)`);
-
-/** A method of a backbone may throw instead of rejecting: both are a rejection. */
-async function called(call: () => Promise<unknown>): Promise<void> {
-  await call();
-}

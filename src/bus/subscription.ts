@@ -1,7 +1,11 @@
+import type { PromiseOr } from '../core/promise-or.ts';
+import type { Resumed } from './history.ts';
+import type { Position } from './message.ts';
+
 /** What a source pushes into. After `error` or `complete` nothing comes any more. */
 export interface Sink<T> {
-  /** The next value. */
-  next(value: T): void;
+  /** The next value; `position` says where it stands, if it stands anywhere. */
+  next(value: T, position?: Position): void;
   /** The source ended with an error. */
   error(error: unknown): void;
   /** The source ended. */
@@ -11,6 +15,8 @@ export interface Sink<T> {
    * is given the value by `next` then. Without this method a source does its work on the publisher's time.
    */
   later?(item: unknown, worker: Worker): void;
+  /** The same for what has waited for the first reader, which may be much: what a reader that was away has missed. */
+  laterAll?(items: readonly unknown[], worker: Worker): void;
 }
 
 /** Makes values of what came: decodes, asks filters. */
@@ -33,6 +39,20 @@ export class MessagesLost extends Error {
   }
 }
 
+/** A subscription that nobody reads has more waiting than it may. */
+export class NotRead extends Error {
+  constructor(buffer: number) {
+    super(`A subscription is not read: more than ${buffer} values wait`);
+    this.name = 'NotRead';
+  }
+}
+
+/**
+ * Sources with this method can be read from where a reader once was. It is called before anything else is read, at most
+ * once; what was missed comes first then.
+ */
+export const resume: unique symbol = Symbol.for('subwire.resume');
+
 /** Sources with this method can be pushed to a sink, without an iterator and a promise per value. */
 export const push: unique symbol = Symbol.for('subwire.push');
 
@@ -47,6 +67,11 @@ export interface Subscription<T> extends AsyncIterableIterator<T, undefined>, As
   [Symbol.asyncIterator](): Subscription<T>;
   /** End it. What waits is dropped. */
   return(): Promise<IteratorReturnResult<undefined>>;
+  /**
+   * Read from here on, where the values have positions: undefined means from now. What was missed comes first, if all of
+   * it is known ({@link Resumed}). Absent, or without a position in its answer: this source has no past.
+   */
+  [resume]?(after: Position | undefined): PromiseOr<Resumed>;
   /** Let the values be pushed instead, from what waits on. Returns how to end it. */
   [push](sink: Sink<T>): () => void;
   /** End it, as `await using` does. */
@@ -71,12 +96,20 @@ async function ending(failure?: Failure): Promise<IteratorReturnResult<undefined
 
 /** A source that was started. */
 export interface Stoppable {
+  /** Somebody reads: what was held back until then comes now. Called once. */
+  begin?(): void;
+  /** See {@link Subscription}; absent: there is no past. */
+  resume?(after: Position | undefined): PromiseOr<Resumed>;
   /** End it. May be called again. */
   stop(): void;
 }
 
 /** What a source of {@link createSubscription} pushes into. */
-export interface SourceSink<T> extends Omit<Sink<T>, 'later'> {
+export interface SourceSink<T> extends Omit<Sink<T>, 'later' | 'laterAll'> {
+  /** Forget what waits for a reader: it comes again. */
+  drop(): void;
+  /** The same for many items at once. */
+  laterAll(items: readonly unknown[], worker: Worker): boolean;
   /** Leave the work on an item to the reader, if it takes that over. False: the source does it, now. */
   later(item: unknown, worker: Worker): boolean;
 }
@@ -87,6 +120,7 @@ class Feed<T> implements SourceSink<T> {
   #sink: Sink<T> | undefined;
   #waiting: T[] | undefined;
   #readers: ((result: IteratorResult<T, undefined> | Promise<IteratorResult<T, undefined>>) => void)[] | undefined;
+  #begun = false;
   #ended = false;
   #failure: Failure | undefined;
   readonly #buffer: number;
@@ -95,15 +129,15 @@ class Feed<T> implements SourceSink<T> {
     this.#buffer = buffer;
   }
 
-  next(value: T): void {
+  next(value: T, position?: Position): void {
     if (this.#ended) return;
-    if (this.#sink) return this.#sink.next(value);
+    if (this.#sink) return this.#sink.next(value, position);
     const reader = this.#readers?.shift();
     if (reader) return reader({ done: false, value });
     this.#waiting ??= [];
     if (this.#waiting.push(value) <= this.#buffer) return;
     this.#waiting = undefined;
-    this.error(new Error(`A subscription is not read: more than ${this.#buffer} values wait`));
+    this.error(new NotRead(this.#buffer));
   }
 
   /** Hand over what came to a sink that works it off when it suits. False: this one does not. */
@@ -111,6 +145,17 @@ class Feed<T> implements SourceSink<T> {
     const sink = this.#sink;
     if (!sink?.later || this.#ended) return false;
     sink.later(item, worker);
+    return true;
+  }
+
+  drop(): void {
+    this.#waiting = undefined;
+  }
+
+  laterAll(items: readonly unknown[], worker: Worker): boolean {
+    const sink = this.#sink;
+    if (!sink?.laterAll || this.#ended) return false;
+    sink.laterAll(items, worker);
     return true;
   }
 
@@ -134,7 +179,14 @@ class Feed<T> implements SourceSink<T> {
     return true;
   }
 
+  #begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#source?.begin?.();
+  }
+
   async take(): Promise<IteratorResult<T, undefined>> {
+    this.#begin();
     if (this.#waiting?.length) return { done: false, value: this.#waiting.shift() as T };
     if (!this.#ended) {
       return new Promise((resolve) => {
@@ -157,9 +209,15 @@ class Feed<T> implements SourceSink<T> {
     // What comes while these are handed over waits behind them.
     while (this.#waiting?.length) sink.next(this.#waiting.shift() as T);
     this.#sink = sink;
+    this.#begin();
     if (this.#failure) sink.error(this.#failure.error);
     else if (this.#ended) sink.complete();
     return () => this.end();
+  }
+
+  /** See {@link Subscription}. */
+  resume(after: Position | undefined): PromiseOr<Resumed> {
+    return this.#source?.resume?.(after) ?? { position: undefined, recovered: false };
   }
 
   /** What was started is stopped at the end, which may have come already. */
@@ -186,6 +244,10 @@ class FeedSubscription<T> implements Subscription<T> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  [resume](after: Position | undefined): PromiseOr<Resumed> {
+    return this.#feed.resume(after);
   }
 
   [push](sink: Sink<T>): () => void {

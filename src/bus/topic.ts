@@ -1,4 +1,4 @@
-import { checkNames, mustBeFunctions } from '../core/options.ts';
+import { assertOption, checkNames, mustBeFunctions } from '../core/options.ts';
 import { decodeUtf8, encodeUtf8 } from '../core/wire.ts';
 import { type ClientAccess, clientAccessOf } from './access.ts';
 import type { Encoding, Message } from './message.ts';
@@ -27,6 +27,12 @@ export interface TopicOptions<T> {
    * @defaultValue `'none'`
    */
   readonly clients?: ClientAccess | undefined;
+  /**
+   * Keep what readers who were away may come back for. `false`: nobody can, and those who ask are told so.
+   *
+   * @defaultValue `true`
+   */
+  readonly history?: boolean | undefined;
 }
 
 /** A named stream of values of one type. Bodies are JSON. A topic is a value: a bus has it once it is declared there. */
@@ -35,13 +41,15 @@ export interface Topic<T> {
   readonly name: string;
   /** What clients may do with it where it is declared. */
   readonly clients: ClientAccess;
+  /** Readers who were away can come back to it. Absent: they can. */
+  readonly history?: boolean | undefined;
   /** The value of a message, decoded once, whoever reads it. */
   readonly value: Encoding<T>;
   /** The body for a value. Throws a `TypeError` if JSON cannot express it. */
   encode(value: T): Uint8Array;
 }
 
-const optionNames = { decode: true, encode: true, clients: true } as const satisfies Record<
+const optionNames = { decode: true, encode: true, clients: true, history: true } as const satisfies Record<
   keyof TopicOptions<unknown>,
   true
 >;
@@ -68,7 +76,8 @@ export function topic<T>(name: string, options: TopicOptions<T> = {}): Topic<T> 
     throw new TypeError(`${owner}: options must be an object such as { clients: 'read' }; got ${kindOf(options)}`);
   }
   checkNames(options, optionNames, owner);
-  const { decode, encode } = options;
+  const { decode, encode, history = true } = options;
+  assertOption(typeof history === 'boolean', `${owner}: history`, 'true or false', history);
   mustBeFunctions({ decode, encode }, `${owner}: `);
   const clients = clientAccessOf(options.clients, `${owner}: clients`);
   if (clients !== 'none' && isPrivate(name)) {
@@ -77,6 +86,7 @@ export function topic<T>(name: string, options: TopicOptions<T> = {}): Topic<T> 
   return {
     name,
     clients,
+    history,
     value: {
       encode(message) {
         const value: unknown = JSON.parse(decodeUtf8(message.body));

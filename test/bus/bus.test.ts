@@ -49,7 +49,7 @@ test('every subscriber gets every value, in publish order, from when it began', 
   expect([await read(first), await read(first), await read(second)]).toEqual([1, 2, 2]);
   expect(bus.stats()).toEqual({
     ...{ listeners: 2, topics: 1, patterns: 0, declared: 0 },
-    ...{ published: 2, undecodable: 0, unreadable: 0, gaps: 0 },
+    ...{ published: 2, undecodable: 0, unreadable: 0, gaps: 0, historyBytes: 0, historyTopics: 0 },
   });
 });
 
