@@ -29,6 +29,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'stomp/client': ['stomp/protocol', 'core', 'bus', 'connect', '#socket'],
   'stomp/index.ts': ['stomp/broker', 'stomp/relay', 'stomp/server', 'stomp/protocol', 'core'],
   backbones: ['bus', 'core', 'adapters', 'stomp/client', 'node:'],
+  testing: ['core', 'bus'],
   'browser.ts': ['core', 'bus', 'connect'],
   'index.ts': ['core', 'bus', 'adapters', 'browser.ts'],
   'extend.ts': ['core', 'bus'],

@@ -17,6 +17,10 @@ test.each([
   expect(await runExample(name)).toEqual(lines);
 });
 
+test('the example testing: its tests pass', { timeout: 60_000 }, async () => {
+  expect((await runExample('testing')).join('\n')).toMatch(/ pass 4$.* fail 0$/ms);
+});
+
 test('the example bridge: each side gets what the other sends, and nobody what is no reading', {
   timeout: 60_000,
 }, async () => {

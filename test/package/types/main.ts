@@ -9,6 +9,7 @@ import { createPubSub } from 'subwire/pubsub';
 import * as rxjs from 'subwire/rxjs';
 import { stompBroker } from 'subwire/stomp';
 import { createStompClient } from 'subwire/stomp/client';
+import { createTestClock, createTestEndpoint, type TestEndpoint } from 'subwire/testing';
 
 interface Price {
   readonly symbol: string;
@@ -24,6 +25,7 @@ export const endpoint: Endpoint = attach(createServer(), {
 export const published: Promise<unknown> = bus.publish(prices, { symbol: 'EUR', price: 1.1 });
 export const server = makeServer({ schema });
 
+export const tested: TestEndpoint = createTestEndpoint({ protocols: [stompBroker({ bus })], clock: createTestClock() });
 export const iterator: AsyncIterable<Price> = createPubSub({ bus }).asyncIterableIterator<Price>('PRICE');
 
 const client = createClient({ url: 'ws://localhost/ws' });
