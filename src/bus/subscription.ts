@@ -15,6 +15,8 @@ export interface Sink<T> {
    * is given the value by `next` then. Without this method a source does its work on the publisher's time.
    */
   later?(item: unknown, worker: Worker): void;
+  /** Something may be missing before the next value. True: the reader knows what to do, and the source goes on. */
+  gap?(): boolean;
   /** The same for what has waited for the first reader, which may be much: what a reader that was away has missed. */
   laterAll?(items: readonly unknown[], worker: Worker): void;
 }
@@ -105,7 +107,9 @@ export interface Stoppable {
 }
 
 /** What a source of {@link createSubscription} pushes into. */
-export interface SourceSink<T> extends Omit<Sink<T>, 'later' | 'laterAll'> {
+export interface SourceSink<T> extends Omit<Sink<T>, 'later' | 'laterAll' | 'gap'> {
+  /** Something may be missing. False: the reader must not go on as if nothing were. */
+  gap(): boolean;
   /** Forget what waits for a reader: it comes again. */
   drop(): void;
   /** The same for many items at once. */
@@ -150,6 +154,10 @@ class Feed<T> implements SourceSink<T> {
 
   drop(): void {
     this.#waiting = undefined;
+  }
+
+  gap(): boolean {
+    return this.#sink?.gap?.() ?? false;
   }
 
   laterAll(items: readonly unknown[], worker: Worker): boolean {

@@ -233,6 +233,8 @@ export class ValueListener<T> implements MessageReceiver, Stoppable, Worker {
 
   #lost(topic: string): void {
     const onGap = this.#onGap;
+    const isTold = this.#sink.gap();
+    if (!onGap && isTold) return;
     if (!onGap) return this.#sink.error(new MessagesLost(topic));
     const failed = (error: unknown): void => this.#host.report(error);
     try {

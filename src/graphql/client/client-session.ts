@@ -8,6 +8,7 @@ import type {
   JSONMessageReviver,
   ProtocolMessage,
 } from '../protocol/messages.ts';
+import type { Told } from './recovery.ts';
 import { readServerMessage } from './server-message.ts';
 
 /** The longest message that stands as it is in a close reason. */
@@ -24,14 +25,16 @@ export interface ClientOperation {
   readonly id: string;
   /** Its `subscribe` message. */
   message: string;
-  /** A result came. */
-  next(result: FormattedExecutionResult): void;
+  /** It is sent on a new connection: its message may be another one there. */
+  renew?: (() => void) | undefined;
+  /** A result came, from this offset of the server's log where it says so. */
+  next(result: FormattedExecutionResult, at?: unknown): void;
   /** Ends it: the errors of an `error` message, or why there will be no connection. */
   error(reason: unknown): void;
   /** Ends it: the server, or the application, is done with it. */
   complete(): void;
-  /** The server confirms that the subscription is live. */
-  live(): void;
+  /** The server confirms that the subscription is live, or says where it is. */
+  live(told: Told): void;
 }
 
 /** The payload of `connection_init`, `connection_ack`, `ping` and `pong`. */
@@ -172,6 +175,7 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
       if (connection.mustWait()) return;
       unsent?.delete(operation);
       unanswered.add(operation);
+      operation.renew?.();
       sendText(operation.message);
     }
   }
@@ -236,8 +240,8 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
         const { payload } = message;
         emit('ping', true, payload);
         if (!disablePong) say('pong', payload);
-        const confirmed = payload?.['subwire'] as { readonly live: string } | undefined;
-        operations.get(confirmed?.live as string)?.live();
+        const told = Object(payload?.['subwire']) as Told;
+        operations.get(told.live as string)?.live(told);
       } else if (message.type === 'pong') {
         if (pingedAt !== undefined) host.latency(now - pingedAt);
         alive(now);
@@ -249,7 +253,8 @@ export function openClientSession(connection: BaseConnection, host: ClientSessio
         const operation = operations.get(message.id);
         if (!operation) return;
         answered(operation);
-        operation[message.type]((message as { payload?: never }).payload as never);
+        const { payload, at } = message as { readonly payload?: never; readonly at?: unknown };
+        operation[message.type](payload as never, at);
       } else if (!unsent) {
         ackBy = never;
         // Before anybody is told: a listener may subscribe, and nothing must be sent twice.

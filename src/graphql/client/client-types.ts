@@ -56,6 +56,17 @@ export interface OperationSink<Result> extends Sink<Result> {
    * `extensions.subwire.confirm`; a server that is not subwire's never calls.
    */
   onLive?: (() => void) | undefined;
+  /**
+   * Come back to where it was after each loss of the connection, and say how it went: `true`, what was missed comes next,
+   * each result once; `false`, something may be missing, such as after a long absence or a restart of the server, so read
+   * the state again. The subscription goes on in either case. Asks for it by `extensions.subwire.resume`.
+   */
+  onRecovery?: ((recovered: boolean) => void) | undefined;
+  /**
+   * With `onRecovery`: begin behind this position, which an earlier query or page has been told
+   * (`extensions.subwire.at` of its result).
+   */
+  since?: string | undefined;
 }
 
 /** A query text that knows its types, as typed document strings of code generators do. */
@@ -177,6 +188,10 @@ export interface IterateOptions {
    * @defaultValue 1,000
    */
   readonly buffer?: number | undefined;
+  /** See {@link OperationSink.onRecovery}. */
+  readonly onRecovery?: ((recovered: boolean) => void) | undefined;
+  /** See {@link OperationSink.since}. */
+  readonly since?: string | undefined;
 }
 
 /** A client of graphql-transport-ws; see `createClient()`. */

@@ -7,6 +7,7 @@ import { ConnectionLost } from '../../core/connection-lost.ts';
 import type { Connector } from '../../core/dial.ts';
 import { CloseCode, messageOf, ProtocolError } from '../../core/fault.ts';
 import { createListeners } from '../../core/listeners.ts';
+import { mustBeFunctions } from '../../core/options.ts';
 import { randomId } from '../../core/random.ts';
 import type { BaseConnection } from '../../core/subprotocol.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, type SubscribePayload } from '../protocol/messages.ts';
@@ -14,6 +15,7 @@ import { type ClientOperation, type ClientSession, openClientSession, type Paylo
 import type { Client, ClientEvents, ClientOptions, ClientState, OperationSink } from './client-types.ts';
 import { graphqlClientFaults, isFatalCode, isRefusal } from './close-codes.ts';
 import { resolveNumbers } from './options.ts';
+import { Recovery } from './recovery.ts';
 
 /** The same credentials are shown so many times in a row to a server that refuses them ([GQL-88]). */
 const maxRefusals = 5;
@@ -257,20 +259,37 @@ export function makeClient(options: ClientOptions, habits?: Habits): Client {
       // Whoever goes on to the next operation in this turn finds the connection open.
       Promise.resolve().then(settle);
     }
+    const { onRecovery } = sink;
+    const recovery = onRecovery && new Recovery((recovered) => guard(() => onRecovery(recovered)), sink.since);
+    const encode = (): string => {
+      const wanted = extended(payload, { confirm: sink.onLive && true, resume: recovery?.wish() });
+      return JSON.stringify({ id, type: 'subscribe', payload: wanted }, options.jsonMessageReplacer);
+    };
     const operation: ClientOperation = {
       id,
       message: '',
-      next: (result) => guard(() => sink.next(result as Result)),
+      renew:
+        recovery &&
+        (() => {
+          recovery.sends();
+          operation.message = encode();
+        }),
+      next(result, at) {
+        if (recovery?.isNew(at) ?? true) guard(() => sink.next(result as Result));
+      },
       error: (error) => end(() => sink.error(error)),
       complete: () => end(() => sink.complete()),
-      live: () => guard(() => sink.onLive?.()),
+      live(told) {
+        recovery?.live(told);
+        if (told.at === undefined && told.recovered === undefined) guard(() => sink.onLive?.());
+      },
     };
     try {
       if (disposal) throw new Error('The client is disposed');
       checkOperation(id, payload);
       if (operations.has(id)) throw new Error(`Operation "${id}" is running already`);
-      const wanted = sink.onLive ? confirmed(payload) : payload;
-      operation.message = JSON.stringify({ id, type: 'subscribe', payload: wanted }, options.jsonMessageReplacer);
+      checkRecovery(sink);
+      operation.message = encode();
     } catch (error) {
       operation.error(error);
       return () => {};
@@ -301,11 +320,13 @@ export function makeClient(options: ClientOptions, habits?: Habits): Client {
     state: { getSnapshot: () => snapshot, subscribe: (listener) => on('state', () => listener()) },
     on,
     subscribe,
-    iterate(payload, { signal, buffer } = {}) {
+    iterate(payload, { signal, buffer, ...recovery } = {}) {
       return createSubscription((sink) => {
         const abort = (): void => sink.error(signal?.reason);
         signal?.addEventListener('abort', abort);
-        const cancel = signal?.aborted ? abort() : subscribe(payload as SubscribePayload, sink);
+        const { next, error, complete } = sink;
+        const wanted = { next: next.bind(sink), error: error.bind(sink), complete: complete.bind(sink), ...recovery };
+        const cancel = signal?.aborted ? abort() : subscribe(payload as SubscribePayload, wanted);
         return () => {
           signal?.removeEventListener('abort', abort);
           cancel?.();
@@ -336,11 +357,16 @@ function checkOperation(id: unknown, { query }: SubscribePayload): void {
   throw new TypeError(`An operation needs { query }, the text of a document; got ${typeof query}${hint}`);
 }
 
-/** The payload with the wish for a confirmation. */
-function confirmed(payload: SubscribePayload): SubscribePayload {
+/** Throws a `TypeError` that says what the sink needs to come back. */
+function checkRecovery({ onRecovery, since }: OperationSink<never>): void {
+  mustBeFunctions({ onRecovery });
+  if (since !== undefined && (typeof since !== 'string' || !onRecovery))
+    throw new TypeError('since must be the text of a position, beside onRecovery');
+}
+
+/** The payload with what is wished of a subwire server. */
+function extended(payload: SubscribePayload, wishes: { confirm: true | undefined; resume: unknown }): SubscribePayload {
+  if (!wishes.confirm && !wishes.resume) return payload;
   const { extensions } = payload;
-  return {
-    ...payload,
-    extensions: { ...extensions, subwire: { ...(extensions?.['subwire'] as object), confirm: true } },
-  };
+  return { ...payload, extensions: { ...extensions, subwire: { ...(extensions?.['subwire'] as object), ...wishes } } };
 }

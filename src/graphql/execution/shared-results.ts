@@ -1,7 +1,7 @@
 import type { ExecutionResult } from 'graphql';
 import { noScope } from '#scope';
 import { isPromise } from '../../core/promise-or.ts';
-import { encodeNextTail } from '../protocol/next-tail.ts';
+import { encodeNextTail, encodePlacedTail } from '../protocol/next-tail.ts';
 import type { Encode, Reporter } from './errors.ts';
 import type { ExecuteEvent } from './execute.ts';
 
@@ -22,11 +22,15 @@ export class SharedResult {
   readonly event: unknown;
   /** Whether it is made, or failed. */
   state: 'pending' | 'ready' | 'failed' = 'pending';
+  /** It was kept for those who were away. */
+  isRemembered = false;
   /** Once it is ready. */
   result: ExecutionResult | undefined;
   /** Why it failed. */
   error: unknown;
+  #json: string | undefined;
   #tail: Uint8Array | undefined;
+  #placed: { readonly at: number; readonly tail: Uint8Array } | undefined;
   #unwritable: { readonly error: unknown } | undefined;
   #waiting: Sharer[] | undefined;
 
@@ -36,14 +40,24 @@ export class SharedResult {
   }
 
   /**
-   * The end of a `next` message with this result: the same bytes for all. Throws what `encode` throws, the same error for
-   * each; the first who asks has it reported.
+   * The end of a `next` message with this result: the same bytes for all, and the same for all who asked where it stands
+   * (`at`). Throws what `encode` throws, the same error for each; the first who asks has it reported.
    */
-  tail(encode: Encode, reporter: Reporter): Uint8Array {
+  tail(encode: Encode, reporter: Reporter, at?: number): Uint8Array {
+    if (at === undefined) {
+      this.#tail ??= encodeNextTail(this.#encoded(encode, reporter));
+      return this.#tail;
+    }
+    // Equal values that follow each other share a result, and stand in different places.
+    if (this.#placed?.at !== at) this.#placed = { at, tail: encodePlacedTail(this.#encoded(encode, reporter), at) };
+    return this.#placed.tail;
+  }
+
+  #encoded(encode: Encode, reporter: Reporter): string {
     if (this.#unwritable) throw this.#unwritable.error;
     try {
-      this.#tail ??= encodeNextTail(encode(this.result as ExecutionResult, reporter));
-      return this.#tail;
+      this.#json ??= encode(this.result as ExecutionResult, reporter);
+      return this.#json;
     } catch (error) {
       this.#unwritable = { error };
       throw error;
@@ -86,6 +100,61 @@ export class SharedResult {
   }
 }
 
+/** Results of replays take so many bytes at the most, as far as their messages tell; a result is some times its message. */
+const maxReplayBytes = 16_777_216;
+const weightOfTail = 4;
+/** And they are remembered for so many ms. */
+const replayMs = 2_000;
+
+/**
+ * The results of events that readers missed. After an outage thousands come back at about the same time, each with the
+ * same events before it: each event is executed once for all of them ([GQL-112]).
+ */
+export class Replays {
+  readonly #groups = new Map<ShareGroup, Map<number, SharedResult>>();
+  /** The oldest first. */
+  readonly #order: {
+    readonly group: ShareGroup;
+    readonly at: number;
+    readonly bytes: number;
+    readonly since: number;
+  }[] = [];
+  #bytes = 0;
+
+  /** The result of the event at this place, if it is known. */
+  get(group: ShareGroup, at: number): SharedResult | undefined {
+    return this.#groups.get(group)?.get(at);
+  }
+
+  /** Remember a result whose message has so many bytes. */
+  add(group: ShareGroup, at: number, result: SharedResult, tailBytes: number, now: number): void {
+    this.#trim(now);
+    let results = this.#groups.get(group);
+    if (!results) {
+      results = new Map();
+      this.#groups.set(group, results);
+    }
+    if (results.has(at)) return;
+    results.set(at, result);
+    const bytes = 256 + weightOfTail * tailBytes;
+    this.#order.push({ group, at, bytes, since: now });
+    this.#bytes += bytes;
+  }
+
+  #trim(now: number): void {
+    let gone = 0;
+    for (const { group, at, bytes, since } of this.#order) {
+      if (this.#bytes <= maxReplayBytes && now - since < replayMs) break;
+      gone++;
+      this.#bytes -= bytes;
+      const results = this.#groups.get(group);
+      results?.delete(at);
+      if (results?.size === 0) this.#groups.delete(group);
+    }
+    if (gone > 0) this.#order.splice(0, gone);
+  }
+}
+
 /** So many results of a group are remembered until all of its members have had them. */
 const maxRemembered = 64;
 
@@ -102,15 +171,27 @@ export class ShareGroup {
   #recent: SharedResult[] = [];
   #lastSerial = 0;
 
-  constructor(name: string) {
+  /** What was executed for those who were away. */
+  readonly replays: Replays;
+
+  constructor(name: string, replays: Replays) {
     this.name = name;
+    this.replays = replays;
   }
 
   /**
    * The result of this event. `last` is the serial number of the member's previous result: seeing the same value under the
    * same number means a new, equal event, such as a second equal number.
    */
-  take(event: unknown, last: number, execute: ExecuteEvent, member: { whenIdle(run: () => void): void }): SharedResult {
+  take(
+    event: unknown,
+    last: number,
+    execute: ExecuteEvent,
+    member: { whenIdle(run: () => void): void },
+    at?: number,
+  ): SharedResult {
+    const replayed = at === undefined ? undefined : this.replays.get(this, at);
+    if (replayed) return replayed;
     const recent = this.#recent;
     const [oldest] = recent;
     if (oldest) {
@@ -125,6 +206,13 @@ export class ShareGroup {
     return fresh;
   }
 
+  /** Those who were away may want it again soon. */
+  remember(result: SharedResult, at: number, bytes: number, now: number): void {
+    if (result.isRemembered) return;
+    result.isRemembered = true;
+    this.replays.add(this, at, result, bytes, now);
+  }
+
   readonly #forget = (): void => {
     this.#recent = [];
   };
@@ -133,6 +221,7 @@ export class ShareGroup {
 /** The groups of a server. A group lives as long as it has members. */
 export class ShareGroups {
   readonly #groups = new Map<string, ShareGroup>();
+  readonly #replays = new Replays();
   readonly #identities = new WeakMap<object, number>();
   #lastIdentity = 0;
 
@@ -164,7 +253,7 @@ export class ShareGroups {
     ]);
     let group = this.#groups.get(name);
     if (!group) {
-      group = new ShareGroup(name);
+      group = new ShareGroup(name, this.#replays);
       this.#groups.set(name, group);
     }
     group.members++;

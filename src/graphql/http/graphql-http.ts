@@ -8,7 +8,7 @@ import { checkNames } from '../../core/options.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import type { OperationKind } from '../execution/execute.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from '../protocol/messages.ts';
-import type { OperationLimits } from '../server/prepare.ts';
+import type { OperationLimits } from '../server/operation-limits.ts';
 import { distinctEvents, type Framing, multipart, oneResult, sharedEvents } from './framing.ts';
 import { readOperation } from './parameters.ts';
 import { type StreamOwner, StreamSocket } from './stream-socket.ts';
@@ -118,7 +118,7 @@ class GraphqlStreams {
 
   #open(exchange: Exchange, framing: Framing, kinds: readonly OperationKind[], owner: StreamOwner): StreamSocket {
     const socket = new StreamSocket(framing, owner);
-    const limits: OperationLimits = { operationKinds: kinds };
+    const limits: OperationLimits = { operationKinds: kinds, withoutPlaces: true };
     const handshake = Object.assign(exchange.handshake, limits);
     const connection = this.#endpoint.accept(socket, handshake, this.#subprotocol);
     const authorization = exchange.header('authorization');

@@ -18,6 +18,10 @@ const end = /* @__PURE__ */ encodeUtf8('}');
  */
 export const encodeNextTail = (payload: string): Uint8Array => takeUtf8(slab, payload, beginning, end);
 
+/** The same for those who asked where the result stands, as an offset in the epoch that they were told ([GQL-110]). */
+export const encodePlacedTail = (payload: string, at: number): Uint8Array =>
+  takeUtf8(slab, payload, beginning, encodeUtf8(`,"at":${at}}`));
+
 /** The JSON that a tail was made of, as it lies in its bytes. */
 export const payloadOfTail = (tail: Uint8Array): Uint8Array =>
   tail.subarray(beginning.length, tail.length - end.length);

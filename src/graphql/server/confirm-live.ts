@@ -3,10 +3,14 @@ import type { Connection } from '../../core/subprotocol.ts';
 import { encodeControl, isObject, type SubscribePayload } from '../protocol/messages.ts';
 
 /** A subscription whose source is open. */
-interface Opened {
+export interface Opened {
+  /** The client's name for it. */
   readonly id: string;
+  /** What the client asked for. */
   readonly payload: SubscribePayload;
+  /** The connection that its results leave by. */
   readonly connection: Connection;
+  /** Nobody waits for it any more. */
   readonly ended: boolean;
 }
 

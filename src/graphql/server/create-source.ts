@@ -1,6 +1,8 @@
+import { confirm, type Opened } from './confirm-live.ts';
 import type { ServerRuntime } from './engine.ts';
 import { PulledSource } from './pulled-source.ts';
 import { type PushedReader, PushedSource } from './pushed-source.ts';
+import { type PlacedOperation, Places } from './resume.ts';
 import { isPushed, type Source } from './source.ts';
 
 /** How an iterable is read: one that pushes is pushed, any other is pulled. */
@@ -13,4 +15,17 @@ export function createSource(
   return isPushed(opened)
     ? new PushedSource(reader, opened, slowSubscriber, limits.maxBacklog)
     : new PulledSource(reader, opened, slowSubscriber, limits.maxBacklog);
+}
+
+/** An operation whose source is about to be read. */
+interface Reading extends Opened, PlacedOperation {
+  places: Places | undefined;
+}
+
+/** Begin to read: at once, or from where the client was, if it wants to know where it is. */
+export function startSource(operation: Reading, opened: AsyncIterable<unknown>, source: Source): void {
+  confirm(operation, opened);
+  operation.places = Places.of(operation);
+  if (operation.places) operation.places.begin(opened, () => source.start());
+  else source.start();
 }

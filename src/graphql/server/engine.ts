@@ -20,9 +20,10 @@ import {
   subscribe,
 } from '../execution/execute.ts';
 import { type ShareGroup, ShareGroups } from '../execution/shared-results.ts';
+import { checkOptions } from './check-options.ts';
 import { GivenArgumentsOf } from './given-arguments.ts';
 import { type GraphqlLimits, graphqlLimits } from './limits.ts';
-import { type ConnectionParams, checkOptions, type GraphqlOptions } from './options.ts';
+import type { ConnectionParams, GraphqlOptions } from './options.ts';
 import { ParsingTime } from './parsing-time.ts';
 import { Shares } from './shares.ts';
 import { type GraphqlCounts, noCounts } from './stats.ts';

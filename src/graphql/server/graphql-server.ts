@@ -1,10 +1,11 @@
 import type { FaultTable } from '../../core/fault.ts';
 import type { Connection, Principal, Session, Subprotocol } from '../../core/subprotocol.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, isObject } from '../protocol/messages.ts';
+import { checkOptionNames } from './check-options.ts';
 import { ConnectionHost } from './connection-host.ts';
 import { createEngine, isProduction } from './engine.ts';
 import { graphqlFaults, tellingFaults } from './faults.ts';
-import { type ConnectionParams, checkOptionNames, type GraphqlOptions } from './options.ts';
+import type { ConnectionParams, GraphqlOptions } from './options.ts';
 import type { GraphqlStats } from './stats.ts';
 
 /** A GraphQL server, to be mounted on an endpoint. */

@@ -1,5 +1,6 @@
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import { captureScope, noScope } from '#scope';
+import type { Position } from '../../bus/message.ts';
 import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Connection } from '../../core/subprotocol.ts';
@@ -7,24 +8,22 @@ import { type Encode, type Reporter, toGraphQLError } from '../execution/errors.
 import { chain, EventStream, type ExecuteEvent, type OperationKind } from '../execution/execute.ts';
 import type { SharedResult, ShareGroup, Sharer } from '../execution/shared-results.ts';
 import { encodeComplete, encodeMessageHead, encodeNextHead, type SubscribePayload } from '../protocol/messages.ts';
-import { encodeNextTail } from '../protocol/next-tail.ts';
-import { confirm } from './confirm-live.ts';
-import { createSource } from './create-source.ts';
+import { createSource, startSource } from './create-source.ts';
 import { eachEvent } from './each-event.ts';
 import { encodeErrors } from './encode-errors.ts';
+import { encodeTail } from './encode-tail.ts';
 import type { Outcome } from './engine.ts';
 import { asResult, openOutcome } from './open-outcome.ts';
 import type { OperationContext, StepOwner } from './operation-context.ts';
 import { isOver, type OperationState } from './operation-state.ts';
 import { prepare } from './prepare.ts';
 import type { PushedReader } from './pushed-source.ts';
+import { type Places, withPlace } from './resume.ts';
 import type { RunningOperation } from './session.ts';
 import type { Shares } from './shares.ts';
 import { isPushed, returnSource, type Source } from './source.ts';
 
-/**
- * One operation of a client, from `subscribe` to its end. What comes too late sees that by its {@link OperationState}.
- */
+/** One operation of a client, to its end. What comes too late sees that by its {@link OperationState}. */
 export class Operation implements RunningOperation, PushedReader, Sharer, StepOwner, Reporter {
   readonly id: string;
   /** What the client asked for. */
@@ -42,8 +41,12 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   #nextHead: string | undefined;
   #execute: ExecuteEvent = asResult;
   #encode: Encode;
-  #group: ShareGroup | undefined;
+  /** With whom it shares its results. */
+  group: ShareGroup | undefined;
   #lastShared = 0;
+  places: Places | undefined;
+  /** Where a query stands, if its client wants to know that. */
+  at: string | undefined;
   /** Its async context: that of `start()`, and of a stream that in which its `subscribe` ran ([GQL-56]). */
   #scope: Scope = noScope;
 
@@ -78,10 +81,8 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
 
   /** Made when it is first asked for. */
   get signal(): AbortSignal {
-    if (!this.#controller) {
-      this.#controller = new AbortController();
-      if (this.ended) this.#controller.abort();
-    }
+    this.#controller ??= new AbortController();
+    if (this.ended) this.#controller.abort();
     return this.#controller.signal;
   }
 
@@ -134,10 +135,10 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     this.#open(
       () => {
         const compiled = engine.compiled(args);
-        if (compiled) this.#encode = compiled.encode;
+        if (compiled && this.at === undefined) this.#encode = compiled.encode;
         if (!this.streams) return engine.execute(args, compiled);
-        this.#group = engine.groupOf(args);
-        const opened = engine.subscribe(args, this.#group !== undefined, compiled, (execute) =>
+        this.group = engine.groupOf(args);
+        const opened = engine.subscribe(args, this.group !== undefined, compiled, (execute) =>
           eachEvent(this, args, execute),
         );
         // Anew, since what the resolver entered is not in the older one everywhere.
@@ -177,13 +178,12 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     if (outcome instanceof EventStream) this.#execute = outcome.execute;
     if (!this.host.engine.options.onNext) this.#args = undefined;
     if (!this.#opened) {
-      this.#result = outcome as ExecutionResult;
+      this.#result = withPlace(outcome as ExecutionResult, this.at);
       return this.#goOn();
     }
     this.host.engine.counts.subscriptions++;
     this.#source = createSource(this, this.#opened, this.host.engine);
-    confirm(this, this.#opened);
-    this.#source.start();
+    startSource(this, this.#opened, this.#source);
   }
 
   mayPull(): boolean {
@@ -206,7 +206,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   work(source: { workNow(): void }, asks: boolean): void {
     try {
       // A shared result is nobody's, and without a hook nobody could look at the context.
-      if (this.#group && !asks && !this.host.engine.options.onNext) source.workNow();
+      if (this.group && !asks && !this.host.engine.options.onNext) source.workNow();
       else this.#scope.runInAsyncScope(source.workNow, source);
     } catch (error) {
       this.#broke(error);
@@ -226,9 +226,11 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     if (this.#deliver(result)) this.#finished();
   }
 
-  handle(event: unknown): boolean {
-    if (this.#group) {
-      const shared = this.#group.take(event, this.#lastShared, this.#execute, this);
+  handle(event: unknown, position?: Position): boolean {
+    if (this.places) this.places.now = position;
+    if (this.group) {
+      const at = this.places && position?.offset;
+      const shared = this.group.take(event, this.#lastShared, this.#execute, this, at);
       this.#lastShared = shared.serial;
       if (shared.state !== 'pending') return this.#deliverShared(shared);
       shared.wait(this);
@@ -255,12 +257,9 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   }
 
   shared(shared: SharedResult): void {
+    const goOn = (): void => void (!this.ended && this.#deliverShared(shared) && this.#goOn());
     // By way of the connection: what goes wrong here is not for the others who share it.
-    this.connection.resume(shared, () => this.#scope.runInAsyncScope(this.#shared, this, shared));
-  }
-
-  #shared(shared: SharedResult): void {
-    if (!this.ended && this.#deliverShared(shared)) this.#goOn();
+    this.connection.resume(shared, () => this.#scope.runInAsyncScope(goOn, undefined));
   }
 
   #deliverShared(shared: SharedResult): boolean {
@@ -294,7 +293,7 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
   #send(result: ExecutionResult, shared?: SharedResult): boolean {
     this.#nextHead ??= encodeNextHead(this.id);
     try {
-      const tail = shared ? shared.tail(this.#encode, this) : encodeNextTail(this.#encode(result, this));
+      const tail = encodeTail(this, result, shared, this.#encode);
       this.connection.send({ head: this.#nextHead, tail, binary: false });
       this.host.engine.counts.results++;
       return true;
@@ -387,8 +386,8 @@ export class Operation implements RunningOperation, PushedReader, Sharer, StepOw
     this.#state = 'ended';
     counts.operations--;
     if (this.#source) counts.subscriptions--;
-    if (this.#group) this.host.engine.leaveGroup(this.#group);
-    this.#group = undefined;
+    if (this.group) this.host.engine.leaveGroup(this.group);
+    this.group = undefined;
   }
 
   #tellComplete(): void {

@@ -7,11 +7,11 @@ import type {
   ValidationRule,
   validate,
 } from 'graphql';
+import type { Bus } from '../../bus/bus.ts';
 import type { LimitOptions } from '../../core/limits.ts';
-import { checkNames, mustBeFunctions } from '../../core/options.ts';
 import type { PromiseOr } from '../../core/promise-or.ts';
 import type { Refusal } from '../../core/refuse.ts';
-import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
+import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import type { Handshake, Principal } from '../../core/subprotocol.ts';
 import type { Compile } from '../execution/compile.ts';
 import type { MaskError } from '../execution/errors.ts';
@@ -173,6 +173,11 @@ export interface GraphqlOptions<
    */
   readonly slowSubscriber?: SlowSubscriber | undefined;
   /**
+   * The bus that resolvers read. With it a client can ask where a query stands (`extensions.subwire.resume` of the
+   * operation, `extensions.subwire.at` of its result), and subscribe behind that place, so that nothing is missed in between.
+   */
+  readonly bus?: Pick<Bus, 'position'> | undefined;
+  /**
    * Say nothing to strangers that was not written for them: errors are masked, see `maskError`, and the reason of a close
    * does not say what was wrong with a message.
    *
@@ -278,112 +283,6 @@ export interface GraphqlOptions<
   readonly jsonMessageReviver?: JSONMessageReviver | undefined;
   /** For `JSON.stringify` of payloads: of each payload, not of whole messages. */
   readonly jsonMessageReplacer?: JSONMessageReplacer | undefined;
-}
-
-const functions = {
-  parse: true,
-  validate: true,
-  execute: true,
-  subscribe: true,
-  compile: true,
-  share: true,
-  onConnect: true,
-  onDisconnect: true,
-  onClose: true,
-  onPing: true,
-  onPong: true,
-  onSubscribe: true,
-  onOperation: true,
-  onEvent: true,
-  onNext: true,
-  onError: true,
-  onComplete: true,
-  jsonMessageReviver: true,
-  jsonMessageReplacer: true,
-} as const;
-
-/** Every option of `graphqlServer()`. */
-const optionNames = {
-  schema: true,
-  context: true,
-  contextPerEvent: true,
-  roots: true,
-  validationRules: true,
-  trustedDocuments: true,
-  limits: true,
-  connectionInitWaitTimeout: true,
-  slowSubscriber: true,
-  isProd: true,
-  maskError: true,
-  ...functions,
-} as const satisfies Record<keyof GraphqlOptions, true>;
-
-const elsewhere = (name: string): string => `that is an option of attach(): attach(http, { ${name}: … }).`;
-
-/** Names that other servers of GraphQL use, each with what to write here. */
-const foreignNames: Readonly<Record<string, string>> = {
-  authenticate: elsewhere('authenticate'),
-  path: elsewhere('path'),
-  origin: elsewhere('origin'),
-  protocols: elsewhere('protocols'),
-  server: 'the http server is the first argument of attach().',
-  keepAlive: 'the time between pings is limits.pingInterval of attach().',
-  typeDefs: 'build a schema of it: schema: makeExecutableSchema({ typeDefs, resolvers }).',
-  resolvers: 'build a schema with it: schema: makeExecutableSchema({ typeDefs, resolvers }).',
-  rootValue: 'give it per kind of operation: roots: { query, mutation, subscription }.',
-  contextValue: 'that is called context.',
-  formatError: 'what clients are told of errors is said by maskError.',
-  maskedErrors: 'what clients are told of errors is said by maskError.',
-  introspection: 'use validationRules: [NoSchemaIntrospectionCustomRule] of the graphql package.',
-  subscriptions: 'subscriptions are what this server is for; its hooks are options of their own.',
-  onOperationComplete: 'that is called onComplete.',
-};
-
-/** Is it a schema, whichever copy of the graphql package made it? */
-const isSchema = (value: object): boolean =>
-  'getQueryType' in value && typeof value.getQueryType === 'function' && 'getTypeMap' in value;
-
-/** Throws a `TypeError` that names an option that there is not, and says what was probably meant. */
-export function checkOptionNames(options: object): void {
-  if (isSchema(options)) throw new TypeError('graphqlServer({ schema }): you passed the schema itself');
-  checkNames(options, optionNames, 'graphqlServer()', foreignNames);
-}
-
-/** Throws a `TypeError` that names the option when one is wrong. */
-export function checkOptions(options: GraphqlOptions<never, never>): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError('graphqlServer() needs options: { schema } or { onSubscribe }');
-  }
-  const { schema, validationRules, connectionInitWaitTimeout: timeout = 0 } = options;
-  for (const name of Object.keys(functions) as (keyof typeof functions)[]) mustBeFunctions({ [name]: options[name] });
-  if (
-    schema === undefined ? !options.onSubscribe : schema === null || !['object', 'function'].includes(typeof schema)
-  ) {
-    throw new TypeError('schema must be a GraphQLSchema or a function that returns one, unless there is onSubscribe');
-  }
-  if (validationRules !== undefined && !Array.isArray(validationRules)) {
-    throw new TypeError('validationRules must be an array of rules, such as [NoSchemaIntrospectionCustomRule]');
-  }
-  const { trustedDocuments: trusted } = options as GraphqlOptions;
-  if (trusted !== undefined && !['object', 'function'].includes(trusted === null ? 'null' : typeof trusted)) {
-    throw new TypeError(
-      'trustedDocuments must be a Map or an object of documents by hash, or a function that finds one',
-    );
-  }
-  if (options.compile && (options.execute || options.subscribe)) {
-    throw new TypeError('compile takes the place of execute and subscribe: leave them out, or leave out compile');
-  }
-  if (options.maskError !== undefined && options.maskError !== false) mustBeFunctions({ maskError: options.maskError });
-  if (options.contextPerEvent && typeof options.context !== 'function') {
-    throw new TypeError('contextPerEvent needs context to be a function: it is asked anew for each event');
-  }
-  if (options.subscribe && (options.contextPerEvent || options.onEvent)) {
-    throw new TypeError('contextPerEvent and onEvent need events that are executed here: leave out subscribe');
-  }
-  slowSubscriberOf(options.slowSubscriber);
-  if (timeout !== null && !(typeof timeout === 'number' && timeout >= 0)) {
-    throw new TypeError(`connectionInitWaitTimeout must be a number of ms, 0 for none; got ${String(timeout)}`);
-  }
 }
 
 /** An array of errors, which `onSubscribe` may return instead of arguments. */

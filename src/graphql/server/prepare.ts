@@ -5,6 +5,7 @@ import { memoryOf } from '../execution/document-cache.ts';
 import { type OperationKind, operationKind } from '../execution/execute.ts';
 import type { SubscribePayload } from '../protocol/messages.ts';
 import type { ServerRuntime } from './engine.ts';
+import type { OperationLimits } from './operation-limits.ts';
 import {
   type ConnectionParams,
   checkedArguments,
@@ -12,13 +13,8 @@ import {
   isErrors,
   type OperationArgs,
 } from './options.ts';
+import { queryPlace } from './resume.ts';
 import { trustedText, untrusted } from './trusted-documents.ts';
-
-/** What brings operations that may be of some kinds only, such as a GET, which must not change anything. */
-export interface OperationLimits {
-  /** The kinds that it takes; absent: all. */
-  readonly operationKinds?: readonly OperationKind[] | undefined;
-}
 
 /** An operation that is being prepared. */
 export interface Prepared {
@@ -30,6 +26,8 @@ export interface Prepared {
   readonly signal: AbortSignal;
   /** Nobody waits for it any more. */
   readonly over: boolean;
+  /** Where a query stands, if its client wants to know that. */
+  at?: string | undefined;
   /** What it needs of its connection. */
   readonly host: {
     readonly engine: ServerRuntime;
@@ -233,6 +231,8 @@ function complement(
   const { operationKinds } = host.connection.handshake as OperationLimits;
   if (operationKinds && !operationKinds.includes(kind)) return operation.refuse([misplaced(kind, operationKinds)]);
   if (args.operationName === '') args.operationName = undefined;
+  // Before anything is read: what changes meanwhile comes after it.
+  if (kind === 'query') operation.at = queryPlace(host.engine.options.bus, operation.payload);
   if (needsRoot) args.rootValue = roots?.[kind];
   if (!needsContext) return execute(kind, args);
   if (typeof context !== 'function') {

@@ -1,6 +1,8 @@
+import type { Position } from '../../bus/message.ts';
 import { push, type Sink, type Subscription, type Worker } from '../../bus/subscription.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import { Backlog } from './backlog.ts';
+import type { Places } from './resume.ts';
 import type { Shares, Work } from './shares.ts';
 import type { Reader, Source } from './source.ts';
 
@@ -8,8 +10,21 @@ import type { Reader, Source } from './source.ts';
 export interface PushedReader extends Reader {
   /** Where it waits for its share of time. */
   readonly shares: Shares;
+  /** Where the client is, if it wants to know that. */
+  readonly places: Places | undefined;
   /** Call `workNow` in the async context of the operation. `asks`: it asks a function of the application in any case. */
   work(source: { workNow(): void }, asks: boolean): void;
+}
+
+/** A value that waits, for a client that wants to know where it stands. */
+class Placed {
+  readonly value: unknown;
+  readonly position: Position;
+
+  constructor(value: unknown, position: Position) {
+    this.value = value;
+    this.position = position;
+  }
 }
 
 /**
@@ -70,6 +85,21 @@ export class PushedSource implements Source, Sink<unknown>, Work, Worker {
     }
   }
 
+  /** What the reader missed: more than may wait of what comes while it is there. */
+  laterAll(items: readonly unknown[], worker: Worker): void {
+    if (this.#over || items.length === 0) return;
+    const [first, ...rest] = items;
+    this.later(first, worker);
+    if (rest.length === 0) return;
+    this.#items ??= [];
+    for (const item of rest) this.#items.push(item);
+  }
+
+  gap(): boolean {
+    this.#reader.places?.gap();
+    return this.#reader.places !== undefined;
+  }
+
   workOff(): boolean {
     for (let more = this.#queued; more; ) {
       // Of the last one: what comes while it is worked off waits anew.
@@ -104,23 +134,28 @@ export class PushedSource implements Source, Sink<unknown>, Work, Worker {
   }
 
   work(item: unknown): void {
-    this.#accept(item);
+    if (item instanceof Placed) this.#accept(item.value, item.position);
+    else this.#accept(item, undefined);
   }
 
   // ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  next(value: unknown): void {
+  next(value: unknown, position?: Position): void {
     // Out of a worker, now or after an asynchronous filter. Without one it comes on the publisher's stack.
-    if (this.#worker && this.#worker !== this) this.#accept(value);
-    else this.later(value, this);
+    if (this.#worker && this.#worker !== this) this.#accept(value, position);
+    else this.later(this.#placed(value, position), this);
   }
 
-  #accept(value: unknown): void {
+  #accept(value: unknown, position: Position | undefined): void {
     if (this.#over) return;
-    if (this.#handling || this.#waits || this.#mustWait()) return this.#keep(value);
+    if (this.#handling || this.#waits || this.#mustWait()) return this.#keep(this.#placed(value, position));
     // Before it is handled: a resolver may push into the very source that it answers.
     this.#handling = true;
-    if (this.#reader.handle(value)) this.goOn();
+    if (this.#reader.handle(value, position)) this.goOn();
+  }
+
+  #placed(value: unknown, position: Position | undefined): unknown {
+    return position && this.#reader.places ? new Placed(value, position) : value;
   }
 
   get #waits(): boolean {
@@ -145,7 +180,9 @@ export class PushedSource implements Source, Sink<unknown>, Work, Worker {
     while (this.#waits && !this.#over) {
       if (this.#mustWait()) return;
       this.#handling = true;
-      if (!this.#reader.handle(this.#backlog?.take())) return;
+      const kept = this.#backlog?.take();
+      const isPlaced = kept instanceof Placed;
+      if (!this.#reader.handle(isPlaced ? kept.value : kept, isPlaced ? kept.position : undefined)) return;
       this.#handling = false;
     }
     this.#end();

@@ -1,3 +1,4 @@
+import type { Position } from '../../bus/message.ts';
 import { push, type Subscription } from '../../bus/subscription.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 
@@ -5,8 +6,11 @@ import type { Connection } from '../../core/subprotocol.ts';
 export interface Reader {
   /** The connection that its results leave by. */
   readonly connection: Connection;
-  /** Handle a value. False: it takes its time; {@link Source.goOn} is called when it is through. */
-  handle(value: unknown): boolean;
+  /**
+   * Handle a value, which stands at this position. False: it takes its time; {@link Source.goOn} is called when it is
+   * through.
+   */
+  handle(value: unknown, position?: Position): boolean;
   /** Nothing more comes. */
   finished(): void;
   /** The source broke. */

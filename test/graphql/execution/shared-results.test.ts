@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { canonical, ShareGroup, ShareGroups } from '../../../src/graphql/execution/shared-results.ts';
+import { canonical, Replays, ShareGroup, ShareGroups } from '../../../src/graphql/execution/shared-results.ts';
 
 const turn = { whenIdle(): void {} };
 const parts = { schema: {}, document: {}, operationName: undefined, variables: undefined };
@@ -36,7 +36,7 @@ describe('[GQL-38] groups', () => {
   });
 
   test('an event is executed once per turn, and again for who has had it', () => {
-    const group = new ShareGroup('g');
+    const group = new ShareGroup('g', new Replays());
     let forget = (): void => {};
     const turns = {
       whenIdle(run: () => void): void {
@@ -56,7 +56,7 @@ describe('[GQL-38] groups', () => {
   });
 
   test('who waits is told once, of results and of failures', async () => {
-    const group = new ShareGroup('g');
+    const group = new ShareGroup('g', new Replays());
     const told: string[] = [];
     const sharer = { shared: ({ state }: { readonly state: string }) => void told.push(state) };
     const kept = group.take('a', 0, async () => ({ data: {} }), turn);

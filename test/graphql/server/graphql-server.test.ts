@@ -728,6 +728,7 @@ describe('options', () => {
       schema,
       context: 1,
       contextPerEvent: false,
+      bus: { position: () => undefined },
       maskError: false,
       trustedDocuments: {},
       onEvent: hook,

@@ -10,6 +10,7 @@ import { RecordingConnection } from '../../support/recording-connection.ts';
 
 /** A reader that writes down what it is told; `slow` takes its time for each value. */
 class RecordingReader implements PushedReader {
+  readonly places = undefined;
   readonly connection = new RecordingConnection();
   readonly shares = new Shares();
   readonly log: unknown[] = [];
