@@ -171,6 +171,7 @@ export function queueCases({ holds, server, serverOf, ownWorld, shared, fresh }:
       const one = serverOf(world);
       const queue = fresh();
       await put(one, queue, 'first');
+      await until(() => one.backbone.state === 'up', 'it is up');
       await world.faults!.kill();
       await until(() => one.backbone.state === 'down', 'it is down');
       const before = performance.now();
