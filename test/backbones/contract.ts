@@ -2,11 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BackboneError } from '../../src/bus/backbone.ts';
 import type { Position } from '../../src/bus/message.ts';
+import { createCountingClock } from '../support/counting-clock.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { requireProgram } from '../support/programs/program.ts';
 import { queueCases } from './queue-cases.ts';
 import { type Contract, Server, type SmallHistory, until, type World } from './world.ts';
 
 type Need =
+  | 'aged'
+  | 'subscribers'
+  | 'branch'
+  | 'client'
   | 'ids'
   | 'positions'
   | 'history'
@@ -21,6 +27,10 @@ type Need =
 /** Why a case is not run where it needs this. */
 const reasons: Readonly<Record<Need, string>> = {
   ids: 'it does not claim ids',
+  aged: 'ids are kept by a clock that no test can move for 5 min',
+  subscribers: 'a backbone has one connection for everything',
+  branch: 'it cannot be made to forget a part of its log alone',
+  client: 'the application gives it no client',
   positions: 'it does not claim positions',
   history: 'it does not claim history',
   shared: 'it is one process alone',
@@ -31,6 +41,17 @@ const reasons: Readonly<Record<Need, string>> = {
   patterns: 'every message comes, and the bus filters',
   maxBody: 'it has no largest body that a test could pass',
 };
+
+/** Publish so many messages, one after the other. */
+async function past(one: Server, topic: string, count: number): Promise<Position[]> {
+  const positions: Position[] = [];
+  for (let index = 0; index < count; index++) positions.push((await one.publish(topic, String(index)))!);
+  return positions;
+}
+
+/** The bodies of what came after a position. */
+const since = async (one: Server, topic: string, after: Position, limit = 1_000) =>
+  (await one.backbone.since!(topic, after, limit))?.map(({ body }) => Buffer.from(body).toString());
 
 /**
  * What every backbone has to do, case by case, as far as it claims it. A case that is not claimed is printed with its
@@ -75,6 +96,10 @@ export function describeContract(contract: Contract): void {
   function missing(needs: readonly Need[]): string | undefined {
     const has: Readonly<Record<Need, boolean>> = {
       ids: abilities.ids,
+      aged: shared.aged !== undefined,
+      subscribers: shared.faults?.cutSubscribers !== undefined,
+      branch: shared.faults?.remember !== undefined,
+      client: shared.clientWorks !== undefined,
       positions: abilities.positions,
       history: abilities.history,
       shared: contract.shared,
@@ -240,6 +265,19 @@ export function describeContract(contract: Contract): void {
         await until(() => one.messages.length >= 3, 'three messages');
         expect([one.bodies(topic), one.bodies(`${topic}x`)]).toEqual([['1', '4'], ['3']]);
         expect(second).toEqual(first);
+      });
+
+      holds(14, 'the same id after 5 min is another message', ['ids', 'aged'], async () => {
+        const clock = createFakeClock();
+        const one = new Server(shared.aged!(clock));
+        servers.push(one);
+        await one.backbone.subscribe('aged');
+        await one.publish('aged', '1', { id: 'a' });
+        clock.advance(299_000);
+        await one.publish('aged', '2', { id: 'a' });
+        clock.advance(2_000);
+        await one.publish('aged', '3', { id: 'a' });
+        expect(one.bodies()).toEqual(['1', '3']);
       });
 
       holds(15, '10,000 publishes keep their order', [], async () => {
@@ -426,17 +464,18 @@ export function describeContract(contract: Contract): void {
         expect(one.bodies().sort()).toEqual(['0', '5000', '9999']);
         await Promise.all(names.map((each) => one.backbone.unsubscribe(each)));
       });
+
+      holds(31, 'a pattern that begins with a wildcard hears no name that begins with $', ['patterns'], async () => {
+        const topic = fresh();
+        const one = server();
+        for (const pattern of ['**', '*.b', '*']) await one.backbone.subscribe(pattern);
+        for (const name of ['$secret', '$secret.b', '$user/ada/x', topic]) await one.publish(name, name);
+        await one.settled(topic);
+        expect(one.bodies()).toEqual([topic]);
+      });
     });
 
     group('history', () => {
-      async function past(one: Server, topic: string, count: number): Promise<Position[]> {
-        const positions: Position[] = [];
-        for (let index = 0; index < count; index++) positions.push((await one.publish(topic, String(index)))!);
-        return positions;
-      }
-      const since = async (one: Server, topic: string, after: Position, limit = 1_000) =>
-        (await one.backbone.since!(topic, after, limit))?.map(({ body }) => Buffer.from(body).toString());
-
       holds(32, 'all that came after a position, oldest first, as it was', ['history', 'positions'], async () => {
         const topic = fresh();
         const one = server();
@@ -450,12 +489,18 @@ export function describeContract(contract: Contract): void {
         expect(found![1]!.position.offset).toBeGreaterThan(found![0]!.position.offset);
       });
 
-      holds(33, 'nothing came since: an empty answer, after the last one as well', ['history'], async () => {
+      holds(33, 'nothing came since, on this topic: an empty answer', ['history'], async () => {
         const topic = fresh();
         const one = server();
         const positions = await past(one, topic, 2);
-        expect(await since(one, topic, positions.at(-1)!)).toEqual([]);
         await past(one, fresh(), 3);
+        expect(await since(one, topic, positions.at(-1)!)).toEqual([]);
+      });
+
+      holds(34, 'after the last message of the log: an empty answer', ['history'], async () => {
+        const topic = fresh();
+        const one = server();
+        const positions = await past(one, topic, 2);
         expect(await since(one, topic, positions.at(-1)!)).toEqual([]);
       });
 
@@ -679,6 +724,23 @@ export function describeContract(contract: Contract): void {
         expect(one.bodies()).toEqual(['1']);
       });
 
+      holds(
+        52,
+        'the subscribing connection is cut: the gap is closed without a word',
+        ['faults', 'subscribers'],
+        async () => {
+          const [one, other] = [server(), server()];
+          const topic = fresh();
+          await other.backbone.subscribe(topic);
+          for (let count = 0; count < 200; count++) {
+            await one.publish(topic, String(count));
+            if (count % 50 === 20) await shared.faults?.cutSubscribers?.();
+          }
+          await other.settled(topic);
+          expect([other.bodies(), other.gaps]).toEqual([texts(200), []]);
+        },
+      );
+
       holds(53, 'all connections cut, again and again: nothing is lost, doubled or swapped', ['faults'], async () => {
         const world = await ownWorld();
         const [one, other] = [serverOf(world), serverOf(world)];
@@ -696,6 +758,23 @@ export function describeContract(contract: Contract): void {
         const due = texts(400).filter((text) => !failed.includes(text));
         if (abilities.history) expect([other.bodies(), other.gaps]).toEqual([due, []]);
         else expect(other.gaps.length).toBeGreaterThan(0);
+      });
+
+      holds(54, 'nothing comes and nothing is closed: it is noticed within 15 s, and mended', ['faults'], async () => {
+        const world = await ownWorld({ hasty: true });
+        const [one, other] = [serverOf(world), serverOf(world)];
+        const topic = fresh();
+        await other.backbone.subscribe(topic);
+        await one.publish(topic, '0');
+        await until(() => other.messages.length === 1, 'the first message');
+        world.faults!.freeze();
+        await until(() => other.backbone.state === 'down', 'it is noticed', 1_700);
+        world.faults!.thaw();
+        await until(() => other.backbone.state === 'up', 'it is mended', 10_000);
+        await until(() => one.backbone.state === 'up', 'it is mended there too', 10_000);
+        await one.publish(topic, '1', { timeout: 60_000 });
+        await until(() => other.bodies().includes('1'), 'the second message');
+        if (abilities.history) expect([other.bodies(), other.gaps]).toEqual([['0', '1'], []]);
       });
 
       holds(55, 'the broker stands still for a while: nothing is lost', ['faults'], async () => {
@@ -760,6 +839,29 @@ export function describeContract(contract: Contract): void {
         );
       });
 
+      holds(
+        58,
+        'the log lost its end, as in a failover: a gap, and no answer about the past',
+        ['branch', 'history'],
+        async () => {
+          const world = await ownWorld();
+          const [one, other] = [serverOf(world), serverOf(world)];
+          const topic = fresh();
+          await other.backbone.subscribe(topic);
+          const kept = await past(one, topic, 3);
+          await until(() => other.messages.length === 3, 'three messages');
+          await world.faults!.remember?.();
+          const lost = await past(one, topic, 3);
+          await until(() => other.messages.length === 6, 'six messages');
+          await world.faults!.kill();
+          await world.faults!.restart();
+          await one.publish(topic, 'after');
+          await until(() => other.bodies().includes('after'), 'the message after it');
+          expect(other.gaps.length).toBeGreaterThan(0);
+          for (const position of [...kept, ...lost]) expect(await since(other, topic, position!)).toBe(undefined);
+        },
+      );
+
       holds(59, 'a wrong password: it says so, is not up, and harms nobody', ['intruder'], async () => {
         const intruder = new Server(shared.intruder!());
         servers.push(intruder);
@@ -817,6 +919,65 @@ export function describeContract(contract: Contract): void {
         for (const text of ['1', '2']) await backbone.publish(topic, Buffer.from(text), {});
         await until(() => heard === 2, 'both messages');
         await backbone.close();
+      });
+
+      holds(62, 'closed, it leaves no socket and no timer behind', [], async () => {
+        const resources = (): Record<string, number> => {
+          const counts: Record<string, number> = {};
+          for (const name of process.getActiveResourcesInfo()) {
+            if (/Socket|Pipe|Connect|TCP/.test(name)) counts[name] = (counts[name] ?? 0) + 1;
+          }
+          return counts;
+        };
+        const clock = createCountingClock();
+        const before = resources();
+        const one = serverOf(shared, { clock });
+        const topic = fresh();
+        await one.backbone.subscribe(topic);
+        await one.publish(topic, '1');
+        await until(() => one.messages.length === 1, 'the message');
+        const sent = one.publish(topic, '2').catch(() => {});
+        await one.backbone.close();
+        await sent;
+        expect(clock.watched).toEqual([]);
+        // A client that the application gave stays, and what the world has opened meanwhile.
+        if (shared.clientWorks) return;
+        await until(() => JSON.stringify(resources()) === JSON.stringify(before), 'no socket is left');
+      });
+
+      holds(
+        64,
+        'a slow sink is waited for: nothing is lost, doubled or swapped, and nothing is kept for it',
+        [],
+        async () => {
+          const topic = fresh();
+          const backbone = shared.backbone();
+          const heard: string[] = [];
+          let gaps = 0;
+          backbone.open({
+            message({ body }) {
+              heard.push(Buffer.from(body).toString());
+              for (const end = performance.now() + 1; performance.now() < end; );
+            },
+            gap: () => gaps++,
+            state() {},
+            unreadable() {},
+          });
+          await backbone.subscribe(topic);
+          const sent = Array.from({ length: 500 }, (_, index) => String(index));
+          await Promise.all(sent.map((text) => backbone.publish(topic, Buffer.from(text), { timeout: 20_000 })));
+          await until(() => heard.length >= 500, 'all of them');
+          expect([heard, gaps]).toEqual([sent, 0]);
+          await backbone.close();
+        },
+      );
+
+      holds(65, 'the client that the application gave works on after close', ['client'], async () => {
+        const one = server();
+        await one.backbone.subscribe(fresh());
+        await one.backbone.close();
+        await one.backbone.close();
+        expect(await shared.clientWorks?.()).toBe(true);
       });
 
       holds(67, 'what a foreign writer puts there costs itself and is said', ['foreign'], async () => {

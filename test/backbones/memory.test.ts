@@ -6,6 +6,10 @@ describeContract({
   abilities: memoryBackbone().abilities,
   durable: false,
   shared: false,
-  world: async () => ({ backbone: () => memoryBackbone(), close: async () => {} }),
+  world: async () => ({
+    backbone: () => memoryBackbone(),
+    aged: (clock) => memoryBackbone({ clock }),
+    close: async () => {},
+  }),
   unclaimed: { 18: 'every message comes, and the bus filters' },
 });

@@ -1,6 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { natsBackbone } from '../../src/backbones/nats.ts';
 import { subjectOf, topicOf } from '../../src/backbones/subjects.ts';
+import { natsPackage } from '../support/nats-clients.ts';
+import { startNats } from '../support/programs/nats.ts';
+import { requireProgram } from '../support/programs/program.ts';
 import { describeContract } from './contract.ts';
 import { natsWorld } from './worlds/nats.ts';
 
@@ -15,6 +21,28 @@ describeContract({
   shared: true,
   world: natsWorld,
   unclaimed: { 45: 'all topics are in one stream' },
+});
+
+requireProgram('nats', test)('JetStream knows ids for 5 min (case 14), and queues for 2 min', async () => {
+  const storeIn = await mkdtemp(join(tmpdir(), 'subwire-nats-store-'));
+  const nats = await startNats({ storeIn });
+  const { connect, headers } = await natsPackage();
+  const connection = await connect({ servers: `127.0.0.1:${nats.port}` });
+  const backbone = natsBackbone({ connection, headers });
+  backbone.open({ message() {}, gap() {}, state() {}, unreadable() {} });
+  await backbone.publish('a', Buffer.from('x'), {});
+  await backbone.queues?.put('q', Buffer.from('x'), {});
+  const windows = await Promise.all(
+    ['subwire-log', 'subwire-queues'].map(async (stream) => {
+      const { data } = await connection.request(`$JS.API.STREAM.INFO.${stream}`);
+      return JSON.parse(Buffer.from(data).toString()).config.duplicate_window / 1e9;
+    }),
+  );
+  expect(windows).toEqual([300, 120]);
+  await backbone.close();
+  await connection.close();
+  await nats.stop();
+  await rm(storeIn, { recursive: true, force: true });
 });
 
 test('a subject is one topic, and a pattern of topics is one of subjects', () => {

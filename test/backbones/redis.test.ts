@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { redisBackbone } from '../../src/backbones/redis.ts';
+import { requireProgram } from '../support/programs/program.ts';
+import { startRedis } from '../support/programs/redis.ts';
+import { nodeRedisClient } from '../support/redis-clients.ts';
 import { describeContract } from './contract.ts';
 import { redisWorld } from './worlds/redis.ts';
 
@@ -31,6 +34,28 @@ describe.each(['redis', 'ioredis'] as const)('with the package %s', (name) => {
     only: [48, 50, 53, 55, 56, 57],
   });
 });
+
+requireProgram('redis', test)(
+  'an id of a publisher is kept for 5 min, that of a batch for 60 s (case 14)',
+  async () => {
+    const redis = await startRedis();
+    const client = (await nodeRedisClient({ port: redis.port }))();
+    const backbone = redisBackbone({ client });
+    backbone.open({ message() {}, gap() {}, state() {}, unreadable() {} });
+    await backbone.publish('a', Buffer.from('x'), { id: 'order-7' });
+    const keys = (await client.send('KEYS', '*')) as string[];
+    const left = await Promise.all(keys.map(async (key) => Number(await client.send('PTTL', key))));
+    const [longest = 0, next = 0, ...rest] = left.filter((ms) => ms > 0).toSorted((a, b) => b - a);
+    expect([longest > 299_000 && longest <= 300_000, next <= 120_000, rest.some((ms) => ms <= 60_000)]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    await backbone.close();
+    client.end();
+    await redis.stop();
+  },
+);
 
 test('what is no client says so, and a wrong option names itself', () => {
   const client = { duplicate() {}, callBuffer() {} } as never;

@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backbone, BackboneAbilities, BackboneState } from '../../src/bus/backbone.ts';
 import type { Message, Position } from '../../src/bus/message.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import type { ProgramName } from '../support/programs/program.ts';
 
 /** Bounds of a history that a case can reach. */
 export interface SmallHistory {
   readonly maxMessages?: number;
   readonly maxAge?: number;
+  /** Time runs ten times as fast for the backbones, and for what they ask after a time. */
+  readonly hasty?: boolean;
 }
 
 /** What can be done to a broker and to the connections to it. */
@@ -22,16 +25,32 @@ export interface Faults {
   cut(): void;
   /** What the broker answers is thrown away, until the connections are cut. */
   swallowAnswers(): void;
+  /** Nothing passes, and nothing is closed: a network that lost its cable. */
+  freeze(): void;
+  /** What `freeze` held passes on. */
+  thaw(): void;
+  /** The connections that subscribe are cut, and no others. Absent: a backbone has one for everything. */
+  cutSubscribers?(): Promise<void>;
+  /** What the broker knows now is what it will know after it was killed. Absent: it cannot be made to. */
+  remember?(): Promise<void>;
 }
 
 /** A broker with any number of servers on it. */
 export interface World {
   /** A backbone on this broker; not opened yet. */
-  backbone(options?: { readonly prefix?: string; readonly history?: (topic: string) => boolean }): Backbone;
+  backbone(options?: {
+    readonly prefix?: string;
+    readonly history?: (topic: string) => boolean;
+    readonly clock?: Clock;
+  }): Backbone;
   /** Absent: they cannot be made here. */
   readonly faults?: Faults | undefined;
   /** Put bytes where messages of a topic come from, as a foreign writer would. */
   writeForeign?(topic: string, bytes: Uint8Array): Promise<void>;
+  /** Does the client of the last backbone, which the application gave, still work? Absent: no client is given. */
+  clientWorks?(): Promise<boolean>;
+  /** A backbone whose clock the case moves. Absent: ids are kept by a clock that nobody can move. */
+  aged?(clock: Clock): Backbone;
   /** A backbone that shows a wrong password, or token. */
   intruder?(): Backbone;
   close(): Promise<void>;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { localBackbone } from '../../../src/backbones/local.ts';
 import { startFaultProxy } from '../../support/fault-proxy.ts';
+import { hastyClock } from '../../support/hasty-clock.ts';
 import type { SmallHistory, World } from '../world.ts';
 
 const script = fileURLToPath(new URL('../hub.script.ts', import.meta.url));
@@ -32,7 +33,8 @@ export async function localWorld(history: SmallHistory = {}): Promise<World> {
     await exit;
   };
   return {
-    backbone: () => localBackbone({ address: `${token}@${proxyPath}` }),
+    backbone: ({ clock = history.hasty ? hastyClock : undefined } = {}) =>
+      localBackbone({ address: `${token}@${proxyPath}`, clock }),
     intruder: () => localBackbone({ address: `another-token@${proxyPath}` }),
     faults: {
       kill: () => ended('SIGKILL'),
@@ -43,6 +45,8 @@ export async function localWorld(history: SmallHistory = {}): Promise<World> {
       resume: () => void hub.kill('SIGCONT'),
       cut: proxy.cut,
       swallowAnswers: proxy.swallowAnswers,
+      freeze: proxy.freeze,
+      thaw: proxy.thaw,
     },
     async close() {
       await proxy.close();

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { natsBackbone } from '../../../src/backbones/nats.ts';
 import { subjectOf } from '../../../src/backbones/subjects.ts';
 import { startFaultProxy } from '../../support/fault-proxy.ts';
+import { hastyClock } from '../../support/hasty-clock.ts';
 import { type ClosableNats, natsPackage } from '../../support/nats-clients.ts';
 import { startNats } from '../../support/programs/nats.ts';
 import { freePort } from '../../support/programs/program.ts';
 import type { SmallHistory, World } from '../world.ts';
 
 /** A NATS behind a proxy, and some connections in advance, since a backbone is made of one that is there. */
-export async function natsWorld(history: SmallHistory = {}): Promise<World> {
+export async function natsWorld({ hasty = false, ...history }: SmallHistory = {}): Promise<World> {
   const { connect, headers } = await natsPackage();
   const storeIn = await mkdtemp(join(tmpdir(), 'subwire-nats-store-'));
   let nats = await startNats({ storeIn });
@@ -28,15 +29,17 @@ export async function natsWorld(history: SmallHistory = {}): Promise<World> {
     opened.push(connection);
     ready.push(connection);
   }
+  let last: ClosableNats | undefined;
   const refill: Promise<void>[] = [];
   for (let count = 0; count < 6; count++) await more();
   const [writer] = ready.splice(0, 1);
   return {
-    backbone({ prefix } = {}) {
+    backbone({ prefix, clock = hasty ? hastyClock : undefined } = {}) {
       const connection = ready.shift();
       if (!connection) throw new Error('no connection is ready');
       refill.push(more().catch(() => {}));
-      return natsBackbone({ connection, headers, prefix, ackWait: 1_500, ...history });
+      last = connection;
+      return natsBackbone({ connection, headers, prefix, ackWait: 1_500, clock, ...history });
     },
     async writeForeign(topic, bytes) {
       const { publish } = writer as unknown as { publish(subject: string, body: Uint8Array, options: object): void };
@@ -60,6 +63,12 @@ export async function natsWorld(history: SmallHistory = {}): Promise<World> {
       resume: () => void nats.signal('SIGCONT'),
       cut: proxy.cut,
       swallowAnswers: proxy.swallowAnswers,
+      freeze: proxy.freeze,
+      thaw: proxy.thaw,
+    },
+    async clientWorks() {
+      await last?.flush();
+      return last?.isClosed() === false;
     },
     async close() {
       await Promise.all(refill);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { redisBackbone } from '../../../src/backbones/redis.ts';
 import { startFaultProxy } from '../../support/fault-proxy.ts';
+import { hastyClock } from '../../support/hasty-clock.ts';
 import { freePort } from '../../support/programs/program.ts';
 import { startRedis } from '../../support/programs/redis.ts';
 import { type ClosableRedis, ioredisClient, nodeRedisClient } from '../../support/redis-clients.ts';
@@ -12,12 +13,12 @@ import type { SmallHistory, World } from '../world.ts';
 export async function redisWorld(
   name: 'redis' | 'ioredis',
   durable: boolean,
-  history: SmallHistory = {},
+  { hasty = false, ...history }: SmallHistory = {},
 ): Promise<World> {
   const clients = name === 'redis' ? nodeRedisClient : ioredisClient;
   const password = 'secret of this test';
-  const appendTo = durable ? await mkdtemp(join(tmpdir(), 'subwire-redis-append-')) : undefined;
-  const options = { password, ...(appendTo === undefined ? {} : { appendTo }) };
+  const storeIn = await mkdtemp(join(tmpdir(), 'subwire-redis-store-'));
+  const options = { password, ...(durable ? { appendTo: storeIn } : { snapshotIn: storeIn }) };
   let redis = await startRedis(options);
   const { port } = redis;
   const proxyPort = await freePort();
@@ -33,8 +34,11 @@ export async function redisWorld(
   const writer = opening(connect);
   let lastPlace = 0;
   return {
-    backbone: ({ prefix, history: remembered } = {}) =>
-      redisBackbone({ client: opening(connect), prefix, history: remembered, durable, ...history }),
+    backbone: ({ prefix, history: remembered, clock } = {}) =>
+      redisBackbone({
+        ...{ client: opening(connect), prefix, history: remembered, durable, ...history },
+        clock: hasty ? hastyClock : clock,
+      }),
     intruder: () => redisBackbone({ client: opening(intrude) }),
     async writeForeign(topic, bytes) {
       lastPlace = Math.max(lastPlace + 1, Date.now() * 1_000);
@@ -53,12 +57,25 @@ export async function redisWorld(
       resume: () => void redis.signal('SIGCONT'),
       cut: proxy.cut,
       swallowAnswers: proxy.swallowAnswers,
+      freeze: proxy.freeze,
+      thaw: proxy.thaw,
+      async cutSubscribers() {
+        await writer.send('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      },
+      ...(!durable && {
+        async remember() {
+          await writer.send('SAVE');
+        },
+      }),
+    },
+    async clientWorks() {
+      return (await opened.at(-1)?.send('PING')) !== undefined;
     },
     async close() {
       for (const client of opened) client.end();
       await proxy.close();
       await redis.stop();
-      if (appendTo !== undefined) await rm(appendTo, { recursive: true, force: true });
+      await rm(storeIn, { recursive: true, force: true });
     },
   };
 }

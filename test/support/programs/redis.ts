@@ -9,6 +9,8 @@ export interface RedisOptions {
   readonly port?: number;
   /** Where it keeps what it confirms, before it confirms it. Default: nowhere, it has memory alone. */
   readonly appendTo?: string;
+  /** Where a SAVE goes, and what it begins with. Default: nowhere, it begins empty. */
+  readonly snapshotIn?: string;
   readonly password?: string;
 }
 
@@ -19,7 +21,7 @@ export interface RedisOptions {
  * const redis = await startRedis();
  * afterAll(() => redis.stop());
  */
-export async function startRedis({ port: wanted, appendTo, password }: RedisOptions = {}): Promise<Redis> {
+export async function startRedis({ port: wanted, appendTo, snapshotIn, password }: RedisOptions = {}): Promise<Redis> {
   const port = wanted ?? (await freePort());
   const directory = await privateDirectory('redis');
   const program = await startProgram({
@@ -28,7 +30,7 @@ export async function startRedis({ port: wanted, appendTo, password }: RedisOpti
     command: [
       ...['/usr/bin/redis-server', '--port', String(port), '--bind', '127.0.0.1', '--save', ''],
       ...['--appendonly', appendTo === undefined ? 'no' : 'yes', '--appendfsync', 'always'],
-      ...['--dir', appendTo ?? directory],
+      ...['--dir', appendTo ?? snapshotIn ?? directory],
       ...(password === undefined ? [] : ['--requirepass', password]),
     ] as [string, ...string[]],
     port,
