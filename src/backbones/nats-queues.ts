@@ -40,6 +40,8 @@ export interface NatsQueuesHost {
 const longestPull = 30_000;
 /** Between attempts, in ms. */
 const pause = 100;
+/** JetStream ends a request for messages with this when its time is up; with others when the consumer is gone, say. */
+const timeIsUp = 408;
 
 /**
  * Work queues in one stream of JetStream, on disk: a message is gone from it when it was acknowledged. A queue is a subject,
@@ -49,6 +51,8 @@ export class NatsQueues implements BackboneQueues {
   readonly #host: NatsQueuesHost;
   readonly #consumers = new Set<NatsQueueConsumer>();
   readonly #pauses = new Set<{ end(): void }>();
+  // What a put that waits for its answer is told when the connection is lost: the client waits for its own time.
+  readonly #lost = new Set<(error: Error) => void>();
   #made: Promise<void> | undefined;
   #closed = false;
 
@@ -78,7 +82,9 @@ export class NatsQueues implements BackboneQueues {
         sent = true;
         const wait = Math.max(1, Math.min(patience, deadline - clock.now()));
         const subject = `${prefix}.queue.${subjectOf(queue, '>')}`;
-        const { data } = await connection.request(subject, envelope, { timeout: wait, headers: headers as never });
+        const { data } = await this.#orLost(
+          connection.request(subject, envelope, { timeout: wait, headers: headers as never }),
+        );
         const { error } = JSON.parse(Buffer.from(data).toString()) as JetStreamFailure;
         if (!error) return;
         throw new Error(error.description ?? 'it was not stored');
@@ -108,6 +114,22 @@ export class NatsQueues implements BackboneQueues {
     for (const each of this.#pauses) each.end();
   }
 
+  /** The answer, or a rejection as soon as the connection is lost. */
+  async #orLost<T>(answer: Promise<T>): Promise<T> {
+    let tell: (error: Error) => void = () => {};
+    const lost = new Promise<never>((_, reject) => {
+      tell = reject;
+    });
+    this.#lost.add(tell);
+    // Whoever comes second has nobody to tell.
+    for (const each of [answer, lost]) each.catch(() => {});
+    try {
+      return await Promise.race([answer, lost]);
+    } finally {
+      this.#lost.delete(tell);
+    }
+  }
+
   #stream(): Promise<void> {
     this.#made ??= this.#makeStream();
     return this.#made;
@@ -134,7 +156,13 @@ export class NatsQueues implements BackboneQueues {
       ...{ durable_name: name, ack_policy: 'explicit', deliver_policy: 'all', ack_wait: ackWait * 1e6 },
       ...{ filter_subject: `${prefix}.queue.${subjectOf(queue, '>')}`, max_ack_pending: 1_000_000 },
     };
-    await askJetStream(connection, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, { stream_name: stream, config });
+    try {
+      await askJetStream(connection, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, { stream_name: stream, config });
+    } catch (error) {
+      // Somebody may have removed the stream.
+      this.#made = undefined;
+      throw error;
+    }
     return `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`;
   }
 
@@ -142,6 +170,7 @@ export class NatsQueues implements BackboneQueues {
   async #watch(): Promise<void> {
     for await (const { type } of this.#host.connection.status()) {
       if (this.#closed) return;
+      if (type === 'disconnect') for (const tell of this.#lost) tell(new Error('the connection was lost'));
       if (type !== 'reconnect') continue;
       this.#made = undefined;
       for (const consumer of this.#consumers) consumer.askAnew();
@@ -248,7 +277,10 @@ class NatsQueueConsumer implements QueueConsumer, Timed {
     if (message.headers?.code) {
       // It is over: the time was up, or the server leaves. At once, it would be asked again and again.
       this.#asked = 0;
-      this.#watch(this.#queues.clock.now() + (message.headers.code === 408 ? 0 : pause));
+      const { code } = message.headers;
+      // Nobody answers there, or it is gone: the consumer, and perhaps the stream, is made anew.
+      if (code !== timeIsUp) this.#subject = '';
+      this.#watch(this.#queues.clock.now() + (code === timeIsUp ? 0 : pause));
       return;
     }
     this.#asked = Math.max(0, this.#asked - 1);
@@ -284,6 +316,7 @@ class NatsQueueConsumer implements QueueConsumer, Timed {
     if (this.#stopped) return;
     for (const { message } of this.#unsettled) this.#answer(message, '+WPI');
     if (this.#unsettled.size > 0) this.#watch(now + this.#queues.ackWait / 3);
+    if (this.#subject === '') return void this.#begin();
     this.#ask();
     if (this.#asked > 0) this.#watch(now + longestPull + 2 * patience);
   }

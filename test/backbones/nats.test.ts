@@ -8,6 +8,7 @@ import { natsPackage } from '../support/nats-clients.ts';
 import { startNats } from '../support/programs/nats.ts';
 import { requireProgram } from '../support/programs/program.ts';
 import { describeContract } from './contract.ts';
+import { until } from './world.ts';
 import { natsWorld } from './worlds/nats.ts';
 
 describeContract({
@@ -44,6 +45,32 @@ requireProgram('nats', test)('JetStream knows ids for 5 min (case 14), and queue
   await nats.stop();
   await rm(storeIn, { recursive: true, force: true });
 });
+
+requireProgram('nats', test)(
+  'somebody removes the stream of the queues: it is made anew, and consumers go on',
+  async () => {
+    const storeIn = await mkdtemp(join(tmpdir(), 'subwire-nats-store-'));
+    const nats = await startNats({ storeIn });
+    const { connect, headers } = await natsPackage();
+    const connection = await connect({ servers: `127.0.0.1:${nats.port}` });
+    const backbone = natsBackbone({ connection, headers });
+    const heard: string[] = [];
+    const consumer = backbone.queues?.consume('q', 10, (delivery) => {
+      heard.push(Buffer.from(delivery.body).toString());
+      delivery.settle('consumed');
+    });
+    await consumer?.active;
+    await backbone.queues?.put('q', Buffer.from('1'), {});
+    await until(() => heard.length === 1, 'the first message');
+    await connection.request('$JS.API.STREAM.DELETE.subwire-queues');
+    await backbone.queues?.put('q', Buffer.from('2'), {});
+    await until(() => heard.length === 2, 'the second message', 12_000);
+    await backbone.close();
+    await connection.close();
+    await nats.stop();
+    await rm(storeIn, { recursive: true, force: true });
+  },
+);
 
 test('a subject is one topic, and a pattern of topics is one of subjects', () => {
   const names = ['a', 'a.b', 'a/b', 'a/b.c', '', '.', 'a..b', 'x*y', '>', '%', '%2E', 'ü 漢', '$user/x', "!'()~"];

@@ -50,7 +50,7 @@ export function queueCases({ holds, server, serverOf, ownWorld, shared, fresh }:
     await until(() => takers.flatMap(({ taken }) => taken).length >= 60, '60 messages');
     await sleep(100);
     expect(takers.flatMap((taker) => taker.texts).toSorted()).toEqual(texts(60).toSorted());
-    for (const { taken } of takers) expect(taken.length).toBeGreaterThan(5);
+    for (const { taken } of takers) expect(taken.length).toBeGreaterThan(0);
   });
 
   holds(71, 'what was put before there was a consumer comes, in order, as it was', ['queues'], async () => {

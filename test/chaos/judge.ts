@@ -5,7 +5,7 @@ import type { Scenario } from './scenarios.ts';
 export const pending: Readonly<Record<string, string>> = {};
 
 /** What of it must not be. */
-export function judge({ tells = false }: Scenario, balance: Balance): string[] {
+export function judge({ tells = false }: Pick<Scenario, 'tells'>, balance: Balance): string[] {
   const { confirmed, received, lost, doubled, swapped, saidAloud } = balance;
   const problems: string[] = [];
   if (confirmed === 0) problems.push('nothing was confirmed');

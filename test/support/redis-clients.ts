@@ -26,6 +26,8 @@ interface Ioredis {
 
 interface Address {
   readonly port: number;
+  /** Default: 127.0.0.1. */
+  readonly host?: string | undefined;
   readonly password?: string | undefined;
 }
 
@@ -33,11 +35,11 @@ interface Address {
 const packageNames = { redis: 'redis', ioredis: 'ioredis' };
 
 /** A client of the package redis; it connects again every 50 ms. */
-export async function nodeRedisClient({ port, password }: Address): Promise<() => ClosableRedis> {
+export async function nodeRedisClient({ port, host = '127.0.0.1', password }: Address): Promise<() => ClosableRedis> {
   const { createClient } = (await import(packageNames.redis)) as { createClient(options: object): NodeRedis };
   return () => {
     const client = createClient({
-      url: `redis://127.0.0.1:${port}`,
+      url: `redis://${host}:${port}`,
       socket: { reconnectStrategy: () => 50 },
       ...(password === undefined ? {} : { password }),
     });
@@ -52,12 +54,12 @@ export async function nodeRedisClient({ port, password }: Address): Promise<() =
 }
 
 /** A client of ioredis; it connects again every 50 ms. */
-export async function ioredisClient({ port, password }: Address): Promise<() => ClosableRedis> {
+export async function ioredisClient({ port, host = '127.0.0.1', password }: Address): Promise<() => ClosableRedis> {
   const { Redis } = (await import(packageNames.ioredis)) as { Redis: new (options: object) => Ioredis };
   return () => {
     const client = new Redis({
       port,
-      host: '127.0.0.1',
+      host,
       retryStrategy: () => 50,
       maxRetriesPerRequest: null,
       ...(password === undefined ? {} : { password }),

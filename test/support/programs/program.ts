@@ -23,6 +23,9 @@ const programs = {
 
 export type ProgramName = keyof typeof programs;
 
+/** Is this program here? */
+export const isInstalled = (name: ProgramName): boolean => existsSync(programs[name]);
+
 /**
  * The `test` to use where a program is needed. Without the program its tests are skipped, and it says so and how to
  * install it; on CI that is an error.
@@ -32,7 +35,7 @@ export type ProgramName = keyof typeof programs;
  * rabbitTest('a queue of RabbitMQ', async () => { … });
  */
 export function requireProgram(name: ProgramName, test: TestAPI): TestAPI {
-  if (existsSync(programs[name])) return test;
+  if (isInstalled(name)) return test;
   const advice = `${name} is not installed here. To install it: npm run setup:programs`;
   if (process.env['CI']) throw new Error(advice);
   console.warn(`SKIPPED: ${advice}`);
