@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import { build } from 'esbuild';
 import { attach, createBus, topic } from 'subwire';
-import { graphqlServer } from 'subwire/graphql';
+import { field, graphqlServer } from 'subwire/graphql';
 import { stompBroker } from 'subwire/stomp';
 
 interface Note {
@@ -16,11 +16,20 @@ interface Note {
   readonly from: string;
 }
 
+interface Count {
+  readonly protocol: string;
+  readonly count: number;
+}
+
 const maxText = 280;
 
 const notes = topic<Note>('notes', { decode: parseNote, clients: 'readwrite' });
 // Whoever sends to `ping` measures how long its receipt takes; nobody may listen to it.
 const bus = createBus({ topics: [notes], open: { ping: 'write' } });
+
+/** Who is connected: for the page, and no topic of clients. */
+const clients = topic<readonly Count[]>('clients');
+bus.declare(clients);
 
 /** What STOMP clients send is checked here; what does not pass is reported and reaches no subscription. */
 function parseNote(value: unknown): Note {
@@ -34,12 +43,13 @@ function parseNote(value: unknown): Note {
 const schema = makeExecutableSchema({
   typeDefs: /* GraphQL */ `
     type Note { text: String! from: String! }
-    type Query { topics: [String!]! }
+    type Count { protocol: String! count: Int! }
+    type Query { topics: [String!]! clients: [Count!]! }
     type Mutation { send(text: String!, from: String!): Note! }
-    type Subscription { notes: Note! }
+    type Subscription { notes: Note! clients: [Count!]! }
   `,
   resolvers: {
-    Query: { topics: () => [notes.name] },
+    Query: { topics: () => [notes.name], clients: countClients },
     Mutation: {
       async send(_root: unknown, input: Note) {
         const note = parseNote(input);
@@ -47,7 +57,7 @@ const schema = makeExecutableSchema({
         return note;
       },
     },
-    Subscription: { notes: { subscribe: () => bus.subscribe(notes), resolve: (note: Note) => note } },
+    Subscription: { notes: field(bus, notes), clients: field(bus, clients) },
   },
 });
 
@@ -80,7 +90,19 @@ const http = createServer((request, response) => {
   if (file) response.writeHead(200, { 'content-type': file.type, 'cache-control': 'no-cache' }).end(file.body);
   else response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found\n');
 });
-const endpoint = attach(http, { path: '/ws', protocols: [graphqlServer({ schema }), stompBroker({ bus })] });
+const endpoint = attach(http, {
+  path: '/ws',
+  protocols: [graphqlServer({ schema }), stompBroker({ bus })],
+  onConnect: publishClients,
+  onDisconnect: publishClients,
+});
+
+function countClients(): Count[] {
+  return Object.entries(endpoint.stats().subprotocols).map(([protocol, count]) => ({ protocol, count }));
+}
+async function publishClients(): Promise<void> {
+  await bus.publish(clients, countClients());
+}
 
 http.on('error', (error: NodeJS.ErrnoException) => {
   const hint = error.code === 'EADDRINUSE' ? 'Another program listens there. Choose a port: PORT=4001 npm start' : '';

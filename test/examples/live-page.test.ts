@@ -87,6 +87,59 @@ describe('the live page', () => {
     expect(watched.complaints).toEqual([]);
   });
 
+  browserTest(
+    'the round trip of both sides is there at once, and between them the frames and who is connected',
+    async () => {
+      const page = await open(1_440);
+      const measured = async (side: string): Promise<void> =>
+        expect(await fact(page, side, 'latency')).toMatch(/^\d+(\.\d)? ms$/);
+      await vi.waitFor(() => Promise.all(['stomp', 'graphql'].map(measured)), 1_500);
+      await send(page, 'stomp', 'across');
+      await shown(page, 'STOMPacross');
+      const frames = await page.locator('.frames li code').allTextContents();
+      expect(frames.some((frame) => frame.startsWith('SEND⏎'))).toBe(true);
+      expect(frames.some((frame) => frame.includes('"type":"next"'))).toBe(true);
+      expect(frames.some((frame) => frame.startsWith('MESSAGE⏎'))).toBe(true);
+      const clients = (): Promise<string | null> => page.locator('.clients').textContent();
+      await vi.waitFor(async () => expect(await clients()).toMatch(/1 v12\.stomp/));
+      expect(await clients()).toMatch(/1 graphql-transport-ws/);
+    },
+  );
+
+  browserTest('a phone shows both sides at once', async () => {
+    const page = await open(360);
+    await page.setViewportSize({ width: 360, height: 740 });
+    const box = await page.locator('#graphql .notes').boundingBox();
+    expect((box?.y ?? 740) + (box?.height ?? 0)).toBeLessThan(740);
+  });
+
+  browserTest(
+    'without a server: why, when, and what waits is sent once, when it is back',
+    { timeout: 60_000 },
+    async () => {
+      const page = await open(1_440);
+      await server.kill();
+      for (const side of ['stomp', 'graphql']) {
+        await vi.waitFor(async () => expect(await fact(page, side, 'why')).toContain('1006'), 10_000);
+        await send(page, side, `later, by ${side}`);
+        await vi.waitFor(async () =>
+          expect((await notes(page, side)).at(-1)).toBe(`waits for the connectionlater, by ${side}`),
+        );
+      }
+      await startPage();
+      // Whoever comes back later may have missed what the other has sent already.
+      for (const [side, name] of [
+        ['stomp', 'STOMP'],
+        ['graphql', 'GraphQL'],
+      ] as const) {
+        const own = async (): Promise<string[]> =>
+          (await notes(page, side)).filter((note) => note.includes(`by ${side}`));
+        await vi.waitFor(async () => expect(await own()).toEqual([`${name}later, by ${side}`]), 15_000);
+        expect(await fact(page, side, 'why')).toBe('');
+      }
+    },
+  );
+
   browserTest('a client of somebody else shows as well', async () => {
     const page = await open(1_440);
     const client = createStompClient({ brokerURL: `ws://127.0.0.1:${port}/ws`, webSocketImpl: WebSocket });
@@ -189,6 +242,10 @@ describe('the live page', () => {
         expect(await page.evaluate(faint)).toEqual([]);
         const directory = process.env['SCREENSHOTS'];
         if (!directory) return;
+        if (width < 800) {
+          await page.setViewportSize({ width, height: 740 });
+          await page.screenshot({ path: join(directory, `${width}-${colorScheme}-first.png`) });
+        }
         // As high as the whole page: no scroll bar then.
         await page.setViewportSize({ width, height: width < 800 ? 1_700 : 900 });
         await page.screenshot({ path: join(directory, `${width}-${colorScheme}.png`) });
