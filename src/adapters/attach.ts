@@ -62,7 +62,7 @@ const lookEvery = 500;
  */
 export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   if (typeof server?.on !== 'function')
-    throw new TypeError('attach() needs an http or https server as its first argument');
+    throw new TypeError(`attach() needs an http or https server as its first argument; got ${String(server)}`);
   if (typeof options !== 'object' || options === null)
     throw new TypeError('attach() needs options: { protocols: […] }');
   checkNames(options, optionNames, 'attach()');

@@ -1,4 +1,4 @@
-import { checkNames } from '../core/options.ts';
+import { checkNames, isRecord } from '../core/options.ts';
 import { isBytes } from '../core/wire.ts';
 import type { Message, MessageHeaders, Position } from './message.ts';
 import { kindOf } from './names.ts';
@@ -252,7 +252,7 @@ function checkedHeaders(owner: string, given: NonNullable<PublishOptions['header
     let good = true;
     for (const [name, value] of given) good &&= typeof name === 'string' && name !== '' && typeof value === 'string';
     if (good) return given as MessageHeaders;
-  } else if (typeof given !== 'object' || given === null || Symbol.iterator in given) {
+  } else if (!isRecord(given)) {
     throw new TypeError(`${owner}: headers must be a Map or an object; got ${kindOf(given)}`);
   }
   const headers = new Map<string, string>();

@@ -138,7 +138,13 @@ export function createBus(options: BusOptions = {}): Bus {
     return backbone.publish(name, body, checked);
   }
 
-  assertOption(Array.isArray(topics) && topics.every(isTopic), 'topics', 'a list of topics such as [prices]', topics);
+  const areTopics = Array.isArray(topics) && topics.every(isTopic);
+  assertOption(
+    areTopics,
+    'topics',
+    'a list of topics such as [prices]',
+    isTopic(topics) ? `topic("${topics.name}")` : kindOf(topics),
+  );
   for (const each of topics) declare(each);
 
   return {

@@ -109,6 +109,20 @@ export function connect(url: Address, options: ConnectOptions): Connector {
   });
 }
 
+/**
+ * Throws a `TypeError` for an address that no WebSocket reaches, before it is dialled for ever. Browsers take http for ws, and
+ * addresses that are relative to the page.
+ */
+export function checkScheme(url: unknown, owner: string): void {
+  for (const each of [url].flat()) {
+    const scheme = typeof each === 'string' && /^([a-z][a-z0-9+.-]*):\/\//i.exec(each)?.[1];
+    if (scheme && !/^(ws|http)s?$/i.test(scheme))
+      throw new TypeError(
+        `${owner}: url must begin with ws:// or wss://; got ${each}. For other ways there is transport`,
+      );
+  }
+}
+
 /** Hints for `checkNames` out of a table from the names that others use to ours. */
 export const inOurWords = (foreign: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(foreign).map(([name, own]) => [name, `here it is: ${own}.`]));

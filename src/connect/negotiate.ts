@@ -3,7 +3,7 @@ import { never } from '../core/clock.ts';
 import { ConnectionLost } from '../core/connection-lost.ts';
 import { ignoringReceiver } from '../core/dial.ts';
 import { CloseCode } from '../core/fault.ts';
-import { assertOption, checkNames, numberOptions } from '../core/options.ts';
+import { assertOption, checkNames, isRecord, numberOptions } from '../core/options.ts';
 import type { Attempt, Socket, SocketReceiver, Transport } from '../core/socket.ts';
 
 /** Options of {@link negotiate}. */
@@ -44,7 +44,8 @@ export function negotiate<Clients extends ClientFactories>(
   checkNames(options, { transport: true, openTimeout: true }, 'negotiate()');
   const { transport = webSocket() } = options;
   const { openTimeout } = numberOptions(options, { openTimeout: 10_000 }, 1);
-  const offered = Object.keys(clients);
+  assertOption(url && typeof url === 'string', 'url', 'an address such as "wss://host/ws"', url);
+  const offered = isRecord(clients) ? Object.keys(clients) : [];
   assertOption(offered.length > 0, 'clients', 'an object from tokens to functions that make clients', clients);
 
   return new Promise((resolve, reject) => {

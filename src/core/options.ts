@@ -37,6 +37,18 @@ export function nearest(name: string, names: readonly string[]): string | undefi
 }
 
 /**
+ * Does it have names and values of the application? A promise, a Date, a Map or a list would pass for an object without
+ * any, and what somebody wrote in it would be lost in silence.
+ */
+export const isRecord = (given: unknown): given is Readonly<Record<string, unknown>> =>
+  /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(given)) &&
+  typeof (given as { readonly then?: unknown }).then !== 'function';
+
+/** What was given in place of options. */
+const inWords = (given: unknown): string =>
+  typeof given === 'function' ? 'a function' : Array.isArray(given) ? 'an array' : String(given);
+
+/**
  * Refuse options that nobody reads: a hook with a mistyped name would let everybody in. `known` is a table of every
  * name, so that the compiler notices one that is missing. `foreign` holds names that other libraries use, each with what
  * to write here instead.
@@ -52,9 +64,7 @@ export function checkNames(
   owner: string,
   foreign: Readonly<Record<string, string>> = {},
 ): void {
-  const given: unknown = options;
-  if (typeof given !== 'object' || !given)
-    throw new TypeError(`${owner} takes an object of options; got ${String(given)}`);
+  if (!isRecord(options)) throw new TypeError(`${owner} takes an object of options; got ${inWords(options)}`);
   for (const name of Object.keys(options)) {
     if (Object.hasOwn(known, name)) continue;
     const names = Object.keys(known);

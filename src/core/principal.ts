@@ -32,11 +32,11 @@ export function kindOf(answer: unknown): string | undefined {
   if (Array.isArray(answer)) return 'an array';
   if (answer instanceof Error) return 'an Error (throw it, or refuse)';
   const tag = Object.prototype.toString.call(answer).slice(8, -1);
-  // Of another realm, or of a library's own making.
-  return foreign.includes(tag) ? `a ${tag}` : undefined;
+  // A class of the application is known to nobody else; what the runtime itself makes is no principal, whichever realm it
+  // is from: a Response, a Date, a Map, bytes, a generator.
+  const isRuntimes = Object.hasOwn(globalThis, tag) || /(Generator|Iterator|Arguments)/.test(tag);
+  return tag !== 'Object' && isRuntimes ? `a ${tag}` : undefined;
 }
-
-const foreign = ['Error', 'Promise', 'Response', 'Request', 'Boolean', 'String', 'Number'];
 
 /** When it expires, in ms of {@link Clock.now}; Infinity: never. */
 export function expiryOf(principal: Principal | undefined, clock: Clock): number {

@@ -38,6 +38,21 @@ test.each([
   [new Response('', { status: 401 }), 'a Response'],
   [Promise.resolve(true), 'a Promise'],
   [Object(true), 'a Boolean'],
+  [new Date(), 'a Date'],
+  [new Map(), 'a Map'],
+  [new Set(), 'a Set'],
+  [new Uint8Array(2), 'a Uint8Array'],
+  [Buffer.from('ada'), 'a Uint8Array'],
+  [new ArrayBuffer(2), 'a ArrayBuffer'],
+  [/ada/, 'a RegExp'],
+  [new Blob(['ada']), 'a Blob'],
+  [new URLSearchParams('name=ada'), 'a URLSearchParams'],
+  [new Headers(), 'a Headers'],
+  [(function* () {})(), 'a Generator'],
+  [(async function* () {})(), 'a AsyncGenerator'],
+  [new Map().entries(), 'a Map Iterator'],
+  [new WeakRef({}), 'a WeakRef'],
+  [Math, 'a Math'],
 ])('[CONN-52] %s as an answer of authenticate is a bug of the hook', (answer, kind) => {
   expect(() => readAnswer(answer)).toThrow(TypeError);
   expect(() => readAnswer(answer)).toThrow(kind);

@@ -14,7 +14,7 @@ import { GRAPHQL_TRANSPORT_WS_PROTOCOL, type SubscribePayload } from '../protoco
 import { type ClientOperation, type ClientSession, openClientSession, type Payload } from './client-session.ts';
 import type { Client, ClientEvents, ClientOptions, ClientState, OperationSink } from './client-types.ts';
 import { graphqlClientFaults, isFatalCode, isRefusal } from './close-codes.ts';
-import { resolveNumbers } from './options.ts';
+import { checkListener, resolveNumbers } from './options.ts';
 import { Recovery } from './recovery.ts';
 
 /** The same credentials are shown so many times in a row to a server that refuses them ([GQL-88]). */
@@ -316,9 +316,14 @@ export function makeClient(options: ClientOptions, habits?: Habits): Client {
     return disposal;
   }
 
+  const listen: typeof on = (event, listener) => {
+    checkListener(event, listener);
+    return on(event, listener);
+  };
+
   const client: Client = {
     state: { getSnapshot: () => snapshot, subscribe: (listener) => on('state', () => listener()) },
-    on,
+    on: listen,
     subscribe,
     iterate(payload, { signal, buffer, ...recovery } = {}) {
       return createSubscription((sink) => {
@@ -350,8 +355,11 @@ export function makeClient(options: ClientOptions, habits?: Habits): Client {
 }
 
 /** Throws a `TypeError` that says what an operation needs. */
-function checkOperation(id: unknown, { query }: SubscribePayload): void {
+function checkOperation(id: unknown, payload: SubscribePayload): void {
   if (!id || typeof id !== 'string') throw new TypeError(`generateID must return a text; got ${String(id)}`);
+  if (Object(payload) !== payload)
+    throw new TypeError(`An operation is an object: { query: '{ hello }' }; got ${JSON.stringify(payload)}`);
+  const { query } = payload;
   if (typeof query === 'string') return;
   const hint = Object(query) === query ? ' (a document object: print(document))' : '';
   throw new TypeError(`An operation needs { query }, the text of a document; got ${typeof query}${hint}`);

@@ -1,7 +1,7 @@
-import { inOurWords } from '../../connect/connect.ts';
+import { checkScheme, inOurWords } from '../../connect/connect.ts';
 import { never } from '../../core/clock.ts';
-import { checkNames, numberOptions } from '../../core/options.ts';
-import type { ClientOptions } from './client-types.ts';
+import { assertOption, checkNames, isRecord, mustBeFunctions, numberOptions } from '../../core/options.ts';
+import type { ClientEvents, ClientOptions } from './client-types.ts';
 
 const names: Readonly<Record<keyof ClientOptions, true>> = {
   url: true,
@@ -49,12 +49,37 @@ const numbers = { connectionAckWaitTimeout: 0, keepAlive: 25_000, lazyCloseTimeo
 /** Numbers with their defaults. */
 export type ResolvedNumbers = Readonly<Record<keyof typeof numbers | 'openTimeout', number>>;
 
+const events: Readonly<Record<keyof ClientEvents, true>> = {
+  connecting: true,
+  opened: true,
+  connected: true,
+  ping: true,
+  pong: true,
+  message: true,
+  closed: true,
+  error: true,
+  gap: true,
+  state: true,
+};
+
+/** Throws a `TypeError` that names an event which there is not, or says that nobody listens. */
+export function checkListener(event: unknown, listener: unknown): void {
+  checkNames({ [String(event)]: listener }, events, 'on()');
+  mustBeFunctions({ [String(event)]: listener ?? null }, 'on(): the listener of ');
+}
+
 /** Fill in the numbers. Throws a `TypeError` that names the option which is wrong, or is none. */
 export function resolveNumbers(options: ClientOptions): ResolvedNumbers {
   if (Object(options) === options) checkNames(options, names, 'createClient()', inOurWords(foreign));
   if (!options?.url || typeof options !== 'object') {
     throw new TypeError(`createClient() needs { url: 'wss://host/graphql' }; got ${JSON.stringify(options)}`);
   }
+  const { url, transport, retry, retryWait, shouldRetry, connectionParams: params, onError } = options;
+  if (!transport) checkScheme(url, 'createClient()');
+  mustBeFunctions({ retry, retryWait, shouldRetry, onError });
+  for (const [event, listener] of Object.entries(options.on ?? {})) if (listener) checkListener(event, listener);
+  const isParams = params == null || typeof params === 'function' || isRecord(params);
+  assertOption(isParams, 'connectionParams', "an object such as { token: '…' }, or a function", params);
   return { ...numberOptions(options, numbers, 0), ...numberOptions(options, { openTimeout: 10_000 }, 1) };
 }
 

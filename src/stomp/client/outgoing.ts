@@ -1,4 +1,4 @@
-import { assertOption } from '../../core/options.ts';
+import { assertOption, isRecord } from '../../core/options.ts';
 import { isBytes } from '../../core/wire.ts';
 
 /** A header value to send: numbers and booleans are written as text, `undefined` leaves the header out. */
@@ -26,10 +26,11 @@ function nameOf(value: unknown): string {
  * headersOf({ 'prefetch-count': 1, durable: false, selector: undefined }); // [['prefetch-count', '1'], ['durable', 'false']]
  */
 export function headersOf(given: SendHeaders): (readonly [string, string])[] {
-  if (Object(given) !== given || typeof given === 'function') {
+  const isEntries = Object(given) === given && typeof given !== 'function' && Symbol.iterator in given;
+  if (!isEntries && !isRecord(given)) {
     throw new TypeError(`headers must be an object such as { priority: 9 }; got ${nameOf(given)}`);
   }
-  const entries = Symbol.iterator in given ? given : Object.entries(given);
+  const entries = isEntries ? (given as Iterable<readonly [string, SendHeaderValue]>) : Object.entries(given);
   const headers: (readonly [string, string])[] = [];
   for (const [name, value] of entries) {
     if (value === undefined) continue;

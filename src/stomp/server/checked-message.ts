@@ -1,3 +1,4 @@
+import { isRecord } from '../../core/options.ts';
 import { bytesOf, isBytes } from '../../core/wire.ts';
 import type { Frame } from '../protocol/frame.ts';
 import { ownHeaders } from '../protocol/headers.ts';
@@ -49,7 +50,7 @@ export function checkedMessage(where: string, given: unknown): CheckedMessage {
 export function checkedHeaders(where: string, given: unknown): Map<string, string> {
   const headers = new Map<string, string>();
   if (given === undefined) return headers;
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+  if (!(given instanceof Map) && !isRecord(given)) {
     throw new TypeError(`${where}: headers must be an object such as { priority: 'high' }; got ${nameOf(given)}`);
   }
   for (const [name, value] of given instanceof Map ? given : Object.entries(given)) {

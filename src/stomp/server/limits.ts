@@ -15,7 +15,7 @@ export const stompLimits = {
   /** From the first octet of a frame to its NUL: a frame that never ends would keep its buffer for ever. */
   frameTimeout: { default: 30_000, unit: 'ms', fault: 'malformed' },
   /** While it asks the application, a connection is not read: a hook that never answers would keep it for ever. */
-  hookTimeout: { default: 30_000, unit: 'ms', fault: 'unavailable' },
+  hookTimeout: { default: 10_000, unit: 'ms', fault: 'unavailable' },
   /** Subscriptions of one connection at a time. */
   maxSubscriptions: { default: 100, unit: 'count', fault: 'tooMany' },
   /** Deliveries that wait for an ACK or NACK, over all subscriptions of the connection. */

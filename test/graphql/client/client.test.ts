@@ -90,8 +90,31 @@ describe('options', () => {
     [{ webSocketImpl: 'ws' }, /webSocketImpl/],
     [{ url: '' }, /url/],
     [{ limits: { pongTimeout: 0 } }, /limits\.pongTimeout/],
+    [
+      { url: 'ftp://x', transport: undefined },
+      /createClient\(\): url must begin with ws:\/\/ or wss:\/\/; got ftp:\/\/x/,
+    ],
+    [{ retry: 5 }, /retry must be a function; got number/],
+    [{ shouldRetry: true }, /shouldRetry must be a function; got boolean/],
+    [
+      { connectionParams: 'tok' },
+      /connectionParams must be an object such as \{ token: '…' \}, or a function; got tok/,
+    ],
+    [{ connectionParams: Promise.resolve({}) }, /connectionParams must be an object such as/],
+    [{ on: { conected() {} } }, /on\(\) has no option "conected": did you mean "connected"/],
+    [{ on: { closed: true } }, /on\(\): the listener of closed must be a function; got boolean/],
   ])('%o is refused by name', (options, message) => {
-    expect(() => createClient({ url: 'ws://server', ...options })).toThrow(message);
+    expect(() => createClient({ url: 'ws://server', ...options } as never)).toThrow(message);
+  });
+
+  test('[GQL-81] an operation that is none, and a listener of nothing, are told in words', async () => {
+    create({ generateID: undefined });
+    for (const payload of [undefined, null, '{ a }', 5]) {
+      const results = client.iterate(payload as never);
+      await expect(results.next()).rejects.toThrow(/An operation is an object: \{ query: '\{ hello \}' \}; got/);
+    }
+    expect(() => client.on('conected' as never, () => {})).toThrow(/did you mean "connected"/);
+    expect(() => client.on('connected', undefined as never)).toThrow(/the listener of connected must be a function/);
   });
 
   test('[GQL-60] another choice is final, though the peer vanishes before it answers the close', () => {

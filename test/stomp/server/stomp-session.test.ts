@@ -899,10 +899,10 @@ describe('receipts and the end', () => {
       await desk.clock.settle();
       peer.put('SEND', { destination: 'onSend' in options ? '/app/x' : '/topic/x', receipt: '1' });
       if (title.includes('DISCONNECT')) peer.put('DISCONNECT', { receipt: '2' });
-      desk.clock.advance(29_980);
+      desk.clock.advance(9_980);
       expect(peer.closed).toBeUndefined();
       desk.clock.advance(40);
-      expect(peer.brief().at(-1)).toMatch(/^ERROR Unavailable[:,] the application has not answered within 30000 ms$/);
+      expect(peer.brief().at(-1)).toMatch(/^ERROR Unavailable[:,] the application has not answered within 10000 ms$/);
       expect(peer.closed?.code).toBe(1013);
     },
   );
@@ -914,7 +914,7 @@ describe('receipts and the end', () => {
       connection: { pingInterval: Number.POSITIVE_INFINITY },
     });
     await desk.peer.send('SEND', { destination: '/topic/a', receipt: '1' });
-    desk.clock.advance(20_000);
+    desk.clock.advance(8_000);
     gate.open();
     await desk.peer.raw('\n');
     desk.clock.advance(60_000);
