@@ -17,12 +17,16 @@ export interface RedisLogOptions {
   readonly maxAge: number;
   /** Redis never loses what it has confirmed. */
   readonly durable: boolean;
+  /** How many replicas have to have a message before it counts as stored. */
+  readonly replicas: number;
   /** Which topics have a past. */
   history(topic: string): boolean;
 }
 
 /** For so long it is remembered when a topic had its last message, in µs: longer than any history. */
 const remembered = 3_600_000_000;
+/** Replicas are waited for so long, in ms: then it is tried again. */
+const waitMost = 1_000;
 /** More topics than this are not looked through. */
 const mostTopics = 10_000;
 
@@ -49,6 +53,7 @@ export class RedisLog implements LinkedLog {
     }
     try {
       const [stored = '', ...offsets] = String(await this.#run(publishScript, args)).split(' ');
+      if (this.#options.replicas > 0) await this.#replicated();
       return offsets.map((offset) => ({ epoch: stored, offset: Number(offset) }));
     } catch (error) {
       const words = messageOf(error);
@@ -62,6 +67,19 @@ export class RedisLog implements LinkedLog {
       }
       throw error;
     }
+  }
+
+  /**
+   * Replicas have all that was written before. `WAIT` is about what its own connection has written last, which may be
+   * another one by now: so something is written right before it. Throws where there are not enough: the batch comes again.
+   */
+  async #replicated(): Promise<void> {
+    const { root, replicas } = this.#options;
+    const [, count] = await Promise.all([
+      this.#calls.call(['SET', `${root}:w`, '1', 'PX', '60000']),
+      this.#calls.call(['WAIT', String(replicas), String(waitMost)]),
+    ]);
+    if (Number(count) < replicas) throw new Error(`redis: ${count} of ${replicas} replicas have the message`);
   }
 
   /** The end of the log; with the id of a server also its beacon. */

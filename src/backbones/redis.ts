@@ -30,6 +30,14 @@ export interface RedisBackboneOptions {
    * restart is not said to be a loss. @defaultValue `false`
    */
   readonly durable?: boolean | undefined;
+  /**
+   * A publish resolves when so many replicas have the message as well (`WAIT`), so that it outlives a failover to one of
+   * them. Without so many it is repeated until its deadline. `WAIT` holds the connection of `client` for up to 1 s: give the
+   * backbone one of its own.
+   *
+   * @defaultValue 0
+   */
+  readonly replicas?: number | undefined;
   /** What keeps time. @defaultValue the clock of this process */
   readonly clock?: Clock | undefined;
 }
@@ -41,6 +49,7 @@ const optionNames = {
   maxMessages: true,
   maxAge: true,
   durable: true,
+  replicas: true,
   clock: true,
 } satisfies Record<keyof RedisBackboneOptions, true>;
 
@@ -67,6 +76,8 @@ export function redisBackbone(options: RedisBackboneOptions): Backbone {
   const { client, prefix = 'subwire', history = () => true, durable = false, clock = systemClock } = options;
   const bounds = numberOptions(options, { maxMessages: 1_000, maxAge: 120_000 }, 1, owner);
   mustBeFunctions({ history }, owner);
+  const { replicas } = numberOptions(options, { replicas: 0 }, 0, owner);
+  assertOption(Number.isInteger(replicas), `${owner}replicas`, 'a whole number', replicas);
   const tag = /^[^{}#:@]+$/;
   assertOption(
     typeof prefix === 'string' && tag.test(prefix),
@@ -76,7 +87,7 @@ export function redisBackbone(options: RedisBackboneOptions): Backbone {
   );
   assertOption(typeof durable === 'boolean', `${owner}durable`, 'true or false', durable);
   const root = `{${prefix}:0}`;
-  return new LinkedBackbone(redisBroker(redisCallsOf(client), { root, ...bounds, durable, history }), clock);
+  return new LinkedBackbone(redisBroker(redisCallsOf(client), { root, ...bounds, durable, replicas, history }), clock);
 }
 
 interface LogOptions {
@@ -84,6 +95,7 @@ interface LogOptions {
   readonly maxMessages: number;
   readonly maxAge: number;
   readonly durable: boolean;
+  readonly replicas: number;
   readonly history: (topic: string) => boolean;
 }
 

@@ -14,6 +14,8 @@ export interface FaultProxy {
   thaw(): void;
   /** All connections are reset; new ones pass as before. */
   cut(): void;
+  /** New connections go to another server from now on. */
+  retarget(server: StreamAddress): void;
   /** How many connections pass through it. */
   readonly size: number;
   close(): Promise<void>;
@@ -26,7 +28,8 @@ export interface FaultProxy {
  * const proxy = await startFaultProxy(21_000, 6_379);
  * proxy.cut();
  */
-export async function startFaultProxy(address: StreamAddress, server: StreamAddress): Promise<FaultProxy> {
+export async function startFaultProxy(address: StreamAddress, behind: StreamAddress): Promise<FaultProxy> {
+  let server = behind;
   const pairs = new Set<readonly [near: Socket, far: Socket]>();
   let deaf = new WeakSet<Socket>();
   let frozen = false;
@@ -59,6 +62,9 @@ export async function startFaultProxy(address: StreamAddress, server: StreamAddr
   return {
     get size() {
       return pairs.size;
+    },
+    retarget(other) {
+      server = other;
     },
     swallowAnswers() {
       for (const [near] of pairs) deaf.add(near);
