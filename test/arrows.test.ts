@@ -28,6 +28,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'stomp/relay': ['stomp/server', 'stomp/client', 'stomp/protocol', 'core', '#tcp'],
   'stomp/client': ['stomp/protocol', 'core', 'bus', 'connect', '#socket'],
   'stomp/index.ts': ['stomp/broker', 'stomp/relay', 'stomp/server', 'stomp/protocol', 'core'],
+  'mqtt/protocol': ['core'],
+  'mqtt/server': ['mqtt/protocol', 'core', 'bus'],
+  'mqtt/index.ts': ['mqtt/server', 'mqtt/protocol', 'core'],
   backbones: ['bus', 'core', 'adapters', 'stomp/client', 'node:'],
   testing: ['core', 'bus'],
   'browser.ts': ['core', 'bus', 'connect'],
@@ -46,7 +49,7 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
 const longFiles: Readonly<Record<string, string>> = {};
 
 /** Folders of src that have rooms of their own. */
-const protocols = ['graphql', 'stomp'];
+const protocols = ['graphql', 'mqtt', 'stomp'];
 
 function roomOf(path: string): string {
   const [, folder = '', inner = ''] = path.split('/');

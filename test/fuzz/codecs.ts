@@ -10,6 +10,7 @@ import { createDestinations, isPrivateTopic } from '../../src/stomp/server/desti
 import { contentOf } from '../support/fake-socket.ts';
 import { graphqlMessages, mutated, pieces, stompStreams } from './corpus.ts';
 import type { Fuzz } from './fuzz.ts';
+import { mqttFuzz } from './mqtt.ts';
 import type { Random } from './random.ts';
 
 /** Small, so that inputs of some hundred bytes meet them. */
@@ -75,6 +76,7 @@ const destinations = createDestinations();
 const prefixes = ['/topic/', '/queue/', '/temp-queue/', '/reply-queue/', '/user/', '/app/', '/', ''];
 
 export const codecFuzz: readonly Fuzz[] = [
+  ...mqttFuzz,
   {
     name: 'STOMP decoder: any cut gives the same frames and the same fault',
     unit: 'splits',

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Installs what some tests need from Debian's packages: Chromium, RabbitMQ, ActiveMQ, Redis, NATS, nginx, HAProxy and stomp.py. Nothing is started.
+# Installs what some tests need from Debian's packages: Chromium, RabbitMQ, ActiveMQ, Redis, NATS, nginx, HAProxy, mosquitto's clients and stomp.py. Nothing is started.
 set -euo pipefail
-packages=(chromium rabbitmq-server activemq python3-stomp redis-server nats-server nginx-light haproxy)
+packages=(chromium rabbitmq-server activemq python3-stomp redis-server nats-server nginx-light haproxy mosquitto-clients)
 
 missing=()
 for package in "${packages[@]}"; do
