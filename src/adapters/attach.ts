@@ -79,7 +79,7 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   const complaints = new Complaints(endpoint.report, clock);
   const accept = createAcceptor(endpoint, deflate, complaints);
   const gate = createGate(endpoint, rules, { accept, answer }, complaints, clock);
-  const mounted = { path: pattern, drained: false, upgrade: gate, report: endpoint.report, complaints };
+  const mounted = { path: pattern, drained: false, upgrade: gate, report: endpoint.report, complaints, clock };
   mount(server, mounted);
   endpoint.onDrained(() => {
     mounted.drained = true;

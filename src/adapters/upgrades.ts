@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream, Settings } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Timed, Timers } from '../core/clock.ts';
 import { answer, ignore } from './answer.ts';
 import { type Complaints, quoted } from './complaints.ts';
 import { asksForWebSocket, upgradeOver } from './http2.ts';
@@ -20,7 +21,12 @@ export interface Mounted {
   report(error: unknown): void;
   /** Who hears why strangers are refused. */
   readonly complaints: Complaints;
+  /** What knows the time. */
+  readonly clock: Timers;
 }
+
+/** An upgrade that is none of ours and that none of the other listeners answers within so many ms gets 404. */
+const unansweredAfter = 30_000;
 
 /** As much of a server of Node as is used here. */
 interface NodeServer extends HttpServer {
@@ -121,6 +127,25 @@ function listen(server: NodeServer, registry: readonly Mounted[]): void {
     answer(socket, 404, 'No WebSocket endpoint here');
   }
 
+  /** Whoever of the others takes it writes something: what nobody takes must not hang for ever ([CONN-92]). */
+  function refuseUnanswered(request: IncomingMessage, socket: Duplex & Partial<Pick<Socket, 'bytesWritten'>>): void {
+    const clock = registry[0]?.clock;
+    const written = socket.bytesWritten;
+    const timer: Timed = {
+      deadline: (clock?.now() ?? 0) + unansweredAfter,
+      tick() {
+        forget();
+        if (socket.writable && socket.bytesWritten === written) refuseUnknown(request, socket);
+      },
+    };
+    function forget(): void {
+      clock?.forget(timer);
+      socket.off('close', forget);
+    }
+    socket.on('close', forget);
+    clock?.watch(timer);
+  }
+
   function tellOthers(tell: () => void): void {
     try {
       tell();
@@ -133,6 +158,7 @@ function listen(server: NodeServer, registry: readonly Mounted[]): void {
     // The first is told by us; the second comes in a runtime that tells its listeners without `emit`.
     if (standIns.has(socket) || take(request, socket, head)) return;
     if (server.listenerCount('upgrade') === 1) refuseUnknown(request, socket);
+    else refuseUnanswered(request, socket);
   });
   server.updateSettings?.({ enableConnectProtocol: true });
   const alone = (request: IncomingMessage, response: ServerResponse): void => {

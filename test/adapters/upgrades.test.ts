@@ -1,10 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import { connect as connectHttp2, createSecureServer } from 'node:http2';
 import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { afterEach, expect, test, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { type AttachOptions, attach } from '../../src/adapters/attach.ts';
 import { certificate } from '../support/certificate.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { listen, stop } from '../support/http-endpoint.ts';
 import { openRaw } from '../support/raw-websocket.ts';
 import { echo, scripted } from '../support/scripted-session.ts';
@@ -42,6 +44,44 @@ test.each([true, false])('[CONN-70] ws with { server, path } works beside us, fi
   }
   // What is nobody's is theirs to refuse.
   expect((await openRaw({ port, path: '/nobody' })).status).toBe(400);
+});
+
+test('[CONN-92] an upgrade that nobody answers gets 404 after half a minute, one that is taken is left alone', async () => {
+  const clock = createFakeClock();
+  const server = createServer();
+  const complaints: string[] = [];
+  attach(server, {
+    protocols: [stomp()],
+    clock,
+    drainOnClose: false,
+    onError: (error) => complaints.push(String(error)),
+  });
+  // As of a development server: it looks at its own path and passes over others.
+  const taken: Duplex[] = [];
+  server.on('upgrade', ({ url }, socket) => {
+    if (url !== '/hmr') return;
+    taken.push(socket);
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  });
+  const port = await started(server);
+  const upgrades = vi.fn();
+  server.on('upgrade', upgrades);
+  const nobody = openRaw({ port, path: '/nobody' });
+  const hmr = openRaw({ port, path: '/hmr' });
+  const gone = connect(port, '127.0.0.1');
+  gone.write('GET /gone HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  await vi.waitFor(() => expect(upgrades).toHaveBeenCalledTimes(3));
+  gone.destroy();
+  clock.advance(29_000);
+  expect(complaints).toEqual([]);
+  clock.advance(2_000);
+  expect((await nobody).status).toBe(404);
+  expect(complaints).toEqual([expect.stringContaining('There is no endpoint at "/nobody", but at /ws')]);
+  expect(taken[0]?.writable).toBe(true);
+  (await hmr).destroy();
+  for (const socket of taken) socket.destroy();
+  clock.advance(60_000);
+  expect([complaints.length, clock.armed]).toEqual([1, 0]);
 });
 
 test('[CONN-70] ws with { server } and no path takes all but our paths', async () => {
