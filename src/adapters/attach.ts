@@ -105,7 +105,12 @@ function warnOfSlowHeaders(
 
 /** A server that listened and listens no more is being closed, and its `close` waits for our connections ([CONN-79]). */
 function drainWhenClosed(server: HttpServer, endpoint: AcceptingEndpoint, clock: Clock): void {
-  let listened = false;
+  let listened = server.listening;
+  // It may be closed before it is looked at for the first time.
+  const begun = (): void => {
+    listened = true;
+  };
+  server.on('listening', begun);
   const look: Timed & { deadline: number } = {
     deadline: clock.now() + lookEvery,
     tick(now) {

@@ -33,6 +33,11 @@ test.each([
     ],
   ],
   [
+    'fastify',
+    ['POST /orders: 201', 'received: {"data":{"orders":{"item":"tea"}}}', 'closed: 1001', 'the server is closed'],
+  ],
+  ['hono', ['me: ann', 'POST /orders: 201', 'received: {"data":{"orders":{"item":"tea"}}}']],
+  [
     'persisted-operations',
     [
       '{"hello":"Hello Ann"}',

@@ -1,13 +1,8 @@
 // Peers that are installed beside the bench only: what of them is used here.
-declare module 'fastify' {
-  export function fastify(): {
-    register(plugin: unknown, options: object): PromiseLike<unknown>;
-    ready(): PromiseLike<unknown>;
-    readonly server: unknown;
-  };
-}
 declare module 'mercurius' {
-  const plugin: unknown;
+  import type { FastifyPluginAsync } from 'fastify';
+
+  const plugin: FastifyPluginAsync<Record<string, unknown>>;
 
   export { plugin as default };
 }
