@@ -89,9 +89,23 @@ export type QueryOf<Document> = Document extends {
 export type Operation<Data, Variables = Record<string, unknown>> = Omit<SubscribePayload, 'query' | 'variables'> & {
   /** The text of the document; `print(document)` makes one of a document object. */
   readonly query: string & { readonly __apiType?: ((variables: Variables) => Data) | undefined };
-  /** Values of its variables. */
-  readonly variables?: ([Variables] extends [never] ? Record<string, unknown> : NoInfer<Variables>) | null | undefined;
-};
+} & VariablesOf<NoInfer<Variables>>;
+
+/** A document with a variable that it cannot do without does not compile without it; all others may leave them out. */
+export type VariablesOf<Variables> = [Variables] extends [never]
+  ? {
+      /** Values of its variables. */
+      readonly variables?: Record<string, unknown> | null | undefined;
+    }
+  : Record<never, never> extends Variables
+    ? {
+        /** Values of its variables. */
+        readonly variables?: Variables | null | undefined;
+      }
+    : {
+        /** Values of its variables. */
+        readonly variables: Variables;
+      };
 
 /** Options of `createClient()`. */
 export interface ClientOptions extends ClientSessionOptions {

@@ -8,6 +8,8 @@ import {
   createClient,
   type FormattedExecutionResult,
   type QueryOf,
+  type SubscribePayload,
+  type TypedQuery,
 } from '../../../src/graphql/client/client.ts';
 import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts';
 import type { FakeSocket } from '../../support/fake-socket.ts';
@@ -834,6 +836,12 @@ test('a query that knows its types gives them to its results', () => {
   expectTypeOf<QueryOf<{ kind: 'Document' }>>().toEqualTypeOf<string>();
   // @ts-expect-error a variable that the query does not have
   client.iterate({ query: typed, operationName: '3', variables: { symbl: 'x' } });
+  // @ts-expect-error without the variable that it needs
+  client.iterate({ query: typed, operationName: '4' });
+  const optional = query as TypedQuery<Prices, { readonly symbol?: string | null }>;
+  client.iterate({ query: optional, operationName: '6' });
+  const payload: SubscribePayload = { query, operationName: '7' };
+  client.iterate(payload);
   const plain = client.iterate({ query, operationName: '2' });
   expectTypeOf(plain).toEqualTypeOf<Subscription<FormattedExecutionResult<Record<string, unknown>, unknown>>>();
   client.subscribe(
