@@ -7,7 +7,7 @@ import { answer } from './answer.ts';
 import { Complaints } from './complaints.ts';
 import { createGate, gateRules } from './gate.ts';
 import { type GateOptions, gateOptionNames } from './gate-options.ts';
-import { readPath } from './path.ts';
+import { readPaths } from './path.ts';
 import { processMemory } from './process-memory.ts';
 import type { DeflateOptions, HttpServer } from './server-types.ts';
 import { mount } from './upgrades.ts';
@@ -17,10 +17,11 @@ export interface AttachOptions extends EndpointOptions, GateOptions {
   /**
    * The path of this endpoint, without a query. `:name` stands for one segment, which hooks find in
    * `handshake.params`; a slash at the end makes no difference. A path without parameters goes before one with them.
+   * A list puts the one endpoint at several paths, with one set of limits, counts and one drain for all of them.
    *
    * @defaultValue `/ws`
    */
-  readonly path?: string | undefined;
+  readonly path?: string | readonly string[] | undefined;
   /**
    * permessage-deflate (RFC 7692): `true`, or the options of `ws`. It costs up to a few hundred KiB of memory for each
    * connection.
@@ -68,7 +69,7 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   checkNames(options, optionNames, 'attach()');
   const { path = '/ws', deflate = false, drainOnClose = true } = options;
   const { clock = systemClock } = options;
-  const pattern = readPath(path);
+  const patterns = readPaths(path);
   if (typeof deflate !== 'boolean' && (typeof deflate !== 'object' || deflate === null)) {
     throw new TypeError(`deflate must be true, false, or the perMessageDeflate options of ws; got ${String(deflate)}`);
   }
@@ -79,10 +80,11 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   const complaints = new Complaints(endpoint.report, clock);
   const accept = createAcceptor(endpoint, deflate, complaints);
   const gate = createGate(endpoint, rules, { accept, answer }, complaints, clock);
-  const mounted = { path: pattern, drained: false, upgrade: gate, report: endpoint.report, complaints, clock };
+  const { report } = endpoint;
+  const mounted = patterns.map((each) => ({ path: each, drained: false, upgrade: gate, report, complaints, clock }));
   mount(server, mounted);
   endpoint.onDrained(() => {
-    mounted.drained = true;
+    for (const each of mounted) each.drained = true;
   });
   warnOfSlowHeaders(server, endpoint);
   if (drainOnClose) drainWhenClosed(server, endpoint, clock);

@@ -64,6 +64,22 @@ export function readPath(path: unknown): PathPattern {
   };
 }
 
+/**
+ * Read the option `path` where it may be a list.
+ *
+ * Throws a `TypeError` that says what can be written.
+ *
+ * @example
+ * readPaths(['/graphql', '/stomp']).length; // 2
+ */
+export function readPaths(path: unknown): readonly PathPattern[] {
+  const patterns = (Array.isArray(path) ? (path as readonly unknown[]) : [path]).map(readPath);
+  if (patterns.length === 0) throw new TypeError('path must name at least one path, such as "/ws"; got an empty list');
+  const twice = patterns.find(({ shape }, index) => patterns.findIndex((each) => each.shape === shape) < index);
+  if (twice) throw new TypeError(`path lists "${twice.text}" twice`);
+  return patterns;
+}
+
 /** The path of a request target, without its query. */
 export function pathOf(url: string): string {
   const query = url.indexOf('?');

@@ -9,7 +9,7 @@ import { asksForWebSocket, upgradeOver } from './http2.ts';
 import { type PathParams, type PathPattern, pathOf } from './path.ts';
 import type { HttpServer } from './server-types.ts';
 
-/** An endpoint on a server. */
+/** An endpoint at a path of a server. */
 export interface Mounted {
   /** Where it is. */
   readonly path: PathPattern;
@@ -44,24 +44,28 @@ const registries = new WeakMap<HttpServer, Mounted[]>();
 const standIns = new WeakSet<Duplex>();
 
 /**
- * Put an endpoint on a server. An upgrade of its path is its own: `ws` with `{ server, path }` would answer 400 on
+ * Put an endpoint on a server, at each of its paths. An upgrade of its path is its own: `ws` with `{ server, path }` would answer 400 on
  * whatever path is not its own. Other listeners are told of it with a socket that has ended already, on which they can
  * do no harm ([CONN-70]). All other upgrades go to the other listeners as before, and get 404 where there are none
  * ([CONN-7]).
  *
- * Throws a `TypeError` when the path is taken.
+ * Throws a `TypeError` when a path is taken; then nothing is put there.
  *
  * @example
- * mount(server, mounted);
+ * mount(server, [mounted]);
  */
-export function mount(server: HttpServer, mounted: Mounted): void {
+export function mount(server: HttpServer, all: readonly Mounted[]): void {
   const registry = registries.get(server) ?? [];
-  const { shape, text } = mounted.path;
-  const taken = registry.findIndex(({ path }) => path.shape === shape);
-  if (taken >= 0 && !registry[taken]?.drained) {
-    throw new TypeError(`path "${text}" is taken by another endpoint on this server`);
+  const placeOf = ({ shape }: PathPattern): number => registry.findIndex(({ path }) => path.shape === shape);
+  for (const { path } of all) {
+    if (registry[placeOf(path)]?.drained === false) {
+      throw new TypeError(`path "${path.text}" is taken by another endpoint on this server`);
+    }
   }
-  registry.splice(taken >= 0 ? taken : registry.length, 1, mounted);
+  for (const mounted of all) {
+    const place = placeOf(mounted.path);
+    registry.splice(place < 0 ? registry.length : place, 1, mounted);
+  }
   if (registries.has(server)) return;
   registries.set(server, registry);
   listen(server as NodeServer, registry);

@@ -84,6 +84,41 @@ test('[CONN-92] an upgrade that nobody answers gets 404 after half a minute, one
   expect([complaints.length, clock.armed]).toEqual([1, 0]);
 });
 
+test('[CONN-93] one endpoint at several paths: its limits and its drain are one, a plain GET is 426 at each', async () => {
+  const server = createServer();
+  const options: AttachOptions = { protocols: [stomp()], path: ['/graphql', '/rooms/:id'], maxConnections: 2 };
+  const endpoint = attach(server, { ...options, onError: () => {} });
+  const port = await started(server);
+  const one = await openRaw({ port, path: '/graphql' });
+  const other = await openRaw({ port, path: '/rooms/7' });
+  expect([...endpoint.connections()].map(({ handshake }) => handshake.params)).toEqual([{}, { id: '7' }]);
+  expect((await openRaw({ port, path: '/graphql' })).status).toBe(503);
+  expect((await openRaw({ port, path: '/rooms/8' })).status).toBe(503);
+  for (const path of ['/graphql', '/rooms/7'])
+    expect((await fetch(`http://127.0.0.1:${port}${path}`)).status).toBe(426);
+  // What cannot have all of its paths gets none.
+  expect(() => attach(server, { protocols: [stomp()], path: ['/free', '/rooms/:name'] })).toThrow(
+    'path "/rooms/:name" is taken by another endpoint on this server',
+  );
+  expect((await openRaw({ port, path: '/free' })).status).toBe(404);
+  const left = endpoint.close();
+  for (const raw of [one, other]) {
+    expect((await raw.closed()).code).toBe(1001);
+    raw.close(1001);
+  }
+  await left;
+  // Both paths are free again.
+  attach(server, options);
+});
+
+test.each([
+  [[], 'at least one path'],
+  [['/a', '/a/'], 'path lists "/a/" twice'],
+  [['/a', 7], 'path must begin with "/"'],
+])('[CONN-93] path: %j is refused with words', (path, words) => {
+  expect(() => attach(createServer(), { protocols: [stomp()], path: path as string[] })).toThrow(words);
+});
+
 test('[CONN-70] ws with { server } and no path takes all but our paths', async () => {
   const server = createServer();
   new WebSocketServer({ server }).on('connection', (peer) => peer.send('theirs'));
