@@ -24,6 +24,7 @@ export {
   type StompRelayOptions,
   stompRelay,
 } from './relay/stomp-relay.ts';
+export type { SystemLogin } from './relay/system-connection.ts';
 export type { HeaderValue } from './server/checked-message.ts';
 export type { Prefixes } from './server/destinations.ts';
 export type {

@@ -149,6 +149,45 @@ describe.each(kinds)('$name behind the relay', ({ name, program, start, server, 
     expect(endpoint.stats().open).toBe(1);
   });
 
+  brokerTest('[RELAY-26] beside the embedded broker: /app, /user, hooks, and what the server sends', async () => {
+    const heard: string[] = [];
+    const rabbit = stompRelay({ broker: `stomp://127.0.0.1:${broker.port}`, ...credentials });
+    const [queue, topicName] = [fresh('queue'), fresh('topic')];
+    const stomp = stompBroker({
+      bus: openBus(),
+      relay: { '/queue': rabbit, '/topic': rabbit },
+      authorize: () => true,
+      onSend: ({ principal, text }) => ({ destination: topicName, body: `${principal?.name}: ${text()}` }),
+      onConnect: ({ principal }) => void heard.push(`${principal?.name} came`),
+      onSubscribed: ({ destination }) => void heard.push(destination),
+      onDisconnect: ({ principal }) => void heard.push(`${principal?.name} went`),
+    });
+    const http = createServer();
+    const endpoint = attach(http, { protocols: [stomp], authenticate: ({ login }) => ({ name: login ?? '' }) });
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    leftovers.push(async () => {
+      await endpoint.drain({ deadline: 0 });
+      http.closeAllConnections();
+      await new Promise((resolve) => http.close(resolve));
+    });
+    const client = await connectStompjs((http.address() as AddressInfo).port, { connectHeaders: { login: 'ann' } });
+    const [queued, fanned, own] = [inbox<IMessage>(), inbox<IMessage>(), inbox<IMessage>()];
+    client.subscribe(queue, queued.put);
+    client.subscribe(topicName, fanned.put, { receipt: 'topic' });
+    await receipt(client, 'topic');
+    client.subscribe('/user/queue/news', own.put, { receipt: 'user' });
+    await receipt(client, 'user');
+    await stomp.send(queue, 'by the server', { headers: { kind: 'news' } });
+    const message = await queued.next();
+    expect([message.body, message.headers['kind']]).toEqual(['by the server', 'news']);
+    client.publish({ destination: '/app/say', body: 'hello' });
+    expect((await fanned.next()).body).toBe('ann: hello');
+    await stomp.send('/user/ann/queue/news', 'for you');
+    expect((await own.next()).body).toBe('for you');
+    await client.deactivate();
+    await expect.poll(() => heard).toEqual(['ann came', queue, topicName, '/user/queue/news', 'ann went']);
+  });
+
   brokerTest('[RELAY-14] what the broker says of itself goes on to the client', async () => {
     const { port } = await relayTo();
     const raw = await openRaw({ port });

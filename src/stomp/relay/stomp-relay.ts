@@ -1,10 +1,9 @@
 import { tcp } from '#tcp';
 import { retryHint } from '../../core/backoff.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
-import { ProtocolError } from '../../core/fault.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../../core/limits.ts';
 import { createListeners } from '../../core/listeners.ts';
-import { checkNames, mustBeFunctions } from '../../core/options.ts';
+import { assertOption, checkNames, mustBeFunctions } from '../../core/options.ts';
 import type { Transport } from '../../core/socket.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
@@ -17,6 +16,7 @@ import { Availability, type AvailabilityListener, type BrokerAddresses } from '.
 import { type ConnectHeaders, type ConnectRequest, connectHeadersOf } from './connect-headers.ts';
 import { relayLimits } from './limits.ts';
 import { RelayClient, type RelayClientOptions } from './relay-client.ts';
+import { SystemConnection, type SystemLogin } from './system-connection.ts';
 import { Upstream } from './upstream.ts';
 
 /** Clients that lose their broker come back spread over so many ms, or 1 ms for each of them. */
@@ -36,6 +36,13 @@ export interface StompRelayOptions
    */
   readonly login?: string | undefined;
   readonly passcode?: string | undefined;
+  /**
+   * Who this server is at the broker when the application sends by itself, by `send()` of a broker that has this relay or
+   * as an answer of `onSend`; `{}` shows no login.
+   *
+   * @defaultValue `login` and `passcode`, where they are given; else nothing can be sent
+   */
+  readonly system?: SystemLogin | undefined;
   /**
    * The virtual host, whatever clients name.
    *
@@ -165,6 +172,10 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
     connectHeaders: connectHeadersOf(options.connectHeaders),
     unavailable: () => `The broker is not available${retryHint(Math.max(retryWithin, clients.size))}`,
   };
+  const own = new SystemConnection({
+    ...upstream,
+    system: options.system ?? (login === undefined ? undefined : { login, passcode }),
+  });
   const clientOptions: RelayClientOptions = {
     limits: resolveLimits(relayLimits, options.limits),
     dial(client, headers) {
@@ -187,10 +198,11 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
       relayed.start(headers);
       return relayed;
     },
-    publish({ destination }) {
-      throw new ProtocolError('forbidden', `${destination} is for clients: a relay has no connection of its own`);
+    publish: (message) => own.publish(message),
+    dispose() {
+      availability.dispose();
+      own.dispose();
     },
-    dispose: () => availability.dispose(),
   };
   const stomp = createStompServer({
     limits: clientOptions.limits,
@@ -252,6 +264,7 @@ const optionNames = {
   broker: true,
   login: true,
   passcode: true,
+  system: true,
   host: true,
   authorize: true,
   connectHeaders: true,
@@ -273,12 +286,15 @@ const optionNames = {
 
 function checkOptions(options: StompRelayOptions): void {
   checkNames(options ?? {}, optionNames, 'stompRelay()');
-  const { broker, login, passcode, host, authorize, onError, connectTimeout = 1 } = options ?? {};
+  const { broker, login, passcode, system = {}, host, authorize, onError, connectTimeout = 1 } = options ?? {};
   const all = [broker].flat();
   if (all.length === 0 || !all.every((each) => typeof each === 'string' || typeof each === 'function')) {
     throw new TypeError('broker must be an address such as "stomp://rabbit:61613", a transport, or a list of them');
   }
-  for (const [name, text] of Object.entries({ login, passcode, host })) {
+  assertOption(typeof system === 'object' && system !== null, 'system', '{ login, passcode }', system);
+  checkNames(system, { login: true, passcode: true }, 'system');
+  const systemTexts = { 'system.login': system.login, 'system.passcode': system.passcode };
+  for (const [name, text] of Object.entries({ login, passcode, host, ...systemTexts })) {
     // CONNECT knows no escapes ([STOMP-18]).
     if (text !== undefined && (typeof text !== 'string' || /[\r\n\0]/.test(text))) {
       throw new TypeError(`${name} must be text without CR, LF and NUL`);

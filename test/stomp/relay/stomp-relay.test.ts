@@ -18,6 +18,9 @@ const wrong: readonly [options: object | undefined, message: RegExp][] = [
   [{ login: 'a', passcode: 7 }, /^passcode must be text/],
   [{ host: 'a\0' }, /^host must be text/],
   [{ passcode: 'secret' }, /^passcode needs a login/],
+  [{ system: 'guest' }, /^system must be \{ login, passcode \}/],
+  [{ system: { login: 'a\nb' } }, /^system\.login must be text/],
+  [{ system: { user: 'a' } }, /^system has no option "user"/],
   [{ authorize: true }, /^authorize must be a function; got boolean/],
   [{ onError: 'log' }, /^onError must be a function; got string/],
   [

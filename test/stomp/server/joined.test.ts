@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createEndpoint } from '../../../src/core/endpoint.ts';
 import { type StompBrokerOptions, stompBroker } from '../../../src/stomp/broker/stomp-broker.ts';
-import { stompRelay } from '../../../src/stomp/relay/stomp-relay.ts';
+import { type StompRelayOptions, stompRelay } from '../../../src/stomp/relay/stomp-relay.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { FakeSocket } from '../../support/fake-socket.ts';
 import { FakeTransport } from '../../support/fake-transport.ts';
@@ -9,10 +9,14 @@ import { openBus } from '../../support/open-bus.ts';
 import { Peer } from '../../support/relay-scene.ts';
 
 /** The embedded broker, with `/queue` and `/amq` at a broker behind it. */
-async function scene(options: Partial<StompBrokerOptions> = {}, version = '1.2') {
+async function scene(
+  options: Partial<StompBrokerOptions> = {},
+  version = '1.2',
+  relay: Partial<StompRelayOptions> = {},
+) {
   const clock = createFakeClock();
   const transport = new FakeTransport();
-  const rabbit = stompRelay({ broker: transport.transport, clock, onError() {} });
+  const rabbit = stompRelay({ broker: transport.transport, clock, onError() {}, ...relay });
   const broker = stompBroker({ bus: openBus(), relay: { '/queue': rabbit, '/amq': rabbit }, ...options });
   const endpoint = createEndpoint({ protocols: [broker], clock, onError() {} });
   const socket = new FakeSocket({ protocol: '' });
@@ -30,7 +34,7 @@ async function scene(options: Partial<StompBrokerOptions> = {}, version = '1.2')
     await clock.settle();
     return client.heard().map(String);
   };
-  return { client, queue, amq, said, broker, settle };
+  return { client, queue, amq, said, broker, settle, clock, transport, rabbit, endpoint };
 }
 
 test('[STOMP-87] CONNECTED comes once all brokers are there, and is our own', async () => {
@@ -96,7 +100,80 @@ test('[STOMP-87] the application answers and sends by itself, whatever is behind
   expect((await settle()).join()).toContain('hello!');
   client.say('SUBSCRIBE\nid:u\ndestination:/user/queue/news\n\n\0');
   await broker.send('/topic/a', 'x');
-  await expect(broker.send('/queue/a', 'x')).rejects.toThrow('a relay has no connection of its own');
+  await expect(broker.send('/queue/a', 'x')).rejects.toThrow('stompRelay({ system: { login, passcode } })');
+});
+
+/** The server's own connection, which is dialed with the first message. */
+async function ownConnection({ transport, clock }: Awaited<ReturnType<typeof scene>>) {
+  await clock.settle();
+  const peer = new Peer(transport.last.open('', true), clock);
+  await clock.settle();
+  return peer;
+}
+
+/** What the peer heard, as text, and the name of the receipt in it. */
+function said(peer: Peer) {
+  const text = peer
+    .heard()
+    .map((each) => (typeof each === 'string' ? each : new TextDecoder().decode(each)))
+    .join('');
+  return { text, receipt: `RECEIPT\nreceipt-id:${/receipt:(.*)/.exec(text)?.[1]}\n\n\0` };
+}
+
+const system = { login: 'server', passcode: 'secret' };
+
+test('[RELAY-26] the server sends to the broker by a connection of its own, and knows when it is there', async () => {
+  const all = await scene({}, '1.2', { system });
+  const sent = all.broker.send('/queue/a', 'x', { headers: { kind: 'news' } });
+  const own = await ownConnection(all);
+  expect(said(own).text).toMatch(/^CONNECT\n(?=.*\nlogin:server\n)(?=.*\npasscode:secret\n)/s);
+  own.say('CONNECTED\nversion:1.2\n\n\0');
+  await all.clock.settle();
+  const { text, receipt } = said(own);
+  expect(text).toMatch(
+    /^SEND\n.*\ndestination:\/queue\/a\nkind:news\ncontent-type:text\/plain;charset=utf-8\n.*\n\nx\0$/s,
+  );
+  own.say(receipt);
+  await sent;
+  const { length } = all.transport.dials;
+  const second = all.broker.send('/queue/b', 'y');
+  await all.clock.settle();
+  expect(all.transport.dials).toHaveLength(length);
+  own.say('ERROR\nmessage:access refused\n\n\0');
+  await expect(second).rejects.toMatchObject({ fault: 'forbidden', message: expect.stringMatching(/access refused$/) });
+});
+
+test('[RELAY-26] an answer of onSend goes to the broker as well; clients do not reach that connection', async () => {
+  const all = await scene({ onSend: () => ({ destination: '/queue/out', body: 'answer' }) }, '1.2', { system });
+  all.client.say('SEND\ndestination:/app/x\nreceipt:1\n\n?\0');
+  const own = await ownConnection(all);
+  own.heard();
+  own.say('CONNECTED\nversion:1.2\n\n\0');
+  await all.clock.settle();
+  const { text, receipt } = said(own);
+  expect(text).toMatch(/^SEND\n.*\ndestination:\/queue\/out\n.*\n\nanswer\0$/s);
+  expect(await all.settle()).toEqual([]);
+  own.say(receipt);
+  expect(await all.settle()).toEqual(['RECEIPT\nreceipt-id:1\n\n\0']);
+});
+
+test('[RELAY-26] while the broker is away a message is refused, and the next one tries again', async () => {
+  const all = await scene({}, '1.2', { system });
+  const lost = all.broker.send('/queue/a', 'x');
+  await all.clock.settle();
+  all.transport.last.refuse();
+  await expect(lost).rejects.toMatchObject({ fault: 'unavailable' });
+  // It is looked at on its own account now.
+  all.transport.last.open('', true);
+  await all.clock.settle();
+  const again = all.broker.send('/queue/a', 'x');
+  const own = await ownConnection(all);
+  own.say('CONNECTED\nversion:1.2\n\n\0');
+  await all.clock.settle();
+  own.say(said(own).receipt);
+  await again;
+  all.rabbit.handler.dispose?.();
+  await expect(all.broker.send('/queue/a', 'x')).rejects.toMatchObject({ fault: 'unavailable' });
 });
 
 test('[STOMP-87] DISCONNECT waits for each broker, and the loss of one ends the client', async () => {
