@@ -20,7 +20,8 @@ export {
 export type { Listener, ListenHandle, ListenOptions, MessageReceiver } from './bus/fan-out.ts';
 export { createMessage, type Encoding, type Message, type MessageHeaders, type Position } from './bus/message.ts';
 export { maxNameLength, maxSegments, problemOfName, problemOfTopic } from './bus/names.ts';
-export { isPattern } from './bus/pattern.ts';
+export { isEmbedded } from './bus/memory-backbone.ts';
+export { busGrammar, isPattern, mqttGrammar, type PatternGrammar, PatternIndex } from './bus/pattern.ts';
 export { createSubscription, push, type Sink, type Stoppable, type Subscription } from './bus/subscription.ts';
 export type { Timed, Timers } from './core/clock.ts';
 export { CloseCode, type Fault, type FaultCodes, type FaultTable, ProtocolError } from './core/fault.ts';

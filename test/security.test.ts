@@ -6,6 +6,7 @@ import { buildSchema, parse, specifiedRules, type ValidationRule, validate } fro
 import { expect, test } from 'vitest';
 import { connectionLimits, type LimitTable } from '../src/core/limits.ts';
 import { graphqlLimits } from '../src/graphql/server/limits.ts';
+import { mqttLimits } from '../src/mqtt/server/limits.ts';
 import { brokerLimits } from '../src/stomp/broker/limits.ts';
 import { relayLimits } from '../src/stomp/relay/limits.ts';
 import { stompLimits } from '../src/stomp/server/limits.ts';
@@ -15,6 +16,7 @@ import { fileExists, readText, root } from './support/project-files.ts';
 const tables: readonly (readonly [of: string, table: LimitTable])[] = [
   ['every connection', connectionLimits],
   ['GraphQL', graphqlLimits],
+  ['MQTT', mqttLimits],
   ['STOMP', stompLimits],
   ['STOMP broker', without(brokerLimits, stompLimits)],
   ['STOMP relay', without(relayLimits, stompLimits)],

@@ -1,5 +1,23 @@
 import { ProtocolError } from '../core/fault.ts';
 
+/** How names are cut into segments, and which segments of a pattern are wildcards. */
+export interface PatternGrammar {
+  /** What stands between two segments. */
+  readonly separator: string | RegExp;
+  /** A character that no segment has. */
+  readonly joint: string;
+  /** Stands for one segment. */
+  readonly one: string;
+  /** At the end: stands for any number of segments, none included. */
+  readonly rest: string;
+}
+
+/** Patterns of the bus: `prices.*`, `prices/**`. */
+export const busGrammar: PatternGrammar = { separator: /[./]/, joint: '.', one: '*', rest: '**' };
+
+/** Topic filters of MQTT, where a dot is a character as any other: `prices/+`, `prices/#`. */
+export const mqttGrammar: PatternGrammar = { separator: '/', joint: '/', one: '+', rest: '#' };
+
 /** Segments of a name are told apart by `.` or `/`. */
 const segmentsOf = (name: string): string[] => name.split(/[./]/);
 
@@ -44,21 +62,21 @@ export const maxDeepShapes = 256;
 /** The most segments that a pattern can have: a mask has one bit for each. */
 export const maxPatternSegments = 32;
 
-function parse(pattern: string): ParsedPattern {
-  const path = segmentsOf(pattern);
-  const rest = path.at(-1) === '**';
+function parse(pattern: string, grammar: PatternGrammar): ParsedPattern {
+  const path = pattern.split(grammar.separator);
+  const rest = path.at(-1) === grammar.rest;
   if (rest) path.pop();
   if (path.length > maxPatternSegments) throw new RangeError(`A pattern of more than ${maxPatternSegments} segments`);
   let mask = 0;
-  for (let index = 0; index < path.length; index++) if (path[index] === '*') mask |= 1 << index;
-  return { key: path.join('.'), depth: path.length, mask, rest };
+  for (let index = 0; index < path.length; index++) if (path[index] === grammar.one) mask |= 1 << index;
+  return { key: path.join(grammar.joint), depth: path.length, mask, rest };
 }
 
 /** What stands under this key for a topic: its first segments, with a `*` where the shape has one. */
-function keyOf(path: readonly string[], depth: number, mask: number): string {
+function keyOf({ one, joint }: PatternGrammar, path: readonly string[], depth: number, mask: number): string {
   if (depth === 0) return '';
-  let key = mask & 1 ? '*' : (path[0] as string);
-  for (let index = 1; index < depth; index++) key += mask & (1 << index) ? '.*' : `.${path[index]}`;
+  let key = mask & 1 ? one : (path[0] as string);
+  for (let index = 1; index < depth; index++) key += joint + (mask & (1 << index) ? one : path[index]);
   return key;
 }
 
@@ -84,10 +102,15 @@ export class PatternIndex<Value> {
   readonly #rest: (Shape<Value>[] | undefined)[] = [];
   readonly #exact: (Shape<Value>[] | undefined)[] = [];
   #deep = 0;
+  readonly #grammar: PatternGrammar;
+
+  constructor(grammar: PatternGrammar = busGrammar) {
+    this.#grammar = grammar;
+  }
 
   /** The value of this pattern. */
   get(pattern: string): Value | undefined {
-    const parsed = parse(pattern);
+    const parsed = parse(pattern, this.#grammar);
     return this.#shapeOf(parsed)?.byKey.get(parsed.key);
   }
 
@@ -96,7 +119,7 @@ export class PatternIndex<Value> {
    * shape too many, and a `RangeError` if it has more than 32 segments.
    */
   set(pattern: string, value: Value): void {
-    const parsed = parse(pattern);
+    const parsed = parse(pattern, this.#grammar);
     const { key, depth, mask, rest } = parsed;
     let shape = this.#shapeOf(parsed);
     if (!shape) {
@@ -112,7 +135,7 @@ export class PatternIndex<Value> {
 
   /** Forget a pattern. False: it had no value. */
   delete(pattern: string): boolean {
-    const parsed = parse(pattern);
+    const parsed = parse(pattern, this.#grammar);
     const { key, depth, mask, rest } = parsed;
     const shape = this.#shapeOf(parsed);
     if (!shape?.byKey.delete(key)) return false;
@@ -130,7 +153,7 @@ export class PatternIndex<Value> {
   match(topic: string): Value[] {
     const found: Value[] = [];
     if (this.size === 0) return found;
-    const path = segmentsOf(topic);
+    const path = topic.split(this.#grammar.separator);
     const hidden = isPrivate(topic);
     const deepest = Math.min(path.length, this.#rest.length - 1);
     for (let depth = 0; depth <= deepest; depth++) this.#collect(this.#rest[depth], path, hidden, found);
@@ -159,7 +182,7 @@ export class PatternIndex<Value> {
     for (const { depth, mask, byKey } of shapes) {
       if (hidden && (depth === 0 || mask & 1)) continue;
       this.lookups++;
-      const value = byKey.get(keyOf(path, depth, mask));
+      const value = byKey.get(keyOf(this.#grammar, path, depth, mask));
       if (value !== undefined) found.push(value);
     }
   }

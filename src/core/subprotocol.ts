@@ -29,12 +29,14 @@ export interface Credentials {
   readonly handshake: Handshake;
   /** GraphQL: the payload of `connection_init`. Never trusted before `authenticate` has looked at it. */
   readonly connectionParams?: Readonly<Record<string, unknown>> | undefined;
-  /** STOMP: the headers of CONNECT. */
+  /** STOMP: the header `login` of CONNECT. MQTT: the user name. */
   readonly login?: string | undefined;
-  /** STOMP: the header `passcode` of CONNECT. */
+  /** STOMP: the header `passcode` of CONNECT. MQTT: the password. */
   readonly passcode?: string | undefined;
   /** STOMP: the header `host` of CONNECT. */
   readonly host?: string | undefined;
+  /** MQTT: the client identifier, which is no proof of anything. */
+  readonly clientId?: string | undefined;
   /** STOMP: all headers of CONNECT. */
   readonly headers?: ReadonlyMap<string, string> | undefined;
 }

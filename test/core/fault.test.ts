@@ -10,6 +10,7 @@ import {
   ProtocolError,
 } from '../../src/core/fault.ts';
 import { graphqlFaults } from '../../src/graphql/server/faults.ts';
+import { mqttFaults } from '../../src/mqtt/server/faults.ts';
 import { stompFaults } from '../../src/stomp/server/faults.ts';
 
 test('[CONN-28] [RFC6455-40] a close reason has at most 123 bytes and is cut between characters', () => {
@@ -67,13 +68,13 @@ test('a protocol error carries its fault, its detail and its cause', () => {
   expect(new ProtocolError('tooSlow')).toMatchObject({ message: 'tooSlow', detail: undefined });
 });
 
-test('[CONN-42] spec-notes/close-codes.md has the codes and words of both protocols for every fault', () => {
+test('[CONN-42] spec-notes/close-codes.md has the codes and words of all protocols for every fault', () => {
   const notes = readFileSync(new URL('../../spec-notes/close-codes.md', import.meta.url), 'utf8').split('\n');
   const cells = notes.filter((line) => /^\| [a-zA-Z]+ \| .* `/.test(line)).map((line) => line.split(' | '));
-  const noted = cells.map(([fault = '', , graphql, stomp]) => [fault.slice(2), graphql, stomp]);
+  const noted = cells.map(([fault = '', , graphql, stomp, mqtt]) => [fault.slice(2), graphql, stomp, mqtt]);
   const coded = Object.keys(graphqlFaults).map((fault) => [
     fault,
-    ...[graphqlFaults, stompFaults].map((table) => {
+    ...[graphqlFaults, stompFaults, mqttFaults].map((table) => {
       const { code, reason } = table[fault as Fault];
       return `${code} \`${reason()}\``;
     }),

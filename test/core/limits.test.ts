@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { connectionLimits, type LimitTable, resolveLimits } from '../../src/core/limits.ts';
 import { graphqlLimits } from '../../src/graphql/server/limits.ts';
+import { mqttLimits } from '../../src/mqtt/server/limits.ts';
 import { brokerLimits } from '../../src/stomp/broker/limits.ts';
 import { relayLimits } from '../../src/stomp/relay/limits.ts';
 import { stompLimits } from '../../src/stomp/server/limits.ts';
@@ -75,6 +76,7 @@ test('[CONN-41] spec-notes/limits.md lists every limit of the code, and nothing 
     ...coded('STOMP', stompLimits),
     ...coded('STOMP broker', withoutCommon(brokerLimits)),
     ...coded('STOMP relay', withoutCommon(relayLimits)),
+    ...coded('MQTT', mqttLimits),
     ...coded('GraphQL', graphqlLimits),
   ];
   expect(noted()).toEqual(all);
