@@ -18,9 +18,9 @@ export {
   type QueueDelivery,
 } from './bus/backbone.ts';
 export type { Listener, ListenHandle, ListenOptions, MessageReceiver } from './bus/fan-out.ts';
+export { isEmbedded } from './bus/memory-backbone.ts';
 export { createMessage, type Encoding, type Message, type MessageHeaders, type Position } from './bus/message.ts';
 export { maxNameLength, maxSegments, problemOfName, problemOfTopic } from './bus/names.ts';
-export { isEmbedded } from './bus/memory-backbone.ts';
 export { busGrammar, isPattern, mqttGrammar, type PatternGrammar, PatternIndex } from './bus/pattern.ts';
 export { createSubscription, push, type Sink, type Stoppable, type Subscription } from './bus/subscription.ts';
 export type { Timed, Timers } from './core/clock.ts';
