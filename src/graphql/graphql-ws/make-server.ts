@@ -249,8 +249,10 @@ export function useServer<
     };
     const { connection, closed } = accept(engine, transport, { socket, request });
     connections.add(connection);
-    // Without a listener an error would end the process. `ws` has closed the socket already for what it finds itself.
+    // Without a listener an error would end the process.
     socket.on('error', (error) => {
+      // What `ws` finds wrong with a frame is the peer's doing, and closes with a code of its own: nobody fills our log.
+      if (String(Reflect.get(error, 'code')).startsWith('WS_ERR_')) return;
       report(error);
       connection.close('internal', engine.reasonOf(error));
     });

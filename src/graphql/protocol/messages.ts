@@ -251,14 +251,15 @@ export function idOfSubscribe(data: string | Uint8Array): string | undefined {
 export const encodePayload = (payload: unknown, replacer?: JSONMessageReplacer): string =>
   JSON.stringify(payload, replacer) ?? 'null';
 
-/** `connection_init`, `connection_ack`, `ping` or `pong`. A replacer sees all of it. */
+/** `connection_init`, `connection_ack`, `ping` or `pong`. A replacer sees all of it; one that makes it vanish leaves the type. */
 export function encodeControl(
   type: 'connection_init' | 'connection_ack' | 'ping' | 'pong',
   payload?: Properties | null,
   replacer?: JSONMessageReplacer,
 ): string {
-  if (replacer) return JSON.stringify({ type, payload: payload ?? undefined }, replacer);
-  return payload == null ? `{"type":"${type}"}` : `{"type":"${type}","payload":${encodePayload(payload)}}`;
+  const bare = `{"type":"${type}"}`;
+  if (replacer) return JSON.stringify({ type, payload: payload ?? undefined }, replacer) ?? bare;
+  return payload == null ? bare : `{"type":"${type}","payload":${encodePayload(payload)}}`;
 }
 
 /**

@@ -132,10 +132,20 @@ describe('what onSubscribe returns, by way of graphql-ws', () => {
   });
 });
 
-test('makeServer: what it says is sent in the call that it answers', () => {
+test('makeServer: what it says is sent in the call that it answers', async () => {
+  // Into a turn of its own, whose time nobody has had.
+  await settle();
   const socket = new ForeignSocket();
   names.makeServer({ schema }).opened(socket, {});
   void socket.receive('{"type":"connection_init"}');
+  expect(socket.sent).toEqual([{ type: 'connection_ack' }]);
+});
+
+test('makeServer: a replacer that makes a message vanish leaves its type', async () => {
+  const socket = new ForeignSocket();
+  names.makeServer({ schema, jsonMessageReplacer: () => undefined }).opened(socket, {});
+  await socket.receive('{"type":"connection_init"}');
+  await settle();
   expect(socket.sent).toEqual([{ type: 'connection_ack' }]);
 });
 
@@ -146,6 +156,7 @@ test('makeServer: a replacer sees whole control messages', async () => {
     .opened(socket, {});
   await socket.receive('{"type":"connection_init"}');
   await socket.receive('{"type":"ping","payload":{"a":1}}');
+  await settle();
   expect(socket.sent).toEqual([{ type: 'CONNECTION_ACK' }, { type: 'PONG', payload: { a: 1 } }]);
 });
 
@@ -317,6 +328,22 @@ test('useServer: who answers no ping is cut', async () => {
   );
   const [code] = (await once(client, 'close')) as [number];
   expect(code).toBe(1006);
+  await dispose();
+});
+
+test('useServer: a frame that is none closes with the code of ws, and is not logged', async () => {
+  const logged = vi.spyOn(console, 'error').mockImplementation(() => {});
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, maxPayload: 1_000 });
+  await once(server, 'listening');
+  const onClose = vi.fn();
+  const { dispose } = names.useServer({ schema, onClose }, server);
+  const { port } = server.address() as AddressInfo;
+  const client = new WebSocketClient(`ws://127.0.0.1:${port}`, 'graphql-transport-ws');
+  await once(client, 'open');
+  client.send('x'.repeat(1_001));
+  expect((await once(client, 'close'))[0]).toBe(1009);
+  await vi.waitFor(() => expect(onClose).toHaveBeenCalledOnce());
+  expect(logged).not.toHaveBeenCalled();
   await dispose();
 });
 
