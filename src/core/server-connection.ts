@@ -228,6 +228,10 @@ export class ServerConnection
     return this.inbox.takeFrame();
   }
 
+  get isPinged(): boolean {
+    return this.socket.ping !== undefined && this.limits.pingInterval < Number.POSITIVE_INFINITY;
+  }
+
   ponged(): void {
     if (this.closing) return this.ending.ignore(1);
     this.liveness.heard();

@@ -165,6 +165,8 @@ export interface Connection extends BaseConnection {
   readonly handshake: Handshake;
   /** Whom `authenticate` named; undefined before. */
   readonly principal: Principal | undefined;
+  /** WebSocket pings ask this peer whether it lives, and cut it when it does not answer: a session need not. */
+  readonly isPinged: boolean;
   /** What was queued so far leaves now, not at the end of the turn. */
   flush(): void;
   /** Keep later input back until `release` was called as often as `hold`. */

@@ -34,6 +34,7 @@ export type {
   BrokerHooks,
   ClientEvent,
   DisconnectEvent,
+  FrameEvent,
   Rewrite,
   SendReply,
   StompReply,

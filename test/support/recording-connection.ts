@@ -15,6 +15,7 @@ import { contentOf, type SentMessage } from './fake-socket.ts';
  * connection.take(); // what was sent since the last time
  */
 export class RecordingConnection implements Connection {
+  readonly isPinged = false;
   readonly name: string;
   handshake: Handshake = { url: '', headers: {}, remoteAddress: '', secure: false };
   limits: ConnectionLimits = resolveLimits(connectionLimits);

@@ -90,7 +90,8 @@ export interface StompBrokerOptions extends BrokerHooks {
   readonly strict?: boolean | undefined;
   /**
    * As patient as Spring's broker, which stompjs is used to: UNSUBSCRIBE of an id that is not open and an ACK or NACK of
-   * what does not wait for one are passed over, where the specification lets a server end the connection.
+   * what does not wait for one are passed over, where the specification lets a server end the connection; and a peer that
+   * answers WebSocket pings is there, though a hidden tab sends its heart-beats once a minute.
    *
    * @defaultValue `false`
    */
@@ -109,6 +110,7 @@ const optionNames = {
   onDisconnect: true,
   onSubscribed: true,
   onUnsubscribed: true,
+  onFrame: true,
   strict: true,
   spring: true,
   limits: true,
@@ -302,7 +304,11 @@ function checkOptions(options: StompBrokerOptions): void {
   checkNames(options, optionNames, 'stompBroker()');
   const { authorize, onSend, onSubscribe, rewrite, onConnect, onDisconnect, hosts, deadLetter, server } = options;
   mustBeFunctions({ authorize, onSend, onSubscribe, rewrite, onConnect, onDisconnect });
-  mustBeFunctions({ onSubscribed: options.onSubscribed, onUnsubscribed: options.onUnsubscribed });
+  mustBeFunctions({
+    onSubscribed: options.onSubscribed,
+    onUnsubscribed: options.onUnsubscribed,
+    onFrame: options.onFrame,
+  });
   for (const [name, value] of Object.entries({ strict: options.strict, spring: options.spring })) {
     assertOption(value === undefined || typeof value === 'boolean', name, 'true or false', value);
   }

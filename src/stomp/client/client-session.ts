@@ -6,7 +6,7 @@ import { Decoder } from '../protocol/decoder.ts';
 import { encodeFrame, endOfLine } from '../protocol/encoder.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
 import type { HeaderInput } from '../protocol/headers.ts';
-import { joined } from '../protocol/headers.ts';
+import { isSecret, joined } from '../protocol/headers.ts';
 import { agreedInterval, beatFactors, parseHeartBeat } from '../protocol/heart-beat.ts';
 import { splitFrame } from '../protocol/split-frame.ts';
 import type { Version } from '../protocol/versions.ts';
@@ -30,7 +30,7 @@ export interface SeenFrame {
   readonly direction: 'sent' | 'received';
   /** Such as SEND or MESSAGE. */
   readonly command: string;
-  /** Its headers; the value of `passcode` is left out. */
+  /** Its headers; the values of those that may hold a secret, such as `passcode`, are left out. */
   readonly headers: Headers;
   /** Its body, '' if it has none. */
   readonly body: string | Uint8Array;
@@ -162,7 +162,7 @@ export function openClientSession(
     headers: HeaderInput,
     body: string | Uint8Array,
   ): void {
-    const shown = joined(headers).map(([name, value]) => [name, name === 'passcode' ? '…' : value] as const);
+    const shown = joined(headers).map(([name, value]) => [name, isSecret(name) ? '…' : value] as const);
     // Of a header that is repeated the first one counts.
     onFrame?.({ direction, command, headers: new Map(shown.reverse()), body });
   }

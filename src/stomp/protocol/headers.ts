@@ -128,3 +128,7 @@ export function headerLines(version: Version | 'raw', headers: HeaderInput): str
   }
   return lines;
 }
+
+/** Does a header of this name hold what no log shall have, such as a passcode or a token? */
+export const isSecret = (name: string): boolean =>
+  /pass(code|word|wd)|auth|token|secret|cookie|api-?key|jwt/i.test(name);

@@ -27,7 +27,7 @@ export type BrokerAddress = string | Transport;
 
 /** What `stompRelay` takes. */
 export interface StompRelayOptions
-  extends Pick<BrokerHooks, 'rewrite' | 'onConnect' | 'onDisconnect' | 'onSubscribed' | 'onUnsubscribed'> {
+  extends Pick<BrokerHooks, 'rewrite' | 'onConnect' | 'onDisconnect' | 'onSubscribed' | 'onUnsubscribed' | 'onFrame'> {
   /** The broker, or several addresses of it that are tried in turn; clients begin with the one that answered last. */
   readonly broker: BrokerAddress | readonly BrokerAddress[];
   /**
@@ -97,7 +97,7 @@ export interface StompRelayOptions
   readonly onError?: ((error: unknown) => void) | undefined;
   /** End the connection of every SEND that `authorize` refuses, also of one that asked for no receipt. @defaultValue `false` */
   readonly strict?: boolean | undefined;
-  /** Pass over UNSUBSCRIBE of an id that is not open, and ACK or NACK of what does not wait. @defaultValue `false` */
+  /** Pass over UNSUBSCRIBE of an id that is not open, ACK or NACK of what does not wait, and beats of who answers pings. @defaultValue `false` */
   readonly spring?: boolean | undefined;
   /** @internal */
   readonly clock?: Clock | undefined;
@@ -148,7 +148,7 @@ export interface StompRelay extends Subprotocol, HandlesDestinations {
 export function stompRelay(options: StompRelayOptions): StompRelay {
   checkOptions(options);
   const { login, passcode, host = '/', authorize, clock = systemClock, connectTimeout = 5_000 } = options;
-  const { rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed } = options;
+  const { rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed, onFrame } = options;
   const { report } = createListeners(options.onError ?? ((error) => console.error('subwire:', error)));
   const addresses: BrokerAddresses = {
     transports: [options.broker]
@@ -207,7 +207,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
   const stomp = createStompServer({
     limits: clientOptions.limits,
     heartbeat: heartBeatOf('heartbeat', options.heartbeat),
-    hooks: { authorize, rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed },
+    hooks: { authorize, rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed, onFrame },
     strict: options.strict === true,
     tolerant: options.spring === true,
     handlers: [handler],
@@ -273,6 +273,7 @@ const optionNames = {
   onDisconnect: true,
   onSubscribed: true,
   onUnsubscribed: true,
+  onFrame: true,
   strict: true,
   spring: true,
   heartbeat: true,
@@ -302,8 +303,8 @@ function checkOptions(options: StompRelayOptions): void {
   }
   if (passcode !== undefined && login === undefined) throw new TypeError('passcode needs a login beside it');
   mustBeFunctions({ authorize, onError });
-  const { rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed } = options;
-  mustBeFunctions({ rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed });
+  const { rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed, onFrame } = options;
+  mustBeFunctions({ rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed, onFrame });
   if (!(typeof connectTimeout === 'number' && connectTimeout > 0)) {
     throw new TypeError(`connectTimeout must be a number of ms above 0; got ${String(connectTimeout)}`);
   }

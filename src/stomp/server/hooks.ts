@@ -92,6 +92,18 @@ export interface SubscriptionEvent extends ClientEvent {
   readonly destination: string;
 }
 
+/** A frame on its way, for a log. */
+export interface FrameEvent extends ClientEvent {
+  /** Which way it went, as the server sees it. */
+  readonly direction: 'received' | 'sent';
+  /** Such as SEND or MESSAGE. */
+  readonly command: string;
+  /** A copy of its headers; the values of those that may hold a secret, such as `passcode`, are left out. */
+  readonly headers: Headers;
+  /** Its body as text; octets that are not UTF-8 become U+FFFD. */
+  readonly body: string;
+}
+
 /** Hooks that are only told. */
 export type Told = 'onConnect' | 'onDisconnect' | 'onSubscribed' | 'onUnsubscribed';
 
@@ -121,6 +133,14 @@ export interface BrokerHooks {
   readonly onSubscribed?: Hook<SubscriptionEvent, unknown> | undefined;
   /** Such a subscription has ended, by UNSUBSCRIBE or with its connection; called once. */
   readonly onUnsubscribed?: Hook<SubscriptionEvent, unknown> | undefined;
+  /**
+   * Sees each frame that comes and goes, before anybody looks at it, for a log while something is searched for: it costs
+   * a second parsing of all that is sent. Heart-beats are no frames. What it throws is reported, and changes nothing.
+   *
+   * @example
+   * onFrame: ({ direction, command, session, headers }) => console.log(session, direction, command, headers)
+   */
+  readonly onFrame?: ((event: FrameEvent) => void) | undefined;
   /** Called for every SUBSCRIBE that is allowed. What it returns is the first message of the subscription. */
   readonly onSubscribe?: Hook<StompRequest, StompReply | undefined> | undefined;
 }

@@ -91,6 +91,12 @@ export abstract class ServerSession implements Session {
   abstract processed(frame: Frame): void;
   /** A connected client closed its half without a DISCONNECT. */
   protected abstract peerLeft(): void;
+  /** A peer that answers WebSocket pings lives, whether or not it beats. */
+  protected get pongsSuffice(): boolean {
+    return false;
+  }
+  /** A frame came; it is not looked at yet. */
+  protected sees(_frame: Frame): void {}
   /** See {@link Session.drained}. */
   abstract drained(now: number): void;
   /** See {@link Session.end}. */
@@ -155,6 +161,7 @@ export abstract class ServerSession implements Session {
       this.#read = this.connection.takeFrame() ? undefined : frame;
       if (this.#read) break;
       this.#frame = frame;
+      this.sees(frame);
       this.#dispatch(frame);
       this.#frame = undefined;
     }
@@ -216,7 +223,7 @@ export abstract class ServerSession implements Session {
     const { outgoing, incoming } = this.#heartBeat;
     const [canSend, wants] = this.#theirs;
     this.#sendEvery = Math.max(1, Math.floor(agreedInterval(outgoing, wants) * early));
-    this.#expectWithin = agreedInterval(canSend, incoming) * tolerance;
+    this.#expectWithin = this.pongsSuffice ? never : agreedInterval(canSend, incoming) * tolerance;
     // Thousands of connections need not remember it.
     this.#theirs = noHeartBeat;
     this.#state = 'connected';

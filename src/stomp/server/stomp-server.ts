@@ -5,6 +5,7 @@ import { Application, type DefaultPermission } from './application.ts';
 import type { DestinationHandler, HandlerClient } from './destination-handler.ts';
 import { type Route, relayedRoute } from './destinations.ts';
 import { stompFaults } from './faults.ts';
+import { FrameLog } from './frame-log.ts';
 import type { BrokerHooks } from './hooks.ts';
 import type { StompLimits } from './limits.ts';
 import type { Outgoing } from './outgoing.ts';
@@ -76,7 +77,9 @@ export function createStompServer(options: StompServerOptions): StompServer {
   const refused = (): void => {
     refusedSends++;
   };
-  const session = { limits, heartbeat, application, handlers, route, server, knowsHost, strict, tolerant, refused };
+  const frameLog = hooks.onFrame && new FrameLog(hooks.onFrame);
+  const common = { limits, heartbeat, application, handlers, route, server, knowsHost, strict, tolerant };
+  const session = { ...common, refused, frameLog };
 
   return {
     names: [...versions.map(subprotocolOf), 'stomp'],

@@ -4,41 +4,16 @@ import { detached } from '../../core/wire.ts';
 import { type Entries, expressibleHeaders } from '../protocol/forward-frame.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { ackModeOf, echoed, prefetchOf, required, shorten } from '../protocol/frame-fields.ts';
-import type { HeartBeat } from '../protocol/heart-beat.ts';
 import type { Application, Permission } from './application.ts';
-import type { ClientHandler, DestinationHandler, HandlerClient } from './destination-handler.ts';
+import type { ClientHandler, HandlerClient } from './destination-handler.ts';
 import type { Route } from './destinations.ts';
-import type { StompLimits } from './limits.ts';
 import { type PendingReceipt, Receipts } from './receipts.ts';
 import { mayBeDropped, refusalWords } from './refused-send.ts';
 import { ServerSession } from './server-session.ts';
+import type { StompSessionOptions } from './session-options.ts';
 import { TransactionRoutes } from './transaction-routes.ts';
 
 const nothingTold: readonly (readonly [string, string])[] = [];
-
-/** What all sessions of a server have in common. */
-export interface StompSessionOptions {
-  /** Limits of each connection. */
-  readonly limits: StompLimits;
-  /** What this side offers to clients. */
-  readonly heartbeat: HeartBeat;
-  /** The application's hooks. */
-  readonly application: Application;
-  /** Where destinations live; the last one has all that no other has. */
-  readonly handlers: readonly DestinationHandler[];
-  /** What a destination means. Throws a `ProtocolError` where it is no good. */
-  readonly route: (command: 'SEND' | 'SUBSCRIBE', destination: string, client: HandlerClient) => Route;
-  /** The `server` header of CONNECTED; undefined: CONNECTED says what the broker behind this server says. */
-  readonly server: string | undefined;
-  /** Any refused SEND ends its connection. */
-  readonly strict: boolean;
-  /** UNSUBSCRIBE of an unknown id, and a second or late ACK, are passed over. */
-  readonly tolerant: boolean;
-  /** Count a SEND that was refused and dropped. */
-  readonly refused: () => void;
-  /** Is a client that names this virtual host let in ([STOMP-29])? */
-  readonly knowsHost: (host: string) => boolean | Promise<boolean>;
-}
 
 /**
  * A client of a STOMP server: its frames are checked against the agreed version, the application is asked, and each
@@ -72,6 +47,7 @@ export class StompSession extends ServerSession implements HandlerClient {
     super(connection, options.limits, options.heartbeat);
     this.session = session;
     this.#options = options;
+    options.frameLog?.watch(this);
     this.#receipts = new Receipts((receipt) => this.#sendReceipt(receipt));
   }
 
@@ -124,6 +100,15 @@ export class StompSession extends ServerSession implements HandlerClient {
   }
 
   // ── frames ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** [STOMP-125] */
+  protected override get pongsSuffice(): boolean {
+    return this.#options.tolerant && this.connection.isPinged;
+  }
+
+  protected override sees(frame: Frame): void {
+    this.#options.frameLog?.received(this, frame);
+  }
 
   protected process(frame: Frame): void {
     echoed(frame, 'receipt', this.version);

@@ -158,3 +158,81 @@ describe('[STOMP-98] rewrite', () => {
     expect(String(peer.reported[0])).toContain(words);
   });
 });
+
+describe('[STOMP-126] onFrame', () => {
+  test('sees what comes and goes in the version of the client, without what is secret', async () => {
+    const seen: unknown[] = [];
+    const { open, broker } = createStompDesk({
+      onFrame: ({ direction, command, headers, body, session }) => {
+        const shown = ['passcode', 'Authorization', 'x-token', 'a:b', 'receipt-id', 'message'];
+        const given = shown.map((name) => headers.get(name)).filter((value) => value !== undefined);
+        expect(session).toMatch(/./);
+        seen.push([direction, command, ...given, body]);
+        throw new Error('a log that is full');
+      },
+    });
+    const peer = await open().connect('1.1', {
+      login: 'ann',
+      passcode: 'one',
+      Authorization: 'two',
+      'x-token': 'three',
+    });
+    await peer.send('SUBSCRIBE', { id: 's', destination: '/topic/a', receipt: 'r' });
+    await broker.send('/topic/a', 'hello', { headers: { 'a:b': 'c\n' } });
+    await peer.raw('\n\n');
+    await peer.send('SHOUT');
+    expect(seen).toEqual([
+      ['received', 'CONNECT', '…', '…', '…', ''],
+      ['sent', 'CONNECTED', ''],
+      ['received', 'SUBSCRIBE', ''],
+      ['sent', 'RECEIPT', 'r', ''],
+      ['sent', 'MESSAGE', 'c\n', 'hello'],
+      ['received', 'SHOUT', ''],
+      ['sent', 'ERROR', expect.stringContaining('SHOUT'), expect.any(String)],
+    ]);
+    expect(peer.reported).toHaveLength(seen.length);
+    expect(peer.brief()).toEqual(['RECEIPT r', 'MESSAGE hello', expect.stringMatching(/^ERROR/)]);
+  });
+
+  test('the same at a relay', () => {
+    const seen: string[] = [];
+    const scene = new RelayScene({ onFrame: ({ direction, command }) => void seen.push(`${direction} ${command}`) });
+    const { client, broker } = scene.connected();
+    client.say('SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\0');
+    broker.heard();
+    broker.say('MESSAGE\nsubscription:1\nmessage-id:1\ndestination:/topic/a\n\nhello\0');
+    expect(seen).toEqual(['received CONNECT', 'sent CONNECTED', 'received SUBSCRIBE', 'sent MESSAGE']);
+  });
+
+  test('it must be a function', () => {
+    expect(() => createStompDesk({ onFrame: true as never })).toThrow(/^onFrame must be a function/);
+  });
+});
+
+describe('[STOMP-125] a hidden tab that answers pings and beats once a minute', () => {
+  const limits = { pingInterval: 25_000, pongTimeout: 10_000 };
+
+  test.each([
+    [true, limits, undefined],
+    [false, limits, 4000],
+    // Nobody pings: beats are all that there is.
+    [true, { pingInterval: Number.POSITIVE_INFINITY }, 4000],
+  ])('spring: %s with %j', async (spring, connection, code) => {
+    const { open, clock } = createStompDesk({ spring, connection });
+    const peer = await open().connect('1.2', { 'heart-beat': '10000,0' });
+    for (let second = 0; second < 300; second++) {
+      const { pings } = peer.socket;
+      clock.advance(1_000);
+      if (peer.socket.pings > pings) peer.connection.ponged();
+      if (second % 60 === 59 && !peer.closed) await peer.raw('\n');
+    }
+    expect(peer.closed?.code).toBe(code);
+  });
+
+  test('one that answers nothing is cut', async () => {
+    const { open, clock } = createStompDesk({ spring: true, connection: limits });
+    const peer = await open().connect('1.2', { 'heart-beat': '10000,0' });
+    clock.advance(36_000);
+    expect(peer.closed?.code).toBe(4000);
+  });
+});
