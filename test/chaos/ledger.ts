@@ -30,8 +30,8 @@ export interface Balance {
 export class Ledger {
   readonly #confirmed = new Set<number>();
   readonly #receivers: Seen[][] = [];
+  readonly #refused = new Set<number>();
   #sent = 0;
-  #refused = 0;
 
   /** A number that is about to be sent. */
   next(): number {
@@ -46,9 +46,9 @@ export class Ledger {
     this.#confirmed.add(number);
   }
 
-  /** The sender was told that this one may not have arrived. */
-  refuse(_number: number): void {
-    this.#refused++;
+  /** The sender was told that this one may not have arrived: whether it comes, and when, is not promised any more. */
+  refuse(number: number): void {
+    this.#refused.add(number);
   }
 
   /** Somebody who has to get every number from now on. */
@@ -66,7 +66,7 @@ export class Ledger {
   /** Each receiver of a topic is due every number from its first one to the last confirmed. */
   balance(): Balance {
     const last = Math.max(0, ...this.#confirmed);
-    const sums = { received: 0, lost: 0, doubled: 0, swapped: 0, saidAloud: this.#refused };
+    const sums = { received: 0, lost: 0, doubled: 0, swapped: 0, saidAloud: this.#refused.size };
     for (const seen of this.#receivers) {
       const come = new Set<number>();
       let highest = 0;
@@ -82,6 +82,7 @@ export class Ledger {
         if (each === 'told') told = true;
         else {
           sums.received++;
+          if (this.#refused.has(each)) continue;
           if (come.has(each)) sums.doubled++;
           else if (each < highest) sums.swapped++;
           else {
@@ -119,7 +120,7 @@ export class Ledger {
       lost,
       doubled: received - counts.size,
       swapped,
-      saidAloud: this.#refused,
+      saidAloud: this.#refused.size,
     };
   }
 }
