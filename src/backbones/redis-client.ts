@@ -1,18 +1,27 @@
 /** What a command is made of. */
 export type RedisArgument = string | Uint8Array;
 
-/** As much of an ioredis or iovalkey client as is used. */
+/**
+ * What an ioredis or iovalkey client is known by. Whatever else it takes is left open, since its own declarations name types
+ * of Node that these do without.
+ */
 export interface IoredisClient {
   /** Options that change what commands mean. */
   readonly options?: { readonly keyPrefix?: string | undefined };
   /** Send a command; texts of the answer are buffers. */
-  callBuffer(command: string, ...args: RedisArgument[]): Promise<unknown>;
+  callBuffer(command: string, ...args: never[]): Promise<unknown>;
   /** Another connection with the same options. */
+  duplicate(): object;
+}
+
+/** As much of it as is used. */
+interface UsedIoredis {
+  callBuffer(command: string, ...args: RedisArgument[]): Promise<unknown>;
   duplicate(): IoredisSubscriber;
 }
 
 /** The connection of an ioredis client that subscribes. */
-export interface IoredisSubscriber {
+interface IoredisSubscriber {
   /** Hear its events. */
   on(event: string, listener: (...details: never[]) => void): unknown;
   /** Live messages of channels. */
@@ -34,16 +43,23 @@ const textOf = (bytes: Uint8Array): string => (bytes as Buffer).toString();
 
 type PubSubListener = (message: Uint8Array, channel: Uint8Array) => void;
 
-/** As much of a client of the package redis as is used. */
+/** What a client of the package redis is known by; see {@link IoredisClient}. */
 export interface NodeRedisClient {
+  /** A view with other types of answers. */
+  withTypeMapping(mapping: never): object;
+  /** Another connection with the same options. */
+  duplicate(): object;
+}
+
+/** As much of it as is used. */
+interface UsedNodeRedis {
   /** A view whose texts are buffers: 36 is `$`. */
   withTypeMapping(mapping: { readonly 36: unknown }): { sendCommand(args: RedisArgument[]): Promise<unknown> };
-  /** Another connection with the same options. */
   duplicate(): NodeRedisSubscriber;
 }
 
 /** The connection of a client of the package redis that subscribes. */
-export interface NodeRedisSubscriber {
+interface NodeRedisSubscriber {
   /** Hear its events. */
   on(event: string, listener: (...details: never[]) => void): unknown;
   /** Connect. */
@@ -106,17 +122,17 @@ export function redisCallsOf(client: RedisClient): RedisCalls {
         'redisBackbone(): the client has a keyPrefix, which changes keys and not channels; use the option prefix instead',
       );
     }
-    return ioredisCalls(client as IoredisClient);
+    return ioredisCalls(client as unknown as UsedIoredis);
   }
   if (typeof given?.duplicate === 'function' && typeof given.withTypeMapping === 'function') {
-    return nodeRedisCalls(client as NodeRedisClient);
+    return nodeRedisCalls(client as unknown as UsedNodeRedis);
   }
   throw new TypeError(
     'redisBackbone(): client must be a client of the package redis (5 or later), of ioredis or of iovalkey, such as createClient({ url }) or new Redis(url)',
   );
 }
 
-function ioredisCalls(client: IoredisClient): RedisCalls {
+function ioredisCalls(client: UsedIoredis): RedisCalls {
   return {
     call: ([command, ...args]) => client.callBuffer(String(command), ...args),
     subscriber(events) {
@@ -152,7 +168,7 @@ function ioredisCalls(client: IoredisClient): RedisCalls {
   };
 }
 
-function nodeRedisCalls(client: NodeRedisClient): RedisCalls {
+function nodeRedisCalls(client: UsedNodeRedis): RedisCalls {
   const typed = client.withTypeMapping({ 36: Buffer });
   return {
     call: (args) => typed.sendCommand(args),

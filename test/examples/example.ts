@@ -11,10 +11,14 @@ export const exampleCommand = (name: string): [string, ...string[]] => [
   join(root, 'examples', `${name}.ts`),
 ];
 
-/** Run an example as its first lines say; it has to end by itself, without a complaint. The lines that it printed. */
-export async function runExample(name: string): Promise<string[]> {
+/** Run an example as its first lines say; it has to end by itself, without a complaint. The lines that it printed. `env`: more of it. */
+export async function runExample(name: string, env: Readonly<Record<string, string>> = {}): Promise<string[]> {
   const [node, ...options] = exampleCommand(name);
-  const { stdout, stderr } = await promisify(execFile)(node, options, { cwd: root, timeout: 50_000 });
+  const { stdout, stderr } = await promisify(execFile)(node, options, {
+    cwd: root,
+    timeout: 50_000,
+    env: { ...process.env, ...env },
+  });
   if (stderr) throw new Error(`${name} complains: ${stderr}`);
   return stdout.trimEnd().split('\n');
 }

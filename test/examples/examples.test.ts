@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { requireProgram } from '../support/programs/program.ts';
+import { startRedis } from '../support/programs/redis.ts';
 import { runExample } from './example.ts';
 
 test.each([
@@ -45,3 +47,23 @@ test('the example cluster-local: clients of both processes hear what either proc
     [1, 2, 3, 4].flatMap((client) => [1, 2].map((process) => `client ${client} hears: from process ${process}`)),
   );
 });
+
+requireProgram('redis', test)(
+  'the example cluster-redis: the page of a server that is killed has missed nothing',
+  {
+    timeout: 60_000,
+  },
+  async () => {
+    const redis = await startRedis();
+    try {
+      const lines = await runExample('cluster-redis', { REDIS_URL: `redis://127.0.0.1:${redis.port}` });
+      expect(lines).toEqual([
+        'page 1 is back: nothing is missing',
+        'page 1: 220 ticks, missed 0, twice 0',
+        'page 2: 220 ticks, missed 0, twice 0',
+      ]);
+    } finally {
+      await redis.stop();
+    }
+  },
+);
