@@ -1,7 +1,7 @@
 import { closedTopic } from '../../bus/access.ts';
 import type { Bus } from '../../bus/bus.ts';
 import type { DefaultPermission } from '../server/application.ts';
-import { isOwnTopic } from '../server/destinations.ts';
+import { fannedQueue, isOwnTopic } from '../server/destinations.ts';
 import type { QueueAccess } from './queue-access.ts';
 
 /** What the bus calls the clients of the broker. */
@@ -13,11 +13,13 @@ export const protocol = 'stomp';
  * the application answers. Whatever lies at a broker behind this one is for that broker to judge.
  */
 export const permittedBy =
-  (bus: Bus, queues: QueueAccess): DefaultPermission =>
+  (bus: Bus, queues: QueueAccess, prefix: string): DefaultPermission =>
   (client, command, route) => {
     const operation = command === 'SEND' ? 'write' : 'read';
     if (route.kind === 'queue') return queues.refusal(route.name, operation);
     if (route.kind !== 'topic' || route.pattern) return undefined;
+    const queued = fannedQueue(route.topic);
+    if (queued !== undefined) return queues.refusal(`${prefix}${queued}`, operation);
     if (route.open) {
       return bus.permits(route.topic, protocol, operation) ? undefined : closedTopic(route.topic, operation);
     }

@@ -72,9 +72,13 @@ export interface StompBrokerOptions extends BrokerHooks {
    * its own: what is sent to one server is not seen by consumers of another. Without it `/queue/` is refused beside a
    * backbone that reaches other servers, unless the backbone has queues that all of them share.
    *
-   * @defaultValue nothing: queues are those of the backbone, or of this process where the bus lives in it alone
+   * `'fanout'`: as Spring's simple broker has it, everybody who subscribed to a queue gets a copy, and nothing is kept for
+   * those who are not there: a queue is a topic by another name, which goes as far as the bus does.
+   *
+   * @defaultValue `'fanout'` with `spring`; else queues have competing consumers, and are those of the backbone, or of this
+   * process where the bus lives in it alone
    */
-  readonly queues?: 'local' | undefined;
+  readonly queues?: 'local' | 'fanout' | undefined;
   /**
    * Brokers behind this server, by what their destinations begin with: `{ '/queue': stompRelay({ broker }) }` leaves
    * `/queue` and all below it to that broker, and the rest here. A client is let in when all of them have let it in.
@@ -91,7 +95,7 @@ export interface StompBrokerOptions extends BrokerHooks {
   /**
    * As patient as Spring's broker, which stompjs is used to: UNSUBSCRIBE of an id that is not open and an ACK or NACK of
    * what does not wait for one are passed over, where the specification lets a server end the connection; and a peer that
-   * answers WebSocket pings is there, though a hidden tab sends its heart-beats once a minute.
+   * answers WebSocket pings is there, though a hidden tab sends its heart-beats once a minute. Queues fan out (`queues`).
    *
    * @defaultValue `false`
    */
@@ -177,7 +181,8 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
   const { bus, hosts, server = 'subwire' } = options;
   const prefixes = prefixesOf(options.prefixes);
   const limits = resolveLimits(brokerLimits, options.limits);
-  const destinations = createDestinations(prefixes);
+  const queueKind = options.queues ?? (options.spring ? 'fanout' : undefined);
+  const destinations = createDestinations(prefixes, queueKind === 'fanout');
   const { deadLetter = `${prefixes.queue}dead-letter` } = options;
   if (!deadLetter.startsWith(prefixes.queue) || deadLetter === prefixes.queue) {
     throw new TypeError(`deadLetter must be a queue such as "${prefixes.queue}dead-letter"; got "${deadLetter}"`);
@@ -213,7 +218,7 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
       if (route.kind === 'queue' && !hasQueues) refuseQueue(destination, client);
       return route;
     },
-    permitted: permittedBy(bus, queueAccess),
+    permitted: permittedBy(bus, queueAccess, prefixes.queue),
     server,
     knowsHost: (host) => hosts === undefined || (typeof hosts === 'function' ? hosts(host) : hosts.includes(host)),
   });
@@ -312,7 +317,12 @@ function checkOptions(options: StompBrokerOptions): void {
   for (const [name, value] of Object.entries({ strict: options.strict, spring: options.spring })) {
     assertOption(value === undefined || typeof value === 'boolean', name, 'true or false', value);
   }
-  assertOption(options.queues === undefined || options.queues === 'local', 'queues', "'local'", options.queues);
+  assertOption(
+    [undefined, 'local', 'fanout'].includes(options.queues),
+    'queues',
+    "'local' or 'fanout'",
+    options.queues,
+  );
   checkRelay(options.relay);
   if (hosts !== undefined && typeof hosts !== 'function' && !Array.isArray(hosts)) {
     throw new TypeError(`hosts must be a list of names or a function; got ${typeof hosts}`);

@@ -106,8 +106,17 @@ const userTopics = '$user/';
 /** Topics of the bus with what arrives in temporary queues, by sessions. */
 const replyTopics = '$reply/';
 
+/** Topics of the bus that stand for queues where everybody gets a copy, by their names. */
+const queueTopics = '$queue/';
+
+/** The name behind the prefix of such a queue; undefined: the topic is none ([STOMP-127]). */
+export const fannedQueue = (topic: string): string | undefined => {
+  const name = rest(topic, queueTopics);
+  return name === undefined ? undefined : unescapeWildcards(name);
+};
+
 /** All that the broker keeps for itself on a bus; it claims them, so that no other protocol can ([STOMP-121]). */
-export const claimedPrefixes: readonly string[] = [userTopics, replyTopics];
+export const claimedPrefixes: readonly string[] = [userTopics, replyTopics, queueTopics];
 
 /** Topics of the bus that begin like this are the broker's own: no client reaches them by a topic or a wildcard. */
 export const isPrivateTopic = (topic: string): boolean => topic.startsWith('$');
@@ -132,19 +141,24 @@ export const isOwnTopic = ({ user }: Owner, topic: string): boolean =>
   topic.startsWith(replyTopics) || topic.startsWith(`${userTopics}${segment(user)}/`);
 
 /**
- * Names of destinations: what they mean, and how a topic of the bus looks to a STOMP client. `toSend` and `toSubscribe`
+ * Names of destinations: what they mean (`fansOut`: each subscriber of a queue gets a copy), and how a topic of the bus looks to a STOMP client. `toSend` and `toSubscribe`
  * throw a {@link ProtocolError}: `malformed` if the name is no good, `forbidden` if nothing here has it.
  *
  * @example
  * createDestinations().toSend('/topic/prices'); // { kind: 'topic', topic: 'prices', pattern: false, open: true }
  */
-export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
+export function createDestinations(prefixes: Prefixes = defaultPrefixes, fansOut = false) {
   const { topic, queue, tempQueue, replyQueue, user, application } = prefixes;
   const known = Object.values(prefixes).join(', ');
 
   function openTopic(name: string): TopicRoute {
     if (isPrivateTopic(name)) throw new ProtocolError('forbidden', 'topics that begin with $ are reserved');
     return { kind: 'topic', topic: name, pattern: name.includes('*') && isPattern(name), open: true };
+  }
+
+  /** What a destination behind the prefix of queues means. */
+  function queueRoute(destination: string, name: string): Route {
+    return fansOut ? privateTopic(`${queueTopics}${escapeWildcards(name)}`) : { kind: 'queue', name: destination };
   }
 
   /** A temporary queue of this connection: the address that others can SEND to, and where it arrives; undefined: it is none. */
@@ -170,7 +184,8 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
         if (route.pattern) throw new ProtocolError('malformed', 'SEND to a destination with a wildcard');
         return route;
       }
-      if (rest(destination, queue) !== undefined) return { kind: 'queue', name: destination };
+      const queued = rest(destination, queue);
+      if (queued !== undefined) return queueRoute(destination, queued);
       if (rest(destination, application) !== undefined) return { kind: 'application', destination };
       const reply = rest(destination, replyQueue);
       if (reply !== undefined) return privateTopic(`${replyTopics}${escapeWildcards(reply)}`);
@@ -198,7 +213,12 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
       assertNoControls(destination);
       const name = rest(destination, topic);
       if (name !== undefined) return openTopic(wildcards(name));
-      if (rest(destination, queue) !== undefined) return { kind: 'queue', name: destination };
+      const queued = rest(destination, queue);
+      if (queued !== undefined) {
+        // Spring's broker would match it; where queues have consumers it is a name like others.
+        if (fansOut && wildcards(queued).includes('*')) refusePattern(destination);
+        return queueRoute(destination, queued);
+      }
       if (rest(destination, application) !== undefined) return { kind: 'application', destination };
       const own = rest(destination, user);
       if (own !== undefined) return privateTopic(`${userTopics}${segment(owner.user)}/${escapeWildcards(own)}`);
@@ -216,6 +236,8 @@ export function createDestinations(prefixes: Prefixes = defaultPrefixes) {
       if (!isPrivateTopic(name)) return `${topic}${name}`;
       if (name.startsWith('$=')) return name.slice(2);
       const second = name.indexOf('/', name.indexOf('/') + 1) + 1;
+      const queued = fannedQueue(name);
+      if (queued !== undefined) return `${queue}${queued}`;
       if (name.startsWith(userTopics)) return `${user}${unescapeWildcards(name.slice(second))}`;
       return `${replyQueue}${unescapeWildcards(name.slice(replyTopics.length))}`;
     },
@@ -267,6 +289,13 @@ function wildcards(name: string): string {
     }
   }
   return pattern;
+}
+
+function refusePattern(destination: string): never {
+  throw new ProtocolError(
+    'malformed',
+    `"${shorten(destination)}": queues have no patterns here; subscribe to each, or send to topics`,
+  );
 }
 
 /** A name as one segment of a topic. It must not look like a wildcard, nor like two segments. */
