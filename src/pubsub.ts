@@ -5,6 +5,7 @@ import { kindOf, problemOfTopic } from './bus/names.ts';
 import { createSubscription, MessagesLost, push, type Subscription } from './bus/subscription.ts';
 import type { Topic } from './bus/topic.ts';
 import { assertOption, checkNames, mustBeFunctions } from './core/options.ts';
+import { isPromise } from './core/promise-or.ts';
 import { decodeUtf8, encodeUtf8 } from './core/wire.ts';
 
 /** How triggers become topics of a bus, and payloads bodies. */
@@ -114,7 +115,8 @@ function channelsOf(options: PubSubOptions, known: Readonly<Record<string, true>
 
   function bodyOf(trigger: string, payload: unknown): Uint8Array {
     const given = encode(payload, trigger);
-    const text: string | undefined = given === undefined ? '' : JSON.stringify(given);
+    // A promise would be an empty object of JSON.
+    const text: string | undefined = given === undefined ? '' : isPromise(given) ? undefined : JSON.stringify(given);
     if (text === undefined) {
       throw new TypeError(`publish("${trigger}"): a payload that JSON cannot express: ${kindOf(given)}`);
     }

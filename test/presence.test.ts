@@ -120,15 +120,21 @@ test('[PRESENCE-6] nobody is sent away for presence: no room, an info that throw
     onError: (error) => errors.push((error as Error).message),
     info: ({ principal }) => {
       if (principal?.name === 'bug') throw new Error('info has a bug');
+      if (principal?.name === 'promise') return Promise.resolve({ name: 'too late' });
       return undefined;
     },
   }) as [ReturnType<typeof serverOn>];
-  const peers = [await enter(one.desk, 'bug', '/topic/a'), await enter(one.desk, 'ada', '/topic/a')];
+  const peers = [await enter(one.desk, 'bug', '/topic/a'), await enter(one.desk, 'promise', '/topic/a')];
+  peers.push(await enter(one.desk, 'ada', '/topic/a'));
   peers.push(await enter(one.desk, 'bob', '/topic/a'));
   const nobody = await one.desk.open().connect();
   await nobody.send('SUBSCRIBE', { id: '1', destination: '/topic/a' });
-  expect(peers.map(({ closed }) => closed)).toEqual([undefined, undefined, undefined]);
-  expect(errors).toEqual(['info has a bug', 'presence: too many presences: see maxEntries and maxBytes']);
+  expect(peers.map(({ closed }) => closed)).toEqual([undefined, undefined, undefined, undefined]);
+  expect(errors).toEqual([
+    'info has a bug',
+    expect.stringContaining('info must be JSON'),
+    'presence: too many presences: see maxEntries and maxBytes',
+  ]);
   expect(one.present.list('a')).toEqual([{ user: 'ada', info: undefined }]);
 });
 

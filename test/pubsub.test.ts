@@ -179,7 +179,7 @@ test('[PUBSUB-1] what is wrong names itself, before anything is sent', async () 
   await expect(pubsub.subscribe('A', undefined as never)).rejects.toThrow('onMessage must be a function');
   const circle: Record<string, unknown> = {};
   circle['circle'] = circle;
-  for (const payload of [1n, circle, () => {}, Symbol('x')]) {
+  for (const payload of [Promise.resolve(1), 1n, circle, () => {}, Symbol('x')]) {
     await expect(pubsub.publish('A', payload)).rejects.toThrow(TypeError);
   }
   expect([bus.stats().published, bus.stats().listeners]).toEqual([0, 0]);

@@ -3,6 +3,7 @@ import { ProtocolError } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
 import type { OpenConnection } from '../core/open-connection.ts';
 import { assertOption, checkNames, mustBeFunctions, numberOptions } from '../core/options.ts';
+import { isPromise } from '../core/promise-or.ts';
 import { randomId } from '../core/random.ts';
 import { createReports } from '../core/reports.ts';
 import { encodeUtf8 } from '../core/wire.ts';
@@ -219,7 +220,8 @@ class BusPresence implements Presence, Timed, GossipHost {
   /** Throws a `TypeError` if JSON cannot hold it, or if it is too long. What comes back is a copy. */
   #checked(topic: string, info: unknown): readonly [said: unknown, text: string] {
     if (info === undefined) return [undefined, ''];
-    const text: string | undefined = JSON.stringify(info);
+    // A promise would be an empty object of JSON.
+    const text: string | undefined = isPromise(info) ? undefined : JSON.stringify(info);
     if (text === undefined || text.length > maxInfo) {
       throw new TypeError(
         `track("${topic}"): info must be JSON of at most ${maxInfo} characters; got ${text ? text.length : kindOf(info)}`,

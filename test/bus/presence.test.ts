@@ -302,7 +302,7 @@ test('[PRESENCE-5] what is wrong names itself', () => {
   for (const user of [undefined, '', 5, 'n'.repeat(1_025)]) {
     expect(() => present.track('room', user as never)).toThrow('a user must be text');
   }
-  for (const info of [() => {}, 1n, 'x'.repeat(5_000), Symbol('x')]) {
+  for (const info of [Promise.resolve({ a: 1 }), () => {}, 1n, 'x'.repeat(5_000), Symbol('x')]) {
     expect(() => present.track('room', 'ada', info)).toThrow(TypeError);
   }
   expect(() => present.subscribe('a.*')).toThrow(TypeError);
