@@ -62,8 +62,7 @@ const lookEvery = 500;
  * process.once('SIGTERM', () => endpoint.drain({ deadline: 30_000 }));
  */
 export function attach(server: HttpServer, options: AttachOptions): Endpoint {
-  if (typeof server?.on !== 'function')
-    throw new TypeError(`attach() needs an http or https server as its first argument; got ${String(server)}`);
+  checkServer(server);
   if (typeof options !== 'object' || options === null)
     throw new TypeError('attach() needs options: { protocols: […] }');
   checkNames(options, optionNames, 'attach()');
@@ -89,6 +88,17 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   warnOfSlowHeaders(server, endpoint);
   if (drainOnClose) drainWhenClosed(server, endpoint, clock);
   return endpoint;
+}
+
+/** Applications of frameworks are taken for servers: an upgrade would never come to them. */
+function checkServer(server: Partial<HttpServer> & { readonly listen?: unknown }): void {
+  if (typeof server?.on === 'function' && typeof server.listening === 'boolean') return;
+  if (typeof server?.listen === 'function') {
+    throw new TypeError(
+      'attach() needs the http server, not the application: attach(app.listen(4000), …), or attach(app.server, …) with Fastify',
+    );
+  }
+  throw new TypeError(`attach() needs an http or https server as its first argument; got ${String(server)}`);
 }
 
 const warned = new WeakSet<HttpServer>();

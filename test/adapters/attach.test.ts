@@ -491,6 +491,9 @@ test('[CONN-10] attach needs a server', () => {
   expect(() => attach(undefined as never, { protocols: [stomp()] })).toThrow(
     /^attach\(\) needs an http or https server/,
   );
+  // An application of Express or Koa hears events too, and no upgrade.
+  const application = Object.assign(() => {}, { on() {}, listen() {} });
+  expect(() => attach(application as never, { protocols: [stomp()] })).toThrow('attach(app.listen(4000), …)');
 });
 
 test('a socket of a refused handshake that resets is no error of the process', async () => {

@@ -52,6 +52,17 @@ describe('[GQL-105] field', () => {
   });
 });
 
+test.each([
+  [[topic('prices')], 'field(bus, topic) takes a bus first'],
+  [[createBus(), 'prices'], "such as topic('prices'), or a function that gives one; got the string prices"],
+  [[createBus(), undefined], 'got undefined'],
+  [[createBus(), topic('prices'), null], 'options are { filter, resolve }'],
+  [[createBus(), topic('prices'), { fliter: () => true }], 'did you mean "filter"'],
+  [[createBus(), topic('prices'), { filter: true }], 'field(): filter must be a function; got boolean'],
+])('[GQL-105] field(…%#) is refused with words', (given, words) => {
+  expect(() => Reflect.apply(field, undefined, given)).toThrow(words);
+});
+
 test('[GQL-106] stats() counts operations and results', async () => {
   const { schema, bus, counts } = createTestSchema();
   const server = graphqlServer({ schema });
