@@ -1,3 +1,4 @@
+import type { Listener } from '../../bus/fan-out.ts';
 import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import { detached, encodeUtf8 } from '../../core/wire.ts';
@@ -12,7 +13,7 @@ import type {
   HandlerClient,
   SubscriptionPlan,
 } from '../server/destination-handler.ts';
-import type { Route } from '../server/destinations.ts';
+import { isUserTopic, type Route } from '../server/destinations.ts';
 import { userHeaders } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
 import { type Broker, unavailable } from './broker.ts';
@@ -210,7 +211,8 @@ export class BrokerClient implements ClientHandler, CountedClient {
     }
     // The bus looks at each message whether clients may read its topic, but where the application decided ([BUS-3]).
     const judged = open && permission === 'byDestination';
-    return this.#broker.listen(subscription, topic, subscription, judged ? { protocol } : {});
+    const listener = isUserTopic(topic) ? onlyFor(this.#client.session, subscription) : subscription;
+    return this.#broker.listen(subscription, topic, listener, judged ? { protocol } : {});
   }
 
   /** See {@link ClientHandler.unsubscribe}. */
@@ -316,6 +318,15 @@ export class BrokerClient implements ClientHandler, CountedClient {
     this.#subscriptions.stopAll(failed, this.#transactions?.abortAll() ?? []);
   }
 }
+
+/** Keep back what is for another connection of the same user ([STOMP-128]). */
+const onlyFor = (session: string, subscription: BrokerSubscription): Listener => ({
+  receive(message) {
+    const meant = message.headers.get(brokerHeader.forSession);
+    if (meant === undefined || meant === session) subscription.receive(message);
+  },
+  gap: (topic) => subscription.gap(topic),
+});
 
 /** See {@link detached}. */
 const detachedHeaders = (headers: Headers): Map<string, string> =>

@@ -7,11 +7,18 @@ import { assertOption, checkNames, mustBeFunctions } from '../../core/options.ts
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import { shorten } from '../protocol/frame-fields.ts';
+import { brokerHeader } from '../protocol/headers.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
 import { checkedMessage, type HeaderValue, nameOf } from '../server/checked-message.ts';
 import { connectionsByUser, subscriptionsByDestination } from '../server/client-counts.ts';
 import type { HandlerClient, HandlesDestinations } from '../server/destination-handler.ts';
-import { claimedPrefixes, createDestinations, defaultPrefixes, type Prefixes } from '../server/destinations.ts';
+import {
+  claimedPrefixes,
+  createDestinations,
+  defaultPrefixes,
+  isUserTopic,
+  type Prefixes,
+} from '../server/destinations.ts';
 import type { BrokerHooks } from '../server/hooks.ts';
 import { createStompServer } from '../server/stomp-server.ts';
 import { Broker } from './broker.ts';
@@ -161,9 +168,20 @@ export interface StompSendOptions {
   readonly contentType?: string | undefined;
   /** Numbers and booleans are sent as text; `undefined` leaves the header out. */
   readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
+  /**
+   * The only connection of a user that gets it, such as one of several tabs: the `session` that hooks see. For destinations
+   * of users only; when that connection is gone nobody gets it.
+   *
+   * @example
+   * await stomp.send('/user/ann/queue/replies', 'for this tab', { session });
+   */
+  readonly session?: string | undefined;
 }
 
-const sendOptionNames = { contentType: true, headers: true } satisfies Record<keyof StompSendOptions, true>;
+const sendOptionNames = { contentType: true, headers: true, session: true } satisfies Record<
+  keyof StompSendOptions,
+  true
+>;
 
 /**
  * STOMP 1.0, 1.1 and 1.2 for an endpoint: topics over the bus, queues with acknowledgements, temporary reply queues,
@@ -227,7 +245,14 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
     ...stomp,
     async send(destination, body, sendOptions = {}) {
       const message = checkedSend(destination, body, sendOptions);
-      await stomp.publish({ destination, route: stomp.route('SEND', destination, undefined), ...message });
+      const route = stomp.route('SEND', destination, undefined);
+      const { session } = sendOptions;
+      if (session === undefined) return void (await stomp.publish({ destination, route, ...message }));
+      const isUsers = route.kind === 'topic' && isUserTopic(route.topic);
+      assertOption(typeof session === 'string' && session !== '', 'session', 'the session of a client', session);
+      assertOption(isUsers, 'session', `absent but for ${prefixes.user}<name>/…`, session);
+      const headers = new Map([...(message.headers ?? []), [brokerHeader.forSession, session] as const]);
+      await stomp.publish({ destination, route, ...message, headers });
     },
     stats: () => ({
       ...totalsOf(broker),

@@ -60,6 +60,8 @@ export const brokerHeader = {
   deliveryCount: 'delivery-count',
   /** `true`: messages of this topic may have been lost shortly before this one ([STOMP-122]). */
   messagesLost: 'messages-lost',
+  /** The only connection of a user that gets this message, by its session ([STOMP-128]). */
+  forSession: 'for-session',
 } as const;
 
 /** What a client says in place of {@link brokerHeader} is left out: nobody may forge them ([STOMP-44]). */

@@ -132,6 +132,9 @@ export interface Owner {
   readonly session: string;
 }
 
+/** What is meant for a user. */
+export const isUserTopic = (topic: string): boolean => topic.startsWith(userTopics);
+
 /** A temporary queue of this connection. */
 export const isReplyTo = ({ session }: Owner, route: Route): boolean =>
   route.kind === 'topic' && route.topic.startsWith(`${replyTopics}${session}/`);
