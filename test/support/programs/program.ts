@@ -18,6 +18,7 @@ const programs = {
   nats: '/usr/sbin/nats-server',
   nginx: '/usr/sbin/nginx',
   haproxy: '/usr/sbin/haproxy',
+  'mosquitto-clients': '/usr/bin/mosquitto_sub',
   'python3-stomp': '/usr/lib/python3/dist-packages/stomp',
 } as const;
 
