@@ -4,6 +4,7 @@
  * @module
  */
 import { asyncDispose } from '../bus/subscription.ts';
+import type { Clock } from '../core/clock.ts';
 import { createEndpoint, type Endpoint } from '../core/endpoint.ts';
 import { type EndpointOptions, endpointOptionNames } from '../core/endpoint-options.ts';
 import { CloseCode } from '../core/fault.ts';
@@ -36,6 +37,16 @@ export interface TestEndpoint extends Endpoint, AsyncDisposable {
   readonly refuse: (reason?: string) => void;
 }
 
+/** The options of {@link createTestEndpoint}: those of `attach()` behind the upgrade, and where time comes from. */
+export interface TestEndpointOptions extends EndpointOptions {
+  /**
+   * Where time comes from, such as {@link createTestClock}.
+   *
+   * @defaultValue the clock of the process
+   */
+  readonly clock?: Clock | undefined;
+}
+
 /**
  * An endpoint for tests: what `attach()` puts on a server, without one. Rules of the upgrade (`origin`, `hosts`,
  * `upgrade`, `path`) belong to `attach()` and are not here; all else is the same code as in production. `clock` may be one
@@ -49,7 +60,7 @@ export interface TestEndpoint extends Endpoint, AsyncDisposable {
  * for await (const { data } of client.iterate({ query: '{ hello }' })) console.log(data);
  * await endpoint.close(); // or: await using endpoint = createTestEndpoint(…)
  */
-export function createTestEndpoint(options: EndpointOptions): TestEndpoint {
+export function createTestEndpoint(options: TestEndpointOptions): TestEndpoint {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError('createTestEndpoint() needs options: { protocols: […] }');
   }
