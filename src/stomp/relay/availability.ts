@@ -9,13 +9,18 @@ import { brokerConnections, overStreams } from './upstream-connection.ts';
 /** Full jitter up to these many ms between two looks at a broker that is away. */
 const backoff = { base: 500, cap: 5_000 };
 
-/** `reason` says why it is away, in words of the network. */
-export type AvailabilityListener = (available: boolean, reason: string) => void;
+/**
+ * `reason` says why it is away, in words of the network; '' when it is there. `address` is the one that answers, or that
+ * was tried last: as the option `broker` has it, or its place there where that is a transport, such as `broker[1]`.
+ */
+export type AvailabilityListener = (available: boolean, reason: string, address: string) => void;
 
 /** What it takes to reach the broker. */
 export interface BrokerAddresses {
   /** One way to each address. */
   readonly transports: readonly Transport[];
+  /** What each is called, for who wants to know. */
+  readonly names: readonly string[];
   /** Its time. */
   readonly clock: Clock;
   /** Limits of each connection to the broker. */
@@ -47,7 +52,7 @@ export class Availability {
   /** Hear of every change. Whoever listens wants to know, so that a first look is taken. Returns how to stop. */
   on(listener: AvailabilityListener): () => void {
     // One that listens twice hears twice, and stops once.
-    const own: AvailabilityListener = (available, reason) => listener(available, reason);
+    const own: AvailabilityListener = (available, reason, address) => listener(available, reason, address);
     this.#listeners.add(own);
     if (this.available === undefined) this.doubt();
     return () => void this.#listeners.delete(own);
@@ -57,7 +62,7 @@ export class Availability {
   reached(address: number): void {
     this.preferred = address;
     this.#stop();
-    this.#change(true, '');
+    this.#change(true, '', address);
   }
 
   /** A connection failed or was lost: it may be gone. */
@@ -65,14 +70,18 @@ export class Availability {
     if (this.#probe) return;
     const { transports, clock, limits, connectTimeout, report } = this.#addresses;
     const { length } = transports;
+    let address = 0;
     const probe: Connector = createDial({
       url: transports.map((_, index) => String(index)),
-      transport: (url, protocols, attempt) => (transports[Number(url)] as Transport)(url, protocols, attempt),
+      transport(url, protocols, attempt) {
+        address = Number(url);
+        return (transports[address] as Transport)(url, protocols, attempt);
+      },
       ...overStreams((connection) => {
         (connection as ServerConnection).afterTurn(() => {
           if (this.#probe !== probe) return;
           this.#stop();
-          this.#change(true, '');
+          this.#change(true, '', address);
         });
         return silentSession;
       }),
@@ -85,7 +94,7 @@ export class Availability {
       // All addresses in turn, then a pause.
       retry: (_end, attempt) => ((attempt + 1) % length === 0 ? true : 0),
       changed: (state, end) => {
-        if (state === 'waiting' && end && probe.attempt % length === 0) this.#change(false, end.reason);
+        if (state === 'waiting' && end && probe.attempt % length === 0) this.#change(false, end.reason, address);
       },
     });
     this.#probe = probe;
@@ -104,12 +113,12 @@ export class Availability {
     probe?.stop();
   }
 
-  #change(available: boolean, reason: string): void {
+  #change(available: boolean, reason: string, address: number): void {
     if (this.available === available) return;
     this.available = available;
     for (const listener of this.#listeners) {
       try {
-        listener(available, reason);
+        listener(available, reason, this.#addresses.names[address] ?? '');
       } catch (error) {
         this.#addresses.report(error);
       }

@@ -151,6 +151,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
   const { rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed, onFrame } = options;
   const { report } = createListeners(options.onError ?? ((error) => console.error('subwire:', error)));
   const addresses: BrokerAddresses = {
+    names: [options.broker].flat().map((each, place) => (typeof each === 'string' ? each : `broker[${place}]`)),
     transports: [options.broker]
       .flat()
       .map((each) => (typeof each === 'string' ? transportOf(each) : each)) as Transport[],

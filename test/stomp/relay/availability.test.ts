@@ -11,6 +11,7 @@ function scene(addresses = 1) {
   const heard: [boolean, string][] = [];
   const availability = new Availability({
     transports: transports.map(({ transport }) => transport),
+    names: transports.map((_, place) => `stomp://broker-${place}`),
     clock,
     limits: resolveLimits(connectionLimits),
     connectTimeout: 5_000,
@@ -24,7 +25,7 @@ function scene(addresses = 1) {
     reported,
     heard,
     availability,
-    hear: (...said: [boolean, string]) => heard.push(said),
+    hear: (available: boolean, reason: string) => heard.push([available, reason]),
   };
 }
 
@@ -128,4 +129,23 @@ test('[RELAY-16] nothing is looked at after the end', () => {
   expect(transport.dials).toHaveLength(1);
   availability.reached(0);
   expect(heard).toHaveLength(1);
+});
+
+test('[RELAY-16] whoever listens hears which address it is about', () => {
+  const { clock, transports, availability } = scene(2);
+  const heard: unknown[] = [];
+  availability.on((available, _, address) => heard.push([available, address]));
+  transports[0]?.last.refuse();
+  clock.advance(10);
+  transports[1]?.last.refuse();
+  clock.advance(5_000);
+  transports[0]?.last.refuse();
+  clock.advance(10);
+  transports[1]?.last.open('');
+  clock.flushTurn();
+  availability.reached(0);
+  expect(heard).toEqual([
+    [false, 'stomp://broker-1'],
+    [true, 'stomp://broker-1'],
+  ]);
 });
