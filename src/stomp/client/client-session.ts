@@ -1,6 +1,7 @@
 import { never } from '../../core/clock.ts';
 import { ConnectionLost } from '../../core/connection-lost.ts';
 import { CloseCode, ProtocolError } from '../../core/fault.ts';
+import { isPromise } from '../../core/promise-or.ts';
 import type { BaseConnection, BaseSession } from '../../core/subprotocol.ts';
 import { Decoder } from '../protocol/decoder.ts';
 import { encodeFrame, endOfLine } from '../protocol/encoder.ts';
@@ -164,7 +165,14 @@ export function openClientSession(
   ): void {
     const shown = joined(headers).map(([name, value]) => [name, isSecret(name) ? '…' : value] as const);
     // Of a header that is repeated the first one counts.
-    onFrame?.({ direction, command, headers: new Map(shown.reverse()), body });
+    const report = (error: unknown): void => connection.report(error);
+    try {
+      const told: unknown = onFrame?.({ direction, command, headers: new Map(shown.reverse()), body });
+      if (isPromise(told)) Promise.resolve(told).catch(report);
+    } catch (error) {
+      // [STOMP-76]
+      report(error);
+    }
   }
 
   function transmit(

@@ -1,3 +1,4 @@
+import { isPromise } from '../../core/promise-or.ts';
 import { decodeUtf8Lossy, type Wire } from '../../core/wire.ts';
 import { Decoder } from '../protocol/decoder.ts';
 import type { Frame } from '../protocol/frame.ts';
@@ -14,9 +15,9 @@ const unlimited = { maxHeaders: Infinity, maxHeaderLine: Infinity, maxHeaderByte
  * wrote it, so that a server without the hook pays nothing, and a log cannot tell of a frame that did not leave.
  */
 export class FrameLog {
-  readonly #onFrame: (event: FrameEvent) => void;
+  readonly #onFrame: (event: FrameEvent) => unknown;
 
-  constructor(onFrame: (event: FrameEvent) => void) {
+  constructor(onFrame: (event: FrameEvent) => unknown) {
     this.#onFrame = onFrame;
   }
 
@@ -44,11 +45,13 @@ export class FrameLog {
   #tell({ connection, session }: ApplicationClient, direction: FrameEvent['direction'], frame: Frame): void {
     const { principal, handshake } = connection;
     const headers = new Map(Array.from(frame.headers, ([name, value]) => [name, isSecret(name) ? '…' : value]));
+    const body = decodeUtf8Lossy(frame.body);
+    const report = (error: unknown): void => connection.report(error);
     try {
-      const body = decodeUtf8Lossy(frame.body);
-      this.#onFrame({ principal, handshake, session, direction, command: frame.command, headers, body });
+      const told = this.#onFrame({ principal, handshake, session, direction, command: frame.command, headers, body });
+      if (isPromise(told)) Promise.resolve(told).catch(report);
     } catch (error) {
-      connection.report(error);
+      report(error);
     }
   }
 }

@@ -290,6 +290,27 @@ describe('what a client tells', () => {
     ]);
   });
 
+  test('[STOMP-126] [STOMP-76] a log that throws or rejects harms nothing, and sees no token', async () => {
+    const errors: unknown[] = [];
+    const seen: unknown[] = [];
+    let count = 0;
+    const { client, online } = setup({
+      connectHeaders: { Authorization: 'Bearer secret' },
+      onError: (error) => void errors.push(error),
+      onFrame: ({ headers }) => {
+        seen.push(...headers.values());
+        if (count++ % 2 === 0) throw new Error('log');
+        return Promise.reject(new Error('log')) as never;
+      },
+    });
+    const peer = await online();
+    await client.publish({ destination: '/a', body: 'x' });
+    await Promise.resolve();
+    expect(peer.socket.closing).toBeUndefined();
+    expect(errors.map(String)).toEqual(Array(count).fill('Error: log'));
+    expect(seen).not.toContain('Bearer secret');
+  });
+
   test('what may be missing after a reconnect is said', async () => {
     const { client, online, back } = setup(quiet);
     const gaps: unknown[] = [];

@@ -194,6 +194,12 @@ describe('[STOMP-126] onFrame', () => {
     expect(peer.brief()).toEqual(['RECEIPT r', 'MESSAGE hello', expect.stringMatching(/^ERROR/)]);
   });
 
+  test('one that rejects is reported, and rejects nowhere else', async () => {
+    const { open } = createStompDesk({ onFrame: (async () => Promise.reject(new Error('full'))) as never });
+    const peer = await open().connect();
+    expect(peer.reported.map(String)).toEqual(['Error: full', 'Error: full']);
+  });
+
   test('the same at a relay', () => {
     const seen: string[] = [];
     const scene = new RelayScene({ onFrame: ({ direction, command }) => void seen.push(`${direction} ${command}`) });
