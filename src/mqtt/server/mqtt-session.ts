@@ -41,7 +41,7 @@ export class MqttSession implements Session, Link, SessionHost {
   /** How many QoS 1 and 2 messages may be on their way to the client. */
   window: number;
   /** The largest packet that the client takes, in bytes. */
-  maxPacket: number;
+  maxPacket: number | undefined;
   readonly #broker: Broker;
   readonly #decoder: Decoder;
   #phase: 'opened' | 'connecting' | 'connected' | 'left' = 'opened';
@@ -50,10 +50,11 @@ export class MqttSession implements Session, Link, SessionHost {
   #will: Will | undefined;
   #read: ClientPacket | undefined;
   #holds = 0;
-  #connectBy: number;
-  #packetBy: number;
-  #outcomeBy: number;
-  #silence: number;
+  // undefined instead of Infinity: V8 would allocate a number of its own for each Infinity of each connection.
+  #connectBy: number | undefined;
+  #packetBy: number | undefined;
+  #outcomeBy: number | undefined;
+  #silence: number | undefined;
   #expiresIn = 0;
 
   constructor(connection: Connection, broker: Broker) {
@@ -63,28 +64,28 @@ export class MqttSession implements Session, Link, SessionHost {
     this.#decoder = new Decoder(limits.maxConnect);
     this.window = limits.maxInflight;
     this.#connectBy = connection.now + limits.connectTimeout;
-    // Here, not where they are declared: there each would take memory of its own, in thousands of connections.
-    this.#packetBy = this.#outcomeBy = this.#silence = this.maxPacket = never;
+    this.maxPacket = undefined;
   }
 
   /** See {@link Session.sendBy}: the outcome that input is held back for is due while it is. */
   get sendBy(): number {
-    return this.#outcomeBy;
+    return this.#outcomeBy ?? never;
   }
 
   /** See {@link Session.deadline}. */
   get deadline(): number {
-    return Math.min(this.#connectBy, this.#packetBy, this.#outcomeBy, this.connection.receivedAt + this.#silence);
+    const silentBy = this.connection.receivedAt + (this.#silence ?? never);
+    return Math.min(this.#connectBy ?? never, this.#packetBy ?? never, this.#outcomeBy ?? never, silentBy);
   }
 
   /** See {@link Session.awaiting}. */
   get awaiting(): boolean {
-    return this.#outcomeBy !== never;
+    return this.#outcomeBy !== undefined;
   }
 
   /** See {@link Session.idle}. */
   get idle(): boolean {
-    return this.#outcomeBy === never && (this.#incoming?.pending ?? 0) === 0;
+    return this.#outcomeBy === undefined && (this.#incoming?.pending ?? 0) === 0;
   }
 
   // ── in ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,8 +109,8 @@ export class MqttSession implements Session, Link, SessionHost {
     while (this.#holds === 0 && this.#phase !== 'left' && !this.connection.closing) {
       const packet = this.#read ?? this.#decoder.next();
       if (!packet) {
-        if (!this.#decoder.partial) this.#packetBy = never;
-        else if (pulled || this.#packetBy === never) this.#packetBy = now + this.#broker.parts.limits.packetTimeout;
+        if (!this.#decoder.partial) this.#packetBy = undefined;
+        else if (pulled || this.#packetBy === undefined) this.#packetBy = now + this.#broker.parts.limits.packetTimeout;
         return;
       }
       pulled = true;
@@ -119,15 +120,14 @@ export class MqttSession implements Session, Link, SessionHost {
       if (packet.type === 'connect') this.#connect(packet);
       else this.#process(packet);
     }
-    this.#packetBy = never;
+    this.#packetBy = undefined;
   }
 
   #process(packet: Exclude<ClientPacket, ConnectPacket>): void {
     const state = this.#state as SessionState;
-    const incoming = this.#incoming as Incoming;
     switch (packet.type) {
       case 'publish':
-        return incoming.publish(packet);
+        return this.#publisher(state).publish(packet);
       case 'puback':
       case 'pubcomp':
         state.acknowledged(packet.packetId);
@@ -135,7 +135,7 @@ export class MqttSession implements Session, Link, SessionHost {
       case 'pubrec':
         return this.#arrived(state, packet);
       case 'pubrel':
-        return incoming.release(packet.packetId);
+        return this.#publisher(state).release(packet.packetId);
       case 'subscribe':
         return subscribe(this, this.#broker, state, packet);
       case 'unsubscribe': {
@@ -149,6 +149,12 @@ export class MqttSession implements Session, Link, SessionHost {
       case 'auth':
         throw new MqttError('malformed', ReasonCode.protocolError, 'AUTH: no authentication method was agreed on');
     }
+  }
+
+  /** Most connections only listen: what publishing needs is made when it is. */
+  #publisher(state: SessionState): Incoming {
+    this.#incoming ??= new Incoming(this, this.#broker, state);
+    return this.#incoming;
   }
 
   #arrived(state: SessionState, { packetId, reasonCode }: AckPacket): void {
@@ -179,7 +185,7 @@ export class MqttSession implements Session, Link, SessionHost {
       this.#expiresIn = this.#expiryOf(expiry);
     }
     this.#phase = 'left';
-    this.#silence = never;
+    this.#silence = undefined;
     this.connection.finish();
   }
 
@@ -188,7 +194,7 @@ export class MqttSession implements Session, Link, SessionHost {
   #connect(packet: ConnectPacket): void {
     const { limits } = this.#broker.parts;
     this.level = packet.level;
-    this.#connectBy = never;
+    this.#connectBy = undefined;
     this.#phase = 'connecting';
     const shown = shownBy(packet, limits);
     this.hold();
@@ -231,7 +237,7 @@ export class MqttSession implements Session, Link, SessionHost {
     }
     this.#expiresIn = mayOutlive ? this.#expiryOf(wanted) : 0;
     this.window = Math.min(limits.maxInflight, properties?.receiveMaximum ?? limits.maxInflight);
-    this.maxPacket = properties?.maximumPacketSize ?? never;
+    this.maxPacket = properties?.maximumPacketSize;
     if (keepAlive > 0) this.#silence = keepAlive * tolerance;
     const known = broker.sessions.find(owner, clientId);
     (known?.link as MqttSession | undefined)?.takenOver();
@@ -242,7 +248,6 @@ export class MqttSession implements Session, Link, SessionHost {
     if (isPresent) broker.sessions.attach(state);
     this.#will = packet.will;
     this.#state = state;
-    this.#incoming = new Incoming(this, broker, state);
     this.#phase = 'connected';
     this.#decoder.maxPacket = limits.maxPacket;
     this.connection.charge((packet.will?.payload.length ?? 0) + 2 * clientId.length);
@@ -284,7 +289,7 @@ export class MqttSession implements Session, Link, SessionHost {
     this.hold();
     this.#outcomeBy = this.connection.now + this.#broker.parts.limits.hookTimeout;
     this.connection.resume(outcome, (value) => {
-      this.#outcomeBy = never;
+      this.#outcomeBy = undefined;
       then(value);
       this.release();
     });
@@ -303,13 +308,14 @@ export class MqttSession implements Session, Link, SessionHost {
   /** See {@link Session.tick}. */
   tick(now: number): void {
     const { connectTimeout, packetTimeout, hookTimeout } = this.#broker.parts.limits;
-    if (now >= this.#connectBy) throw new ProtocolError('initTimeout', `no CONNECT within ${connectTimeout} ms`);
-    if (now >= this.#packetBy) throw protocolError(`a packet that did not end within ${packetTimeout} ms`);
-    if (now >= this.#outcomeBy) {
+    if (now >= (this.#connectBy ?? never))
+      throw new ProtocolError('initTimeout', `no CONNECT within ${connectTimeout} ms`);
+    if (now >= (this.#packetBy ?? never)) throw protocolError(`a packet that did not end within ${packetTimeout} ms`);
+    if (now >= (this.#outcomeBy ?? never)) {
       throw new ProtocolError('unavailable', `the application has not answered within ${hookTimeout} ms`);
     }
     // [MQTT-37]
-    if (now >= this.connection.receivedAt + this.#silence) {
+    if (now >= this.connection.receivedAt + (this.#silence ?? never)) {
       throw new ProtocolError('heartbeat', 'nothing came for one and a half times the keep-alive');
     }
   }

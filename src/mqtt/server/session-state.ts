@@ -1,5 +1,6 @@
 import type { Message } from '../../bus/message.ts';
 import { never, type Timers } from '../../core/clock.ts';
+import { SmallMap } from '../../core/small-map.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { encodeAck, encodePublish, publishLength, type SharedPublish } from '../protocol/encoder.ts';
 import type { ProtocolLevel, QoS, Will } from '../protocol/packets.ts';
@@ -16,8 +17,8 @@ export interface Link {
   readonly level: ProtocolLevel;
   /** QoS 1 and 2 messages that may be under way. */
   readonly window: number;
-  /** The largest packet that the client takes, in bytes. */
-  readonly maxPacket: number;
+  /** The largest packet that the client takes, in bytes; undefined: any. */
+  readonly maxPacket: number | undefined;
   /** Count what the session costs; ends the connection if it is too much. */
   charge(bytes: number): void;
 }
@@ -43,24 +44,23 @@ export class SessionState {
   readonly owner: string | undefined;
   /** What its client calls it. */
   readonly clientId: string;
-  /** Names it to itself in messages, without telling anybody the client identifier. */
-  readonly tag: string = crypto.randomUUID();
   /** By topic filter. */
-  readonly subscriptions: Map<string, MqttSubscription> = new Map();
+  readonly subscriptions: SmallMap<string, MqttSubscription> = new SmallMap();
   /** Packet identifiers of QoS 2 messages of the client that wait for PUBREL. */
   received: Set<number> | undefined;
   /** When it is forgotten, in ms of the clock, while it has no connection. */
-  expiresAt: number = never;
+  expiresAt: number | undefined;
   /** What is published once `willAt` has come, unless the client comes back. */
   will: Will | undefined;
   /** When the will is due, in ms of the clock. */
-  willAt: number = never;
+  willAt: number | undefined;
   /** What it costs, in bytes. */
   bytes = 0;
   readonly #keeper: Keeper;
   #link: Link | undefined;
   #inflight: Map<number, Outgoing | typeof released> | undefined;
-  #queue: Outgoing[] = [];
+  #tag: string | undefined;
+  #queue: Outgoing[] | undefined;
   #queuedBytes = 0;
   #next = 0;
   // Of those in flight, the packet identifiers that this connection has not been sent yet.
@@ -74,6 +74,12 @@ export class SessionState {
     this.#keeper = keeper;
     this.owner = owner;
     this.clientId = clientId;
+  }
+
+  /** Names it to itself in messages, without telling anybody the client identifier. */
+  get tag(): string {
+    this.#tag ??= crypto.randomUUID();
+    return this.#tag;
   }
 
   /** The connection that it has; undefined: none. */
@@ -92,7 +98,7 @@ export class SessionState {
   }
 
   get #waiting(): number {
-    return this.#queue.length - this.#next;
+    return this.#queue === undefined ? 0 : this.#queue.length - this.#next;
   }
 
   /** It has a connection from now on: what was not acknowledged is sent again, then what waits ([MQTT-62]). */
@@ -100,7 +106,7 @@ export class SessionState {
     this.#link = link;
     this.#sent = 0;
     this.#again = this.#inflight?.size ? [...this.#inflight.keys()] : undefined;
-    link.charge(this.bytes);
+    if (this.bytes > 0) link.charge(this.bytes);
     this.pump();
   }
 
@@ -115,7 +121,7 @@ export class SessionState {
     for (const subscription of this.subscriptions.values()) subscription.stop();
     this.subscriptions.clear();
     this.#inflight = this.#again = undefined;
-    this.#queue = [];
+    this.#queue = undefined;
     this.#next = 0;
     this.charge(-this.bytes);
   }
@@ -150,7 +156,7 @@ export class SessionState {
     if (!link || link.connection.closing) return;
     const shared = message.encodedAs(publishForms[link.level]);
     // [MQTT-64] What is too large for its client is not sent.
-    if (publishLength(shared) > link.maxPacket) return;
+    if (publishLength(shared) > (link.maxPacket ?? never)) return;
     link.connection.send(
       isUsual ? shared.plain : encodePublish(shared, { qos, packetId: 0, dup: false, retain, subscriptionId }),
     );
@@ -179,6 +185,7 @@ export class SessionState {
       );
     }
     const ages = expiryOf(out.message) !== undefined;
+    this.#queue ??= [];
     this.#queue.push(ages ? { ...out, keptAt: this.#keeper.clock.now() } : out);
     this.#queuedBytes += out.cost;
     this.charge(out.cost);
@@ -193,7 +200,7 @@ export class SessionState {
     while (inflight.has(packetId));
     this.#lastId = packetId;
     const shared = aging ?? message.encodedAs(publishForms[link.level]);
-    if (publishLength(shared) > link.maxPacket) return this.charge(-out.cost);
+    if (publishLength(shared) > (link.maxPacket ?? never)) return this.charge(-out.cost);
     inflight.set(packetId, out);
     this.#sent++;
     link.connection.send(encodePublish(shared, { qos, packetId, dup: false, retain, subscriptionId }));
@@ -242,12 +249,13 @@ export class SessionState {
   }
 
   #take(): Outgoing | undefined {
-    if (this.#waiting === 0) return undefined;
-    const out = this.#queue[this.#next++] as Outgoing;
+    const queue = this.#queue;
+    if (queue === undefined || this.#waiting === 0) return undefined;
+    const out = queue[this.#next++] as Outgoing;
     this.#queuedBytes -= out.cost;
     // What was taken is let go of in lumps: moving the rest up each time would cost the square of its length.
-    if (this.#next * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#next);
+    if (this.#next * 2 > queue.length) {
+      this.#queue = this.#next === queue.length ? undefined : queue.slice(this.#next);
       this.#next = 0;
     }
     return out;

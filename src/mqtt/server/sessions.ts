@@ -16,6 +16,9 @@ interface Share {
 const keyOf = (owner: string | undefined, clientId: string): string =>
   owner === undefined ? `:${clientId}` : `${owner.length}:${owner}:${clientId}`;
 
+/** When something of a session is due, in ms of the clock. */
+const dueOf = ({ expiresAt = never, willAt = never }: SessionState): number => Math.min(expiresAt, willAt);
+
 /** All sessions, and what those without a connection may cost. */
 export class Sessions implements Timed, Keeper {
   /** When the next one expires, or its will is due, in ms of the clock. */
@@ -85,13 +88,13 @@ export class Sessions implements Timed, Keeper {
     else state.will = will;
     if (expiresIn === 0) return this.end(state);
     state.expiresAt = now + expiresIn;
-    state.willAt = state.will ? now + delay : never;
+    state.willAt = state.will ? now + delay : undefined;
     this.#away.add(state);
     this.#share(state.owner).sessions++;
     this.#count(state, state.bytes);
     const { maxSessions, maxUserSessions } = this.limits;
     if (this.#away.size > maxSessions || this.#share(state.owner).sessions > maxUserSessions) this.forget(state);
-    this.#wait(Math.min(state.expiresAt, state.willAt));
+    this.#wait(dueOf(state));
   }
 
   /** Its client is back: its will is not published. */
@@ -113,14 +116,14 @@ export class Sessions implements Timed, Keeper {
     this.deadline = never;
     let next: number = never;
     for (const state of this.#away) {
-      if (state.expiresAt <= now) this.end(state);
-      else if (state.willAt <= now && state.will) {
+      if ((state.expiresAt ?? never) <= now) this.end(state);
+      else if ((state.willAt ?? never) <= now && state.will) {
         const { will } = state;
         state.will = undefined;
-        state.willAt = never;
+        state.willAt = undefined;
         this.#publishWill(will, state.owner);
       }
-      if (this.#away.has(state)) next = Math.min(next, state.expiresAt, state.willAt);
+      if (this.#away.has(state)) next = Math.min(next, dueOf(state));
     }
     this.#wait(next);
   }
