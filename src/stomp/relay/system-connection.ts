@@ -4,6 +4,7 @@ import type { Transport } from '../../core/socket.ts';
 import { createStompClient } from '../client/client.ts';
 import type { StompClient } from '../client/client-types.ts';
 import { StompError } from '../client/errors.ts';
+import { ownHeaders } from '../protocol/headers.ts';
 import type { HeartBeat } from '../protocol/heart-beat.ts';
 import type { Outgoing } from '../server/outgoing.ts';
 import type { Availability } from './availability.ts';
@@ -44,6 +45,7 @@ export interface SystemConnectionOptions {
 export class SystemConnection {
   readonly #options: SystemConnectionOptions;
   #client: StompClient | undefined;
+  #disposed = false;
 
   constructor(options: SystemConnectionOptions) {
     this.#options = options;
@@ -58,11 +60,14 @@ export class SystemConnection {
         `${destination} is at the broker, where this server has no login: stompRelay({ system: { login, passcode } })`,
       );
     }
-    if (availability.available === false) throw new ProtocolError('unavailable', 'the broker is not available');
+    if (this.#disposed || availability.available === false)
+      throw new ProtocolError('unavailable', 'the broker is not available');
     this.#client ??= this.#open(system);
-    const typed = contentType === undefined ? headers : new Map([...headers, ['content-type', contentType] as const]);
+    // One that names a transaction would end this connection, and with it what others wait for.
+    const sent = [...headers].filter(([name]) => !ownHeaders.send.has(name));
+    if (contentType !== undefined) sent.push(['content-type', contentType]);
     try {
-      await this.#client.publish({ destination, body, headers: [...typed], receipt: true });
+      await this.#client.publish({ destination, body, headers: sent, receipt: true });
     } catch (cause) {
       const fault = cause instanceof StompError ? 'forbidden' : 'unavailable';
       const { message } = cause as Error;
@@ -104,7 +109,7 @@ export class SystemConnection {
 
   /** Close the connection. */
   dispose(): void {
-    // A message that is sent after this opens no connection: the server is gone.
+    this.#disposed = true;
     void this.#client?.dispose();
   }
 }

@@ -157,6 +157,28 @@ test('[RELAY-26] an answer of onSend goes to the broker as well; clients do not 
   expect(await all.settle()).toEqual(['RECEIPT\nreceipt-id:1\n\n\0']);
 });
 
+test('[RELAY-26] headers of the protocol stay here, and a server that is gone opens nothing', async () => {
+  const all = await scene({}, '1.2', { system });
+  const sent = all.broker.send('/queue/a', 'x', {
+    headers: { transaction: 't', receipt: 'mine', id: '1', kept: 'yes' },
+  });
+  const own = await ownConnection(all);
+  own.heard();
+  own.say('CONNECTED\nversion:1.2\n\n\0');
+  await all.clock.settle();
+  const { text, receipt } = said(own);
+  expect(text).not.toMatch(/transaction|mine/);
+  expect(text).toContain('\nkept:yes\n');
+  own.say(receipt);
+  await sent;
+
+  const gone = await scene({}, '1.2', { system });
+  const { length } = gone.transport.dials;
+  gone.rabbit.handler.dispose?.();
+  await expect(gone.broker.send('/queue/a', 'x')).rejects.toMatchObject({ fault: 'unavailable' });
+  expect(gone.transport.dials).toHaveLength(length);
+});
+
 test('[RELAY-26] while the broker is away a message is refused, and the next one tries again', async () => {
   const all = await scene({}, '1.2', { system });
   const lost = all.broker.send('/queue/a', 'x');
