@@ -82,6 +82,9 @@ const known: readonly (Known | undefined)[] = tableOf({
 
 const userProperty = 0x26;
 
+/** A packet may have so many user properties: each costs many times its bytes once it is read ([MQTT-17]). */
+export const maxUserProperties = 128;
+
 function tableOf(entries: Readonly<Record<number, Known>>): readonly (Known | undefined)[] {
   const table: (Known | undefined)[] = [];
   for (const [code, entry] of Object.entries(entries)) table[Number(code)] = entry;
@@ -109,6 +112,9 @@ export function readProperties(reader: Reader, bearer: Bearer): Properties | und
     const code = inner.varint();
     if (code === userProperty) {
       user ??= [];
+      if (user.length === maxUserProperties) {
+        throw new MqttError('tooLarge', ReasonCode.packetTooLarge, `more than ${maxUserProperties} user properties`);
+      }
       user.push([inner.text(), inner.text()]);
       continue;
     }

@@ -50,7 +50,6 @@ export class Incoming {
     // [MQTT-55] It came already: it is acknowledged, and published once.
     if (qos === 2 && this.#state.received?.has(packetId)) return this.#answer(packet, ReasonCode.success);
     if (problemOnBus(topic) !== undefined) return this.#refuse(packet, ReasonCode.topicNameInvalid);
-    if (qos === 2) this.#receive(packetId);
     const request = this.#broker.requestOf(connection, this.#state.clientId, { action: 'publish', topic, qos, retain });
     this.#session.settle(this.#broker.verdict(request, 'write', false), (verdict: Verdict) => {
       if (verdict === 'refused') this.#refuse(packet, ReasonCode.notAuthorized);
@@ -61,9 +60,15 @@ export class Incoming {
   /** PUBREL: the packet identifier may be used for another message ([MQTT-55]). */
   release(packetId: number): void {
     const { level, connection } = this.#session;
+    const known = this.#forget(packetId);
+    connection.send(encodeAck(level, 'pubcomp', packetId, known ? ReasonCode.success : ReasonCode.packetIdNotFound));
+  }
+
+  /** False: it was not known. */
+  #forget(packetId: number): boolean {
     const known = this.#state.received?.delete(packetId) === true;
     if (known) this.#state.charge(-entryCost);
-    connection.send(encodeAck(level, 'pubcomp', packetId, known ? ReasonCode.success : ReasonCode.packetIdNotFound));
+    return known;
   }
 
   #receive(packetId: number): void {
@@ -110,8 +115,12 @@ export class Incoming {
       this.#isHeld = true;
       this.#session.hold();
     }
+    if (qos === 2) this.#receive(packet.packetId);
+    const taken = this.#broker.publish({ topic, payload, qos, retain, properties, from, owner: this.#state.owner });
+    // Whether or not the connection is still there: a message that nobody has is not taken for a double.
+    if (qos === 2) taken.catch(() => this.#forget(packet.packetId));
     connection.resume(
-      this.#broker.publish({ topic, payload, qos, retain, properties, from, owner: this.#state.owner }),
+      taken,
       () => this.#taken(owed, ReasonCode.success),
       (error) => {
         connection.report(error);
@@ -166,7 +175,6 @@ export class Incoming {
     if (reasonCode >= 0x80) {
       // [MQTT-53] 3.1.1 has no word for it, and an acknowledgement would be a lie.
       if (level === 4) throw new ProtocolError(reasonCode === ReasonCode.unspecified ? 'unavailable' : 'forbidden');
-      if (qos === 2 && this.#state.received?.delete(packetId)) this.#state.charge(-entryCost);
     }
     connection.send(encodeAck(level, qos === 1 ? 'puback' : 'pubrec', packetId, reasonCode));
   }

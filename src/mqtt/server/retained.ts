@@ -70,19 +70,19 @@ export class Retained {
     this.bytes += cost;
   }
 
-  /** Those that a filter matches and that are worth sending. */
-  matching(filter: string, now: number): RetainedMessage[] {
-    const found: RetainedMessage[] = [];
-    const consider = (topic: string, each: RetainedMessage): void => {
-      if (each.expiresAt <= now) this.#forget(topic);
-      else found.push(each);
-    };
-    if (!hasWildcard(filter)) {
-      const own = this.#byTopic.get(filter);
-      if (own) consider(filter, own);
-      return found;
-    }
-    for (const [topic, each] of this.#byTopic) if (filterMatches(filter, topic)) consider(topic, each);
+  /** What is kept of a topic and is worth sending; undefined: nothing. */
+  get(topic: string, now: number): RetainedMessage | undefined {
+    const known = this.#byTopic.get(topic);
+    if (known === undefined || known.expiresAt > now) return known;
+    this.#forget(topic);
+    return undefined;
+  }
+
+  /** Topics that a filter matches and of which something is kept. */
+  matching(filter: string): string[] {
+    if (!hasWildcard(filter)) return this.#byTopic.has(filter) ? [filter] : [];
+    const found: string[] = [];
+    for (const topic of this.#byTopic.keys()) if (filterMatches(filter, topic)) found.push(topic);
     return found;
   }
 

@@ -35,6 +35,16 @@ export interface Keeper {
   forget(state: SessionState): void;
 }
 
+/** Topics of which something was kept, to be sent one by one. */
+interface Kept {
+  readonly topics: readonly string[];
+  readonly send: (topic: string) => void;
+  next: number;
+}
+
+/** What a topic in such a list costs, in bytes. */
+const topicCost = 8;
+
 /** Where ids of packets end. */
 const lastId = 65_535;
 
@@ -61,6 +71,7 @@ export class SessionState {
   #inflight: Map<number, Outgoing | typeof released> | undefined;
   #tag: string | undefined;
   #queue: Outgoing[] | undefined;
+  #kept: Kept[] | undefined;
   #queuedBytes = 0;
   #next = 0;
   // Of those in flight, the packet identifiers that this connection has not been sent yet.
@@ -121,7 +132,7 @@ export class SessionState {
     for (const subscription of this.subscriptions.values()) subscription.stop();
     this.subscriptions.clear();
     this.#inflight = this.#again = undefined;
-    this.#queue = undefined;
+    this.#queue = this.#kept = undefined;
     this.#next = 0;
     this.charge(-this.bytes);
   }
@@ -160,6 +171,28 @@ export class SessionState {
     link.connection.send(
       isUsual ? shared.plain : encodePublish(shared, { qos, packetId: 0, dup: false, retain, subscriptionId }),
     );
+  }
+
+  /** Send what was kept of these topics, as fast as the client takes it ([MQTT-72]). */
+  sendKept(topics: readonly string[], send: (topic: string) => void): void {
+    this.#kept ??= [];
+    this.#kept.push({ topics, send, next: 0 });
+    this.charge(topics.length * topicCost);
+    this.pump();
+  }
+
+  /** Send the next one that was kept. False: there is none. */
+  #sendKept(): boolean {
+    const [first] = this.#kept ?? [];
+    if (!first) return false;
+    const topic = first.topics[first.next++];
+    if (topic !== undefined) first.send(topic);
+    else {
+      this.charge(-first.topics.length * topicCost);
+      this.#kept?.shift();
+      if (this.#kept?.length === 0) this.#kept = undefined;
+    }
+    return true;
   }
 
   get #mayWait(): boolean {
@@ -219,8 +252,8 @@ export class SessionState {
       }
       this.#again = undefined;
       const out = this.#take();
-      if (!out) return;
-      this.#sendAged(link, out);
+      if (out) this.#sendAged(link, out);
+      else if (!this.#sendKept()) return;
     }
   }
 
@@ -270,7 +303,7 @@ export class SessionState {
     this.#inflight?.delete(packetId);
     this.#settle();
     this.charge(out === released ? -entryCost : -out.cost);
-    if (this.#waiting > 0 || this.#again !== undefined) this.pump();
+    if (this.#waiting > 0 || this.#again !== undefined || this.#kept !== undefined) this.pump();
     return true;
   }
 

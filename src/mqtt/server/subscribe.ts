@@ -29,7 +29,11 @@ interface Made {
 export function subscribe(session: SessionHost, broker: Broker, state: SessionState, packet: SubscribePacket): void {
   const { packetId, subscriptions, properties } = packet;
   const id = properties?.subscriptionId;
-  const verdicts = subscriptions.map((wanted) => decide(session, broker, state, wanted));
+  const { maxSubscriptions } = broker.parts.limits;
+  // The application is not asked about more than can be had.
+  const verdicts = subscriptions.map((wanted, index) =>
+    index < maxSubscriptions ? decide(session, broker, state, wanted) : ReasonCode.quotaExceeded,
+  );
   const decided = verdicts.some(isPromise) ? Promise.all(verdicts) : (verdicts as (Verdict | number)[]);
   session.settle(decided, (answers) => {
     const made = answers.map((answer, index) =>
@@ -126,7 +130,7 @@ function make(
   }
 }
 
-/** What was kept of the topics of a filter ([MQTT-71]). */
+/** What was kept of the topics of a filter ([MQTT-71]), as it is when its time to be sent has come. */
 function sendKept(
   broker: Broker,
   state: SessionState,
@@ -135,13 +139,14 @@ function sendKept(
   subscriptionId: number | undefined,
   mayRead: (topic: string) => boolean,
 ): void {
-  const now = broker.parts.clock.now();
-  for (const each of broker.retained?.matching(filter, now) ?? []) {
-    if (!mayRead(each.message.topic)) continue;
-    const qos = Math.min(granted, each.qos) as QoS;
-    const expiry = expiryOf(each.message);
-    const message =
-      expiry === undefined ? each.message : withExpiry(each.message, Math.ceil((each.expiresAt - now) / 1_000));
-    state.deliver(message, qos, true, subscriptionId);
-  }
+  const topics = broker.retained?.matching(filter) ?? [];
+  if (topics.length === 0) return;
+  state.sendKept(topics, (topic) => {
+    const now = broker.parts.clock.now();
+    const kept = broker.retained?.get(topic, now);
+    if (!kept || !mayRead(topic)) return;
+    const expires = expiryOf(kept.message) !== undefined;
+    const message = expires ? withExpiry(kept.message, Math.ceil((kept.expiresAt - now) / 1_000)) : kept.message;
+    state.deliver(message, Math.min(granted, kept.qos) as QoS, true, subscriptionId);
+  });
 }

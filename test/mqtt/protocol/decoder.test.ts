@@ -211,6 +211,16 @@ describe('what is refused', () => {
     },
   );
 
+  test('[MQTT-17] user properties are counted', () => {
+    const of = (count: number) => {
+      const userProperties = { a: Array<string>(count).fill('b') };
+      const packet = { cmd: 'publish', topic: 'a', payload: '', qos: 0, dup: false, retain: false } as const;
+      return generate({ ...packet, properties: { userProperties } }, { protocolVersion: 5 });
+    };
+    expect(read([hex(connect5), of(128)]).at(-1)).toBe('whole');
+    expect(read([hex(connect5), of(129)]).at(-1)).toBe('tooLarge 95: more than 128 user properties');
+  });
+
   test('[MQTT-14] AUTH of MQTT 5 is read, whatever it says', () => {
     expect(read([hex(`${connect5} f0 00 f0 02 18 00`)]).slice(1)).toEqual([
       '{"type":"auth"}',
