@@ -62,11 +62,11 @@ export function connackProperties(
 ): ServerProperties {
   return {
     sessionExpiry: wantedExpiry === expiry ? undefined : Math.floor(expiry / 1_000),
-    receiveMaximum: Math.min(limits.receiveMaximum, 65_535),
+    receiveMaximum: Math.max(1, Math.floor(Math.min(limits.receiveMaximum, 65_535))),
     retainAvailable: keepsNothing ? 0 : undefined,
-    maximumPacketSize: Number.isFinite(limits.maxPacket) ? limits.maxPacket : undefined,
+    maximumPacketSize: limits.maxPacket <= 0xffffffff ? Math.ceil(limits.maxPacket) : undefined,
     assignedClientId: packet.clientId === '' ? clientId : undefined,
-    topicAliasMaximum: Math.min(limits.topicAliasMaximum, 65_535),
+    topicAliasMaximum: Math.floor(Math.min(limits.topicAliasMaximum, 65_535)),
     sharedSubscriptionAvailable: 0,
   };
 }

@@ -24,6 +24,8 @@ import { subscribe } from './subscribe.ts';
 
 /** A client may be late by half of its keep-alive (section 3.1.2.10). */
 const tolerance = 1_500;
+/** No more QoS 1 and 2 messages can be under way than there are packet identifiers (section 2.2.1). */
+const maxWindow = 65_535;
 /** This session expiry means for ever (section 3.1.2.11.2). */
 const forEver = 0xffffffff;
 
@@ -236,7 +238,8 @@ export class MqttSession implements Session, Link, SessionHost {
       );
     }
     this.#expiresIn = mayOutlive ? this.#expiryOf(wanted) : 0;
-    this.window = Math.min(limits.maxInflight, properties?.receiveMaximum ?? limits.maxInflight);
+    // There are no more packet identifiers.
+    this.window = Math.min(limits.maxInflight, properties?.receiveMaximum ?? maxWindow, maxWindow);
     this.maxPacket = properties?.maximumPacketSize;
     if (keepAlive > 0) this.#silence = keepAlive * tolerance;
     const known = broker.sessions.find(owner, clientId);

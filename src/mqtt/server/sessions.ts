@@ -14,7 +14,7 @@ interface Share {
 
 /** The name of a session: each principal has names of its own, so that nobody can take another's session ([MQTT-35]). */
 const keyOf = (owner: string | undefined, clientId: string): string =>
-  owner === undefined ? `:${clientId}` : `${owner.length}:${owner}:${clientId}`;
+  owner === undefined ? clientId : `${owner.length}:${owner}:${clientId}`;
 
 /** When something of a session is due, in ms of the clock. */
 const dueOf = ({ expiresAt = never, willAt = never }: SessionState): number => Math.min(expiresAt, willAt);
@@ -32,7 +32,9 @@ export class Sessions implements Timed, Keeper {
   /** See {@link Keeper.clock}. */
   readonly clock: Clock;
   readonly #publishWill: (will: Will, owner: string | undefined) => void;
-  readonly #all = new Map<string, SessionState>();
+  // Of principals, and of nobody in particular.
+  readonly #owned = new Map<string, SessionState>();
+  readonly #anonymous = new Map<string, SessionState>();
   readonly #away = new Set<SessionState>();
   readonly #shares = new Map<string | undefined, Share>();
   #bytes = 0;
@@ -45,7 +47,7 @@ export class Sessions implements Timed, Keeper {
 
   /** How many there are, with a connection or without. */
   get size(): number {
-    return this.#all.size;
+    return this.#owned.size + this.#anonymous.size;
   }
 
   /** How many have no connection. */
@@ -60,13 +62,13 @@ export class Sessions implements Timed, Keeper {
 
   /** The session of this name; undefined: there is none. */
   find(owner: string | undefined, clientId: string): SessionState | undefined {
-    return this.#all.get(keyOf(owner, clientId));
+    return this.#named(owner).get(keyOf(owner, clientId));
   }
 
   /** A new one. */
   create(owner: string | undefined, clientId: string): SessionState {
     const state = new SessionState(this, owner, clientId);
-    this.#all.set(keyOf(owner, clientId), state);
+    this.#named(owner).set(keyOf(owner, clientId), state);
     return state;
   }
 
@@ -74,7 +76,8 @@ export class Sessions implements Timed, Keeper {
   end(state: SessionState): void {
     this.#leaveAway(state);
     const key = keyOf(state.owner, state.clientId);
-    if (this.#all.get(key) === state) this.#all.delete(key);
+    const named = this.#named(state.owner);
+    if (named.get(key) === state) named.delete(key);
     const { will } = state;
     state.will = undefined;
     state.stop();
@@ -131,7 +134,7 @@ export class Sessions implements Timed, Keeper {
   /** The broker closes: all of them end, and their wills with them. */
   dispose(): void {
     this.clock.forget(this);
-    for (const state of [...this.#all.values()]) {
+    for (const state of [...this.#owned.values(), ...this.#anonymous.values()]) {
       state.will = undefined;
       this.end(state);
     }
@@ -141,6 +144,10 @@ export class Sessions implements Timed, Keeper {
   forget(state: SessionState): void {
     this.forgotten++;
     this.end(state);
+  }
+
+  #named(owner: string | undefined): Map<string, SessionState> {
+    return owner === undefined ? this.#anonymous : this.#owned;
   }
 
   #share(owner: string | undefined): Share {

@@ -15,8 +15,8 @@ import type { SessionState } from './session-state.ts';
 import { MqttSubscription } from './subscription.ts';
 import { TopicGuard } from './topic-guard.ts';
 
-/** What an entry of the subscriptions costs beside its filter, in bytes. */
-const subscriptionCost = 400;
+/** What a subscription costs beside its filter, in bytes; with wildcards it may need an index of its own. */
+const subscriptionCost = { exact: 400, wildcard: 1_500 };
 
 /** A subscription that was made: what SUBACK says, and which kept messages come next. */
 interface Made {
@@ -99,8 +99,9 @@ function make(
   if (!known && state.subscriptions.size >= limits.maxSubscriptions) return { code: ReasonCode.quotaExceeded };
   const isSpecial = noLocal || retainAsPublished || subscriptionId !== undefined;
   const special = isSpecial ? { noLocal, retainAsPublished, subscriptionId } : undefined;
-  const subscription = new MqttSubscription(state, qos, special, subscriptionCost + 2 * filter.length);
   const isFilter = hasWildcard(filter);
+  const cost = (isFilter ? subscriptionCost.wildcard : subscriptionCost.exact) + 2 * filter.length;
+  const subscription = new MqttSubscription(state, qos, special, cost);
   // With a hook the application is asked topic by topic; without one the bus says which topics are heard.
   const guard =
     isFilter && hooks.authorize

@@ -211,6 +211,11 @@ describe('what is refused', () => {
     },
   );
 
+  test('[MQTT-10] a will of 3.1.1 has no properties', () => {
+    const bytes = hex('10 13 00044d515454 04 0e 003c 0001 61 0001 77 0001 78');
+    expect(read([bytes])[0]).toContain('"will":{"topic":"w","payload":"78","qos":1,"retain":false}');
+  });
+
   test('[MQTT-17] user properties are counted', () => {
     const of = (count: number) => {
       const userProperties = { a: Array<string>(count).fill('b') };
