@@ -189,6 +189,20 @@ test('[MQTT-52] a will that waits is not published if its client is back, and is
   expect(desk.broker.stats()).toMatchObject({ sessions: 1, sessionsAway: 0, sessionBytes: 0 });
 });
 
+test('[MQTT-38] a server that leaves says so', async () => {
+  const desk = createMqttDesk();
+  const [four, five] = [await desk.connect(4), await desk.connect(5)];
+  for (const peer of [four, five]) {
+    peer.session.drain(0);
+    expect(peer.session.idle).toBe(true);
+    peer.session.fail(new ProtocolError('goingAway', 'the server is going away'));
+  }
+  expect(four.heard()).toEqual([]);
+  expect(five.heard()).toMatchObject([
+    { cmd: 'disconnect', reasonCode: 0x8b, properties: { reasonString: 'the server is going away' } },
+  ]);
+});
+
 test('AUTH is refused, and a session that was to end with its connection cannot be kept by DISCONNECT', async () => {
   const desk = createMqttDesk();
   const peer = await desk.connect(5, {}, { name: 'ann' });
