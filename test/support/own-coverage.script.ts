@@ -19,14 +19,14 @@ const whole: Reached = { lines: 100, branches: 100 };
 const files: Readonly<Record<string, Reached>> = {
   'graphql/protocol/messages': whole,
   'graphql/server/session': { lines: 100, branches: 98 },
-  'graphql/client/client-session': { lines: 97, branches: 95 },
+  'graphql/client/client-session': whole,
   'mqtt/protocol/decoder': whole,
   'mqtt/protocol/encoder': whole,
   'mqtt/protocol/properties': whole,
   'mqtt/protocol/reader': whole,
   'stomp/protocol/decoder': whole,
   'stomp/protocol/encoder': whole,
-  'stomp/server/stomp-session': { lines: 98, branches: 96 },
+  'stomp/server/stomp-session': { lines: 100, branches: 98 },
   'stomp/client/client-session': whole,
 };
 

@@ -12,10 +12,10 @@ const check = (name, entries, limit) => ({
   modifyEsbuildConfig: (config) => ({ ...config, format: 'esm', target: 'es2022', tsconfigRaw: '{}' }),
 });
 
-// What there is, and nothing more: nobody adds to it unseen. Of it 0.9 kB say what is wrong with an option, and 0.5 kB why a
-// connection cannot be had.
+// What there is, and nothing more: nobody adds to it unseen. Of it some 1.5 kB say what is wrong with an option or a call, and 0.5 kB why
+// a connection cannot be had.
 export default [
-  check('core and GraphQL client', graphql, '8.7 kB'),
-  check('core and STOMP client', stomp, '13.6 kB'),
-  check('core and both clients', { ...graphql, ...stomp }, '16.9 kB'),
+  check('core and GraphQL client', graphql, '9.8 kB'),
+  check('core and STOMP client', stomp, '13.9 kB'),
+  check('core and both clients', { ...graphql, ...stomp }, '18.1 kB'),
 ];

@@ -9,6 +9,7 @@ import {
   type ClientSocket,
   openClientSession,
 } from '../../../src/graphql/client/client-session.ts';
+import { createGate } from '../../support/gate.ts';
 import { RecordingConnection } from '../../support/recording-connection.ts';
 
 type Told = readonly [string, ...unknown[]];
@@ -341,6 +342,25 @@ describe('what listeners are told', () => {
       ['error', cause],
     ]);
     expect([connection.closed, connection.take()]).toEqual([['internal', 'No token'], []]);
+  });
+
+  test('[GQL-74] what a hook threw is told whole; in a close frame it stands only if there is room for it', async () => {
+    open({}, { init: () => Promise.reject(new Error('x'.repeat(200))) });
+    await setImmediate();
+    expect(connection.closed).toEqual(['internal', 'Internal client error']);
+  });
+
+  test('[GQL-67] params that take their time: the acknowledgement has its time from when they were sent', async () => {
+    const params = createGate();
+    const init = (): Promise<string> => params.opened.then(() => '{"type":"connection_init"}');
+    const session = open({ connectionAckWaitTimeout: 1_000 }, { init });
+    await setImmediate();
+    expect(connection.take()).toEqual([]);
+    connection.now = 5_000;
+    params.open();
+    await setImmediate();
+    expect(connection.take()).toEqual(['{"type":"connection_init"}']);
+    expect(session.deadline).toBe(6_000);
   });
 
   test('a socket sends, closes and knows whether it is open', async () => {

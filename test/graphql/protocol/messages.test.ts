@@ -127,6 +127,13 @@ describe('encoding', () => {
     expect(encodeComplete('1')).toBe('{"id":"1","type":"complete"}');
   });
 
+  test('a replacer sees a control message whole; one that makes it vanish leaves the type', () => {
+    const replacer = (key: string, value: unknown): unknown => (key === 'token' ? 'hidden' : value);
+    expect(encodeControl('pong', { token: 'x' }, replacer)).toBe('{"type":"pong","payload":{"token":"hidden"}}');
+    expect(encodeControl('pong', null, replacer)).toBe('{"type":"pong"}');
+    expect(encodeControl('ping', { a: 1 }, () => undefined)).toBe('{"type":"ping"}');
+  });
+
   test('a replacer sees the payload, and null stays if it takes all of it away', () => {
     const replacer = (_: string, value: unknown): unknown => (typeof value === 'number' ? String(value) : value);
     expect(encodePayload({ a: 1 }, replacer)).toBe('{"a":"1"}');

@@ -222,3 +222,24 @@ test.each([
 ])('[STOMP-87] relay: %j is a TypeError', (relay, words) => {
   expect(() => stompBroker({ bus: openBus(), relay: relay as never })).toThrow(words);
 });
+
+test('[STOMP-54] [STOMP-87] an ACK of what waits neither here nor there is malformed', async () => {
+  const { client, settle } = await scene();
+  client.say('ACK\nid:nothing\n\n\0');
+  expect((await settle()).join()).toContain('ACK of a message that does not wait for one');
+});
+
+test('[STOMP-87] an ERROR of a broker behind ends the connection, in its words', async () => {
+  const { client, queue, settle } = await scene();
+  client.say('SUBSCRIBE\nid:q\ndestination:/queue/a\n\n\0');
+  queue.say('ERROR\nmessage:no such queue\n\nwords\0');
+  const [error] = await settle();
+  expect(error).toMatch(/^ERROR\n.*message:no such queue\n.*\n\nwords\0$/s);
+});
+
+test('[RELAY-25] [STOMP-87] what a broker behind remembers is ended there, without a subscription here', async () => {
+  const { client, queue, settle } = await scene();
+  client.say('UNSUBSCRIBE\nid:q\ndestination:/queue/a\nx-queue-name:mine\ndurable:true\n\n\0');
+  expect((await settle()).join()).toBe('');
+  expect(queue.heard().join()).toContain('UNSUBSCRIBE\nid:q\n');
+});
