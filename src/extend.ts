@@ -17,7 +17,7 @@ export {
   type QueueConsumer,
   type QueueDelivery,
 } from './bus/backbone.ts';
-export type { Listener, ListenHandle, ListenOptions, MessageReceiver } from './bus/fan-out.ts';
+export type { Listener, ListenHandle, ListenOptions, MessageReceiver, Readers } from './bus/fan-out.ts';
 export { isEmbedded } from './bus/memory-backbone.ts';
 export { createMessage, type Encoding, type Message, type MessageHeaders, type Position } from './bus/message.ts';
 export { maxNameLength, maxSegments, problemOfName, problemOfTopic } from './bus/names.ts';

@@ -13,6 +13,7 @@ import { isEmbedded, memoryBackbone } from './memory-backbone.ts';
 import type { Message, Position } from './message.ts';
 import { kindOf, problemOfName, problemOfTopic } from './names.ts';
 import { isPrivate } from './pattern.ts';
+import { SlowReaders } from './slow-readers.ts';
 import { createSubscription, defaultBuffer, type Subscription } from './subscription.ts';
 import { isTopic, type Topic } from './topic.ts';
 import { called, Upstream } from './upstream.ts';
@@ -21,7 +22,7 @@ import { ValueListener, type ValueListenerHost } from './value-listener.ts';
 export { type Bus, type BusEvents, type BusOptions, deliverHere, type SubscribeOptions } from './bus-types.ts';
 
 const optionNames = {
-  ...{ backbone: true, topics: true, open: true, onError: true, history: true, clock: true },
+  ...{ backbone: true, topics: true, open: true, onError: true, history: true, slowPublishers: true, clock: true },
 } as const satisfies Record<keyof BusOptions, true>;
 const subscribeNames = {
   ...{ filter: true, signal: true, buffer: true, onGap: true, since: true, resume: true },
@@ -46,9 +47,11 @@ export function createBus(options: BusOptions = {}): Bus {
     topics = [],
     onError = (error: unknown, count: number, message?: Message) =>
       console.error(`subwire: bus${message ? `, topic "${message.topic}"` : ''}${timesOf(count)}:`, error),
+    slowPublishers = true,
     clock = systemClock,
   } = options;
   mustBeFunctions({ onError });
+  assertOption(typeof slowPublishers === 'boolean', 'slowPublishers', 'true or false', slowPublishers);
   assertBackbone(backbone);
   const access = new AccessRules(options.open);
   // [BUS-16] Who publishes may be a stranger: the log must not be the flood.
@@ -89,6 +92,7 @@ export function createBus(options: BusOptions = {}): Bus {
     },
     access,
   );
+  const slowReaders = slowPublishers ? new SlowReaders(fanOut, clock) : undefined;
   const { on, emit } = createListeners<{ [Event in keyof BusEvents]: BusEvents[Event] }>(report);
   const disconnects = new Disconnects({
     ...{ clock, report, alone: isEmbedded(backbone) },
@@ -135,7 +139,9 @@ export function createBus(options: BusOptions = {}): Bus {
 
   function send(name: string, body: Uint8Array, checked: MessageOptions): Promise<Position | undefined> {
     published++;
-    return backbone.publish(name, body, checked);
+    const stored = backbone.publish(name, body, checked);
+    const wait = slowReaders?.after(name);
+    return wait ? stored.then((position) => wait.then(() => position)) : stored;
   }
 
   const areTopics = Array.isArray(topics) && topics.every(isTopic);
@@ -256,6 +262,7 @@ export function createBus(options: BusOptions = {}): Bus {
       closing = called(() => backbone.close());
       disconnects.stop();
       upstream.stop();
+      slowReaders?.stop();
       fanOut.close();
       return closing;
     },

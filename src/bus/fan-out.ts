@@ -3,6 +3,14 @@ import type { AccessRules } from './access.ts';
 import type { Message } from './message.ts';
 import { isPattern, PatternIndex } from './pattern.ts';
 
+/** Readers of a topic, as far as they are clients. */
+export interface Readers {
+  /** How many there are. */
+  all: number;
+  /** How many of them lag behind: see {@link Connection.lags}. */
+  lagging: number;
+}
+
 /** An object that hears messages. It costs less memory than a function where there are thousands. */
 export interface MessageReceiver {
   /** A message came. */
@@ -11,6 +19,8 @@ export interface MessageReceiver {
   gap?(topic: string): void;
   /** The bus was closed: nothing more comes. */
   closed?(): void;
+  /** Count the clients for which it hears this topic. Absent: it is none that publishers wait for. */
+  count?(readers: Readers, topic: string): void;
 }
 
 /**
@@ -107,6 +117,12 @@ class LocalListener implements ListenHandle {
     } catch (error) {
       upstream.report(error, message);
     }
+  }
+
+  /** Count the clients for which it hears a topic. */
+  count(readers: Readers, topic: string): void {
+    const listener = this.#listener;
+    if (typeof listener === 'object') listener.count?.(readers, topic);
   }
 
   /** Tell an object what it wants to know beside messages. */
@@ -207,6 +223,16 @@ export class FanOut {
       const [from, list, length] = [matching[index], lists[index], lengths[index]];
       this.#handOver(message, channel, from as Channel, list as LocalListener[], length as number);
     }
+  }
+
+  /** The clients that read a topic, by its name or by a pattern. */
+  readersOf(topic: string): Readers {
+    const readers = { all: 0, lagging: 0 };
+    const channel = this.#topics.get(topic);
+    for (const { listeners } of channel ? [channel, ...this.#matching(topic, channel)] : this.#patterns.match(topic)) {
+      for (const listening of listeners) listening.count(readers, topic);
+    }
+    return readers;
   }
 
   /**

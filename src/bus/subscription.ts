@@ -1,4 +1,5 @@
 import type { PromiseOr } from '../core/promise-or.ts';
+import type { Readers } from './fan-out.ts';
 import type { Resumed } from './history.ts';
 import type { Position } from './message.ts';
 
@@ -17,6 +18,8 @@ export interface Sink<T> {
   later?(item: unknown, worker: Worker): void;
   /** Something may be missing before the next value. True: the reader knows what to do, and the source goes on. */
   gap?(): boolean;
+  /** Count the client that reads, if it is one; see {@link MessageReceiver}. */
+  count?(readers: Readers): void;
   /** The same for what has waited for the first reader, which may be much: what a reader that was away has missed. */
   laterAll?(items: readonly unknown[], worker: Worker): void;
 }
@@ -107,9 +110,11 @@ export interface Stoppable {
 }
 
 /** What a source of {@link createSubscription} pushes into. */
-export interface SourceSink<T> extends Omit<Sink<T>, 'later' | 'laterAll' | 'gap'> {
+export interface SourceSink<T> extends Omit<Sink<T>, 'later' | 'laterAll' | 'gap' | 'count'> {
   /** Something may be missing. False: the reader must not go on as if nothing were. */
   gap(): boolean;
+  /** Count the client that reads, if it is one. */
+  count(readers: Readers): void;
   /** Forget what waits for a reader: it comes again. */
   drop(): void;
   /** The same for many items at once. */
@@ -158,6 +163,10 @@ class Feed<T> implements SourceSink<T> {
 
   gap(): boolean {
     return this.#sink?.gap?.() ?? false;
+  }
+
+  count(readers: Readers): void {
+    this.#sink?.count?.(readers);
   }
 
   laterAll(items: readonly unknown[], worker: Worker): boolean {

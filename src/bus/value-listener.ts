@@ -1,5 +1,5 @@
 import { isPromise, type PromiseOr } from '../core/promise-or.ts';
-import type { ListenHandle, MessageReceiver } from './fan-out.ts';
+import type { ListenHandle, MessageReceiver, Readers } from './fan-out.ts';
 import type { Resumed } from './history.ts';
 import type { Message, Position } from './message.ts';
 import { kindOf } from './names.ts';
@@ -216,6 +216,10 @@ export class ValueListener<T> implements MessageReceiver, Stoppable, Worker {
     } catch (error) {
       this.#sink.error(error);
     }
+  }
+
+  count(readers: Readers): void {
+    if (!this.#stopped) this.#sink.count(readers);
   }
 
   /** Messages may have been lost: told after what came before. */

@@ -10,6 +10,8 @@ export class Backlog {
   bytes = 0;
   /** The largest message since the backlog began, in bytes. */
   largest = 0;
+  /** When the socket last took some of it, in ms of the clock; 0: it has not yet. */
+  movedAt = 0;
   readonly #budget: MemoryBudget | undefined;
   #wires: Wire[] = [];
   #next = 0;

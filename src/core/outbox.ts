@@ -17,6 +17,12 @@ const windowBytes = 65_536;
 /** Who takes fewer bytes than this within `stallTimeout` does not read. */
 const progressBytes = 65_536;
 
+/** Publishers do not wait for who took nothing for so many ms ([BUS-38]). */
+const progressMs = 1_000;
+
+/** Of how many connections of this process messages wait: while there are none, nobody looks for slow readers. */
+export const backlogged = { connections: 0 };
+
 /** What an {@link Outbox} needs of its connection. */
 export interface OutboxHost {
   /** The transport that is written to. */
@@ -62,6 +68,12 @@ export class Outbox {
     return this.unread > this.#host.limits.highWaterMark / 2;
   }
 
+  /** More than half of the high-water mark is unread, and the peer took some of what waits a moment ago. */
+  lags(now: number): boolean {
+    const { movedAt = 0 } = this.#backlog ?? {};
+    return movedAt > 0 && now - movedAt <= progressMs && this.full;
+  }
+
   /** Everything was handed to the socket. */
   get handedOver(): boolean {
     return this.#queue === undefined && this.#backlog === undefined;
@@ -99,6 +111,7 @@ export class Outbox {
     }
     const isOver =
       this.#backlog !== undefined && this.#backlog.bytes - this.#backlog.largest > this.#host.limits.maxUnread;
+    if (!this.#backlog) backlogged.connections++;
     this.#backlog ??= new Backlog(this.#host.budget);
     for (const wire of wires) this.#backlog.add(wire, sizeOf(wire));
     this.pump(now);
@@ -113,8 +126,9 @@ export class Outbox {
         const before = backlog.bytes;
         const wires = backlog.take(batchBytes);
         this.#write(wires, before - backlog.bytes);
+        backlog.movedAt = now;
       }
-      if (backlog.empty) this.#backlog = undefined;
+      if (backlog.empty) this.#endBacklog();
     }
     this.#look(now);
   }
@@ -159,7 +173,7 @@ export class Outbox {
     const backlog = this.#backlog;
     if (backlog && backlog.bytes > this.#host.limits.highWaterMark) this.dropBacklog();
     else if (backlog) this.#write(backlog.take(never), 0);
-    this.#backlog = undefined;
+    this.#endBacklog();
     if (this.#queue) this.#write(this.#queue, this.#queuedBytes);
     this.#queue = undefined;
     this.#queuedBytes = 0;
@@ -169,6 +183,11 @@ export class Outbox {
   /** Let go of what the socket has not got, but for the messages of this turn. */
   dropBacklog(): void {
     this.#backlog?.clear();
+    this.#endBacklog();
+  }
+
+  #endBacklog(): void {
+    if (this.#backlog) backlogged.connections--;
     this.#backlog = undefined;
   }
 

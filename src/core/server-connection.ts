@@ -131,6 +131,10 @@ export class ServerConnection
     return this.outbox.unread;
   }
 
+  get lags(): boolean {
+    return !this.closing && this.outbox.lags(this.now);
+  }
+
   mustWait(): boolean {
     if (this.ending.gone) return true;
     const { full } = this.outbox;

@@ -167,6 +167,8 @@ export interface Connection extends BaseConnection {
   readonly principal: Principal | undefined;
   /** WebSocket pings ask this peer whether it lives, and cut it when it does not answer: a session need not. */
   readonly isPinged: boolean;
+  /** Much of what was sent has not been read, and the peer reads on: publishers may wait for it a little. */
+  readonly lags: boolean;
   /** What was queued so far leaves now, not at the end of the turn. */
   flush(): void;
   /** Keep later input back until `release` was called as often as `hold`. */

@@ -3,6 +3,7 @@ import { MemoryBudget } from '../../src/core/budget.ts';
 import { ProtocolError } from '../../src/core/fault.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../../src/core/limits.ts';
 import type { ConnectionEnd } from '../../src/core/open-connection.ts';
+import { backlogged } from '../../src/core/outbox.ts';
 import { refuse } from '../../src/core/refuse.ts';
 import { ServerConnection } from '../../src/core/server-connection.ts';
 import type { Authenticate, Session } from '../../src/core/subprotocol.ts';
@@ -311,6 +312,36 @@ test('[CONN-17] over half of the mark a connection is saturated, what is queued 
   expect(connection.mustWait()).toBe(false);
   send('x');
   expect([connection.mustWait(), connection.buffered]).toEqual([true, 501]);
+});
+
+test('[BUS-38] who has much to read and took some of it within the last second lags; who takes nothing does not', () => {
+  const { clock, socket, connection, send } = open({ fills: true, limits: { highWaterMark: 200_000 } });
+  const { connections } = backlogged;
+  const turn = (): void => {
+    for (let sent = 0; sent < 10; sent++) send('x'.repeat(50_000));
+    clock.flushTurn();
+  };
+  send('x');
+  clock.flushTurn();
+  expect([connection.lags, backlogged.connections - connections]).toEqual([false, 0]);
+  turn();
+  expect([connection.mustWait(), connection.lags, backlogged.connections - connections]).toEqual([true, false, 1]);
+  socket.bufferedAmount = 0;
+  connection.drained();
+  expect(connection.lags).toBe(true);
+  clock.advance(1_001);
+  expect(connection.lags).toBe(false);
+  while (!connection.outbox.handedOver) {
+    socket.bufferedAmount = 0;
+    connection.drained();
+  }
+  expect([connection.lags, backlogged.connections - connections]).toEqual([false, 0]);
+  turn();
+  turn();
+  socket.bufferedAmount = 0;
+  connection.drained();
+  connection.terminate();
+  expect([connection.lags, backlogged.connections - connections]).toEqual([false, 0]);
 });
 
 test('[CONN-17] drained follows when the transport says so', () => {

@@ -22,6 +22,8 @@ export class RecordingConnection implements Connection {
   principal: Principal | undefined;
   /** What `authenticate` finds: who it is, or that they are refused. Default: everybody is let in, as nobody. */
   authenticated: Principal | boolean = true;
+  /** Whether publishers may wait for it. */
+  lags = false;
   /** What `mustWait` answers. */
   saturated = false;
   sentAt = 0;

@@ -1,3 +1,4 @@
+import type { Readers } from '../../bus/fan-out.ts';
 import type { Position } from '../../bus/message.ts';
 import { push, type Sink, type Subscription, type Worker } from '../../bus/subscription.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
@@ -93,6 +94,11 @@ export class PushedSource implements Source, Sink<unknown>, Work, Worker {
     if (rest.length === 0) return;
     this.#items ??= [];
     for (const item of rest) this.#items.push(item);
+  }
+
+  count(readers: Readers): void {
+    readers.all++;
+    if (this.#reader.connection.lags) readers.lagging++;
   }
 
   gap(): boolean {

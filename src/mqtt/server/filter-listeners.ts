@@ -1,5 +1,5 @@
 import type { Bus } from '../../bus/bus.ts';
-import type { ListenHandle, MessageReceiver } from '../../bus/fan-out.ts';
+import type { ListenHandle, MessageReceiver, Readers } from '../../bus/fan-out.ts';
 import type { Message } from '../../bus/message.ts';
 import { mqttGrammar, PatternIndex } from '../../bus/pattern.ts';
 import { widePattern } from './names.ts';
@@ -13,6 +13,12 @@ class Listeners implements MessageReceiver {
   receive(message: Message): void {
     for (const receivers of this.index.match(message.topic)) {
       for (const receiver of receivers) receiver.receive(message);
+    }
+  }
+
+  count(readers: Readers, topic: string): void {
+    for (const receivers of this.index.match(topic)) {
+      for (const receiver of receivers) receiver.count?.(readers, topic);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Readers } from '../../bus/fan-out.ts';
 import type { Message } from '../../bus/message.ts';
 import { never, type Timers } from '../../core/clock.ts';
 import { SmallMap } from '../../core/small-map.ts';
@@ -154,6 +155,13 @@ export class SessionState {
     if (special?.noLocal && publisherOf(message) === this.tag) return;
     const retain = special?.retainAsPublished === true && isRetained(message);
     this.deliver(message, qos, retain, special?.subscriptionId);
+  }
+
+  /** Count its client, if it is connected. */
+  count(readers: Readers): void {
+    if (!this.#link) return;
+    readers.all++;
+    if (this.#link.connection.lags) readers.lagging++;
   }
 
   /** Send a message, or keep it until it can be sent. */

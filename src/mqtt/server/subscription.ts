@@ -1,4 +1,4 @@
-import type { ListenHandle, MessageReceiver } from '../../bus/fan-out.ts';
+import type { ListenHandle, MessageReceiver, Readers } from '../../bus/fan-out.ts';
 import type { Message } from '../../bus/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 
@@ -16,6 +16,8 @@ export interface SpecialOptions {
 export interface Subscriber {
   /** A message for one of its subscriptions. */
   receive(message: Message, subscription: MqttSubscription): void;
+  /** Count the client, if it is connected. */
+  count(readers: Readers): void;
 }
 
 /** One topic filter of a session. */
@@ -39,6 +41,11 @@ export class MqttSubscription implements MessageReceiver {
   /** A message that matches, and that the client may read. */
   receive(message: Message): void {
     if (this.#handle !== undefined) this.#state.receive(message, this);
+  }
+
+  /** A client reads it, unless it is away. */
+  count(readers: Readers): void {
+    this.#state.count(readers);
   }
 
   /** It listens. */

@@ -1,4 +1,4 @@
-import type { MessageReceiver } from '../../bus/fan-out.ts';
+import type { MessageReceiver, Readers } from '../../bus/fan-out.ts';
 import type { Message } from '../../bus/message.ts';
 import { isPromise } from '../../core/promise-or.ts';
 import { type Broker, protocol, type Verdict } from './broker.ts';
@@ -34,6 +34,12 @@ export class TopicGuard implements MessageReceiver {
     if (known === undefined) this.#decide(message);
     else if (typeof known === 'string') this.#pass(message, known);
     else this.#wait(known, message);
+  }
+
+  /** A client that may read this topic, as far as it is known. */
+  count(readers: Readers, topic: string): void {
+    const verdict = this.#known.get(topic);
+    if (typeof verdict === 'string' && this.#isOpen(topic, verdict)) this.#receiver.count?.(readers, topic);
   }
 
   /** May the client see what was kept of this topic? While it is not known, it may not. */

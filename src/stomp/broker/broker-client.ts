@@ -326,6 +326,7 @@ const onlyFor = (session: string, subscription: BrokerSubscription): Listener =>
     if (meant === undefined || meant === session) subscription.receive(message);
   },
   gap: (topic) => subscription.gap(topic),
+  count: (readers) => subscription.count(readers),
 });
 
 /** See {@link detached}. */

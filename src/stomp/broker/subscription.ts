@@ -1,4 +1,4 @@
-import type { ListenHandle } from '../../bus/fan-out.ts';
+import type { ListenHandle, Readers } from '../../bus/fan-out.ts';
 import { createMessage, type Encoding, type Message } from '../../bus/message.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { detached } from '../../core/wire.ts';
@@ -123,6 +123,13 @@ export class BrokerSubscription implements Consumer {
     if (this.#stopped) return;
     if (this.#backlog === undefined && !this.#mustWait) this.#deliver(message, undefined);
     else this.#keep(message);
+  }
+
+  /** A client reads it. */
+  count(readers: Readers): void {
+    if (this.#stopped) return;
+    readers.all++;
+    if (this.#connection.lags) readers.lagging++;
   }
 
   /** Messages of its topic may have been lost: the next one says so ([STOMP-122]). */

@@ -1,3 +1,4 @@
+import type { Readers } from '../../bus/fan-out.ts';
 import type { Message } from '../../bus/message.ts';
 import { isPromise } from '../../core/promise-or.ts';
 import { detached } from '../../core/wire.ts';
@@ -41,6 +42,12 @@ export class WildcardGuard {
     if (known === undefined) this.#decide(message);
     else if (typeof known === 'object') this.#wait(known, message);
     else this.#pass(message, known);
+  }
+
+  /** A client that may read this topic. */
+  count(readers: Readers, topic: string): void {
+    const verdict = this.#verdicts.get(topic);
+    if (verdict === true || verdict === 'bus') this.#subscription.count(readers);
   }
 
   /** Messages of topics that match may have been lost. */
