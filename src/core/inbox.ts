@@ -6,7 +6,7 @@ import type { Liveness } from './liveness.ts';
 import { Rate } from './rate.ts';
 import type { SessionGuard } from './session-guard.ts';
 import type { Socket } from './socket.ts';
-import type { Turns, Worker } from './turns.ts';
+import { heavyBytes, type Turns, type Worker } from './turns.ts';
 
 /** So many messages and frames of one connection are worked off in one turn, and for so many ms: then others have theirs. */
 const framesPerTurn = 256;
@@ -98,7 +98,7 @@ export class Inbox implements Worker {
 
   /** A message came. */
   received(data: string | Uint8Array, now: number): void {
-    if (this.#paused || !this.#mayDeliver(now)) return this.#keep(data);
+    if (this.#paused || this.#mustLinger(data, now) || !this.#mayDeliver(now)) return this.#keep(data);
     this.#deliver(data, now);
     if (this.#paused) this.#goOn();
   }
@@ -125,6 +125,16 @@ export class Inbox implements Worker {
     this.#delivering = true;
     this.#host.guard.deliver(data, now);
     this.#delivering = false;
+    if (data.length >= heavyBytes) this.#turns.worked(now, this.#host.now);
+  }
+
+  /** Is this a heavy message, and the costly one before it has not been paid for? Then its turn comes. */
+  #mustLinger(data: string | Uint8Array, now: number): boolean {
+    if (data.length < heavyBytes || now >= this.#turns.heavyFrom) return false;
+    this.#yielding = true;
+    this.#pause();
+    this.#turns.waitHeavy(this);
+    return true;
   }
 
   #takeToken(now: number): boolean {
@@ -193,13 +203,17 @@ export class Inbox implements Worker {
     if (this.#delivering) return;
     if (!this.#blocked) {
       this.#tellReleased();
-      while (!this.#blocked && this.#held && this.#mayDeliver(this.#host.now)) {
+      while (!this.#blocked && this.#held && this.#mayGoOn(this.#held, this.#host.now)) {
         this.#deliver(this.#shift(this.#held), this.#host.now);
         this.#tellReleased();
       }
       this.#unpause();
     }
     this.#host.settled();
+  }
+
+  #mayGoOn(held: readonly (string | Uint8Array)[], now: number): boolean {
+    return !this.#mustLinger(held[this.#next] as string | Uint8Array, now) && this.#mayDeliver(now);
   }
 
   #shift(held: (string | Uint8Array)[]): string | Uint8Array {

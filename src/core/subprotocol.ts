@@ -223,6 +223,8 @@ export interface Subprotocol {
   readonly acceptsUnnamed?: boolean | undefined;
   /** A connection that speaks this is there. The session may send, hold or close while it is made. */
   open(connection: Connection, name: string): Session;
+  /** Its limits as they hold, defaults filled in, beside those of every connection. Absent: it has none of its own. */
+  readonly limits?: Readonly<Record<string, number>> | undefined;
   /** What it counts, for `stats()` of the endpoint: numbers by name, or objects of such. Absent: nothing. */
   stats?(): object;
   /** The endpoint closes for good: let go of what outlives connections. */

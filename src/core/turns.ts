@@ -1,7 +1,13 @@
-import type { Clock, EndOfTurn } from './clock.ts';
+import { type Clock, type EndOfTurn, never, type Timed } from './clock.ts';
 
 /** For so many ms of one turn of the event loop input is worked off, whoever sent it; then the loop has its turn. */
 const turnMs = 5;
+
+/** Messages of so many bytes may be costly to read: they wait for each other, and nobody waits for them ([CONN-94]). */
+export const heavyBytes = 16_384;
+
+/** A message that took so many ms was costly: as much time belongs to others before the next heavy one. */
+const costlyMs = 10;
 
 /** Someone whose input waits for a turn. */
 export interface Worker {
@@ -17,13 +23,18 @@ export interface Worker {
  * @example
  * if (!turns.open(now)) turns.wait(connection);
  */
-export class Turns implements EndOfTurn {
+export class Turns implements EndOfTurn, Timed {
+  /** When the next heavy message may be worked off, in ms of the clock ([CONN-94]). */
+  heavyFrom = 0;
+  /** When somebody with a heavy message is to be served, in ms of the clock; Infinity: nobody waits. */
+  deadline: number = never;
   /** Another number in each turn; whoever remembers it knows whether its share is still that of this turn. */
   serial = 0;
   readonly #clock: Clock;
   #begun = false;
   #ends = 0;
   #waiting: Worker[] = [];
+  #heavy: Worker[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -39,6 +50,49 @@ export class Turns implements EndOfTurn {
   wait(worker: Worker): void {
     this.#waiting.push(worker);
     if (!this.#begun) this.#begin(this.#clock.now());
+  }
+
+  /** Do something heavy, such as parsing a body, in its turn. Rejects with what it throws. */
+  heavy<T>(run: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const work = (): void => {
+        const began = this.#clock.now();
+        try {
+          resolve(run());
+        } catch (error) {
+          reject(error);
+        }
+        this.worked(began, this.#clock.now());
+      };
+      if (this.#clock.now() >= this.heavyFrom) work();
+      else this.waitHeavy({ work });
+    });
+  }
+
+  /** Call `worker`, whose next message is heavy, when the costly one before it has been paid for. */
+  waitHeavy(worker: Worker): void {
+    this.#heavy.push(worker);
+    this.#serveAt(this.heavyFrom);
+  }
+
+  /** A heavy message has been worked off, from `began` until `now`. */
+  worked(began: number, now: number): void {
+    const took = now - began;
+    if (took >= costlyMs) this.heavyFrom = now + took;
+  }
+
+  tick(now: number): void {
+    this.deadline = never;
+    for (let time = now; time < now + turnMs && time >= this.heavyFrom; time = this.#clock.now()) {
+      this.#heavy.shift()?.work();
+      if (this.#heavy.length === 0) return;
+    }
+    this.#serveAt(this.heavyFrom);
+  }
+
+  #serveAt(at: number): void {
+    this.deadline = Math.min(this.deadline, at);
+    this.#clock.watch(this);
   }
 
   /** Serve those that wait, as far as the time of one turn goes. */

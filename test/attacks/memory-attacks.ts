@@ -40,6 +40,21 @@ export const memoryAttacks: readonly Attack[] = [
     },
   },
   {
+    name: 'as many names and objects as a message may have, in each of 100 messages of 20 connections',
+    finding: 'T1',
+    short: 0.05,
+    codes: overBudget,
+    async run({ port, scale, own }) {
+      const many = Array.from({ length: 10_000 }, (_, at) => ({ [`a${at}`]: 1, [`b${at}`]: 2 }));
+      const message = frame(subscribeMessage('1', '{ hello }', { variables: { many } }));
+      await each(20, 20, async () => {
+        const peer = own(await openGraphql(port));
+        for (let sent = 0; sent < scaled(100, scale) && !peer.ending; sent++) await peer.send(message);
+      });
+      await pause(1_000 * scale + 200);
+    },
+  },
+  {
     name: '63 KB of connection_init in each of 1,000 connections',
     finding: 'T1',
     codes: overBudget,

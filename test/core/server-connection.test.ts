@@ -964,6 +964,63 @@ test('[CONN-50] what is kept is counted; over maxKept it is refused, and the end
   expect(connection.heldBytes).toBe(0);
 });
 
+describe('[CONN-94] heavy messages wait for each other, and nobody waits for them', () => {
+  const heavy = 'x'.repeat(16_384);
+
+  /** Connections of one process; what they are told, with the time. A heavy message takes `ms`. */
+  function scene(count: number, ms: number) {
+    const clock = createFakeClock(1_000);
+    const log: string[] = [];
+    const connections = Array.from({ length: count }, (_, name) => {
+      const { connection, session, socket } = open({ clock });
+      session.on.receive = (data: string) => {
+        log.push(`${name} ${data.length < 100 ? data : 'heavy'} ${clock.now() - 1_000}`);
+        if (data.length >= heavy.length) clock.sleep(ms);
+      };
+      return { connection, socket };
+    });
+    return { clock, log, connections: connections as [(typeof connections)[0], ...typeof connections] };
+  }
+
+  test('a costly one is paid for with as much time of others; small ones pass', () => {
+    const { clock, log, connections } = scene(3, 50);
+    const [one, two, three] = connections;
+    one.connection.received(heavy);
+    two?.connection.received(heavy);
+    two?.connection.received('behind it');
+    three?.connection.received('small');
+    expect(log).toEqual(['0 heavy 0', '2 small 50']);
+    expect([one.socket.paused, two?.socket.paused]).toEqual([false, true]);
+    clock.advance(49);
+    expect(log).toHaveLength(2);
+    clock.advance(1);
+    clock.advance(1);
+    expect(log.slice(2)).toEqual(['1 heavy 100', '1 behind it 150']);
+    expect(two?.socket.paused).toBe(false);
+  });
+
+  test('they come in the order in which they began to wait, one of each connection at a time', () => {
+    const { clock, log, connections } = scene(4, 20);
+    for (const { connection } of connections) for (let sent = 0; sent < 2; sent++) connection.received(heavy);
+    clock.advance(1_000);
+    expect(log.map((line) => line[0]).join('')).toBe('00123123');
+  });
+
+  test('cheap ones wait for nobody', () => {
+    const { log, connections } = scene(4, 9);
+    for (const { connection } of connections) connection.received(heavy);
+    expect(log).toHaveLength(4);
+  });
+
+  test('who ends meanwhile is passed over', () => {
+    const { clock, log, connections } = scene(3, 50);
+    for (const { connection } of connections) connection.received(heavy);
+    connections[1]?.connection.terminate();
+    clock.advance(1_000);
+    expect(log.map((line) => line[0]).join('')).toBe('02');
+  });
+});
+
 describe('[CONN-51] one read is worked off in shares', () => {
   /** Each message is a count of frames. */
   function framed(limits: Setup['limits'] = {}) {

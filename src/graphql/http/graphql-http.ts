@@ -4,13 +4,16 @@ import { createHttpDoor, mustBeEndpoint } from '../../adapters/http-door.ts';
 import type { RequestHandler } from '../../adapters/server-types.ts';
 import type { Timed } from '../../core/clock.ts';
 import type { AcceptingEndpoint } from '../../core/endpoint.ts';
+import { resolveLimits } from '../../core/limits.ts';
 import { checkNames } from '../../core/options.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
+import { turnsOf } from '../../core/turns.ts';
 import type { OperationKind } from '../execution/execute.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from '../protocol/messages.ts';
+import { graphqlLimits } from '../server/limits.ts';
 import type { OperationLimits } from '../server/operation-limits.ts';
 import { distinctEvents, type Framing, multipart, oneResult, sharedEvents } from './framing.ts';
-import { readOperation } from './parameters.ts';
+import { type BodyLimits, type RequestedOperation, readOperation } from './parameters.ts';
 import { type StreamOwner, StreamSocket } from './stream-socket.ts';
 
 export type {
@@ -85,13 +88,17 @@ class GraphqlStreams {
   readonly #endpoint: AcceptingEndpoint;
   readonly #subprotocol: Subprotocol;
   readonly #reserved = new Map<string, StreamSocket>();
+  readonly #limits: BodyLimits;
   readonly #bodies: BodyBudget;
   #unfetched = 0;
 
   constructor(endpoint: AcceptingEndpoint, subprotocol: Subprotocol) {
     this.#endpoint = endpoint;
-    this.#bodies = { bytes: 0, most: bodiesAtOnce * endpoint.limits.maxPayload };
     this.#subprotocol = subprotocol;
+    const { maxMessage, maxNodes } = { ...resolveLimits(graphqlLimits), ...subprotocol.limits };
+    const { maxPayload, messageTimeout } = endpoint.limits;
+    this.#limits = { maxMessage: Math.min(maxMessage, maxPayload), maxNodes, messageTimeout };
+    this.#bodies = { bytes: 0, most: bodiesAtOnce * this.#limits.maxMessage };
   }
 
   serve(exchange: Exchange): void {
@@ -126,11 +133,15 @@ class GraphqlStreams {
     return socket;
   }
 
+  #read(exchange: Exchange): Promise<RequestedOperation> {
+    return readOperation(exchange, this.#limits, this.#bodies, turnsOf(this.#endpoint.clock));
+  }
+
   // ── one request, one operation ─────────────────────────────────────────────────────────────────────────────────
 
   async #run(exchange: Exchange): Promise<void> {
     if (exchange.method !== 'GET' && exchange.method !== 'POST') throw new HttpProblem(400, 'There is no token');
-    const { payload } = await readOperation(exchange, this.#endpoint.limits, this.#bodies);
+    const { payload } = await this.#read(exchange);
     const framing = framingFor(exchange.header('accept'));
     // A GET must not change anything (RFC 9110 9.2.1): pages of other origins can make browsers send one.
     const kinds = framing.kinds.filter((kind) => kind !== 'mutation' || exchange.method !== 'GET');
@@ -184,7 +195,7 @@ class GraphqlStreams {
   }
 
   async #start(exchange: Exchange, stream: StreamSocket): Promise<void> {
-    const { payload, operationId } = await readOperation(exchange, this.#endpoint.limits, this.#bodies);
+    const { payload, operationId } = await this.#read(exchange);
     if (operationId === undefined) throw new HttpProblem(400, 'There is no operation id: extensions.operationId');
     if (stream.running.has(operationId)) throw new HttpProblem(409, 'An operation with this id runs already');
     stream.subscribe(operationId, payload);

@@ -1,6 +1,9 @@
 import { type BodyBudget, type Exchange, HttpProblem } from '../../adapters/exchange.ts';
 import type { ConnectionLimits } from '../../core/limits.ts';
+import { heavyBytes, type Turns } from '../../core/turns.ts';
+import { jsonNodes } from '../protocol/json-nodes.ts';
 import { isObject } from '../protocol/messages.ts';
+import type { GraphqlLimits } from '../server/limits.ts';
 
 /** What a request wants to be executed. */
 export interface RequestedOperation {
@@ -10,6 +13,9 @@ export interface RequestedOperation {
   readonly operationId: string | undefined;
 }
 
+/** What bounds the body of a request. */
+export type BodyLimits = Pick<GraphqlLimits, 'maxMessage' | 'maxNodes'> & Pick<ConnectionLimits, 'messageTimeout'>;
+
 /**
  * The operation in a request: the query of a GET, or the JSON body of a POST (GraphQL over HTTP, 5 and 6).
  *
@@ -17,14 +23,19 @@ export interface RequestedOperation {
  */
 export async function readOperation(
   exchange: Exchange,
-  { maxPayload, messageTimeout }: Pick<ConnectionLimits, 'maxPayload' | 'messageTimeout'>,
+  { maxMessage, maxNodes, messageTimeout }: BodyLimits,
   budget: BodyBudget,
+  turns: Turns,
 ): Promise<RequestedOperation> {
   if (exchange.method === 'GET') return requested(ofQuery(exchange.query));
   const type = exchange.header('content-type').split(';', 1)[0]?.trim().toLowerCase();
   if (type !== 'application/json') throw new HttpProblem(415, 'The body must be JSON: Content-Type: application/json');
-  const text = await exchange.body(maxPayload, messageTimeout, budget);
-  return requested(parsed(text, 'The body'), text);
+  const text = await exchange.body(maxMessage, messageTimeout, budget);
+  if (jsonNodes(text, maxNodes) > maxNodes) {
+    throw new HttpProblem(413, `The body may have ${maxNodes} objects, lists and names`);
+  }
+  const read = (): RequestedOperation => requested(parsed(text, 'The body'), text);
+  return text.length < heavyBytes ? read() : turns.heavy(read);
 }
 
 function requested(parameters: unknown, text?: string): RequestedOperation {

@@ -5,11 +5,14 @@ import { checkOptionNames } from './check-options.ts';
 import { ConnectionHost } from './connection-host.ts';
 import { createEngine, isProduction } from './engine.ts';
 import { graphqlFaults, tellingFaults } from './faults.ts';
+import type { GraphqlLimits } from './limits.ts';
 import type { ConnectionParams, GraphqlOptions } from './options.ts';
 import type { GraphqlStats } from './stats.ts';
 
 /** A GraphQL server, to be mounted on an endpoint. */
 export interface GraphqlServer extends Subprotocol {
+  /** Its limits as they hold, defaults filled in: see spec-notes/limits.md. */
+  readonly limits: GraphqlLimits;
   /** How many operations there are and were, and what became of them. */
   stats(): GraphqlStats;
 }
@@ -35,7 +38,7 @@ export function graphqlServer<
     (connection) => new ConnectionHost(connection, engine).session,
     isProduction(options) ? graphqlFaults : tellingFaults,
   );
-  return { ...made, stats: () => ({ ...engine.counts }) };
+  return { ...made, limits: engine.limits, stats: () => ({ ...engine.counts }) };
 }
 
 /** The subprotocol with another way to open its sessions. */

@@ -12,6 +12,8 @@ export const graphqlLimits = {
   maxId: { default: 256, unit: 'bytes', fault: 'tooLarge' },
   /** One message of an operation; a longer one is an `error` of that operation, and is not parsed as a whole. */
   maxMessage: { default: 1_048_576, unit: 'bytes', fault: 'tooLarge' },
+  /** Objects, lists and names in one message; one with more is treated alike. Parsing takes its time for these. */
+  maxNodes: { default: 32_768, unit: 'count', fault: 'tooLarge' },
   /** One document; a longer one is not parsed. Parsing and validating cannot be cut in two: their input is bounded. */
   maxDocument: { default: 32_768, unit: 'bytes', fault: 'tooLarge' },
   /** Of one document; more is a syntax error. The largest of real applications have some 1,500. */

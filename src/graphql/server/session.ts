@@ -3,6 +3,7 @@ import { CloseCode, ProtocolError } from '../../core/fault.ts';
 import { SmallMap } from '../../core/small-map.ts';
 import type { Connection, Session } from '../../core/subprotocol.ts';
 import { byteLength } from '../../core/wire.ts';
+import { jsonNodes } from '../protocol/json-nodes.ts';
 import {
   encodeMessageHead,
   encodePayload,
@@ -109,7 +110,7 @@ export class GraphqlSession implements Session {
 
   receive(data: string | Uint8Array): void {
     if (this.#phase !== 'acknowledged') this.#checkSize(data, this.#limits.maxInitPayload);
-    else if (data.length > this.#limits.maxMessage && this.#refuseLong(data)) return;
+    else if (this.#isTooMuch(data)) return this.#refuseLong(data);
     const message = parseMessage(data, this.#reviver);
     switch (message.type) {
       case 'connection_init':
@@ -134,15 +135,24 @@ export class GraphqlSession implements Session {
     if (byteLength(data) > most) throw new ProtocolError('tooLarge');
   }
 
-  /** A long `subscribe` is the error of its operation, if its id can be read without all of it ([GQL-104]). */
-  #refuseLong(data: string | Uint8Array): boolean {
-    const { maxMessage } = this.#limits;
+  /** Too long, or too much to parse at once. */
+  #isTooMuch(data: string | Uint8Array): boolean {
+    const { maxMessage, maxNodes } = this.#limits;
+    return data.length > maxMessage || jsonNodes(data, maxNodes) > maxNodes;
+  }
+
+  /** Such a `subscribe` is the error of its operation, if its id can be read without all of it ([GQL-104]). */
+  #refuseLong(data: string | Uint8Array): void {
+    const { maxMessage, maxNodes } = this.#limits;
+    const bytes = byteLength(data);
+    const isLong = bytes > maxMessage;
+    const bound = isLong ? `${maxMessage} bytes; this one has ${bytes}` : `${maxNodes} objects, lists and names`;
+    const words = `A message may have ${bound}`;
     const id = idOfSubscribe(data);
-    if (id === undefined) throw new ProtocolError('tooLarge');
+    if (id === undefined) throw isLong ? new ProtocolError('tooLarge') : new ProtocolError('malformed', words);
     if (this.#operations?.has(id)) throw new ProtocolError('duplicate', id);
     this.#checkId(id);
-    this.#refuse(id, 'MESSAGE_TOO_LARGE', `A message may have ${maxMessage} bytes; this one has ${byteLength(data)}`);
-    return true;
+    this.#refuse(id, 'MESSAGE_TOO_LARGE', words);
   }
 
   #checkId(id: string): void {

@@ -6,7 +6,7 @@ import type { Subprotocol } from '../../core/subprotocol.ts';
 import { Broker } from './broker.ts';
 import { mqttFaults } from './faults.ts';
 import type { MqttHooks } from './hooks.ts';
-import { type MqttLimitOptions, mqttLimits } from './limits.ts';
+import { type MqttLimitOptions, type MqttLimits, mqttLimits } from './limits.ts';
 import { MqttSession } from './mqtt-session.ts';
 
 /** What `mqttBroker` takes. */
@@ -61,6 +61,8 @@ export interface MqttStats {
 
 /** An MQTT broker as a subprotocol: mount it on as many endpoints as you like, they share its sessions. */
 export interface MqttBroker extends Subprotocol {
+  /** Its limits as they hold, defaults filled in: see spec-notes/limits.md. */
+  readonly limits: MqttLimits;
   /** What it keeps, and what became of messages. */
   stats(): MqttStats;
 }
@@ -97,6 +99,7 @@ export function mqttBroker(options: MqttBrokerOptions): MqttBroker {
     names: ['mqtt'],
     acceptsUnnamed: true,
     faults: mqttFaults,
+    limits,
     open: (connection) => new MqttSession(connection, broker),
     dispose: () => broker.dispose(),
     stats: () => ({

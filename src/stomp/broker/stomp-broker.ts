@@ -24,7 +24,7 @@ import { createStompServer } from '../server/stomp-server.ts';
 import { Broker } from './broker.ts';
 import { brokerHandler } from './broker-client.ts';
 import { permittedBy, protocol } from './default-permission.ts';
-import { type BrokerLimitOptions, brokerLimits } from './limits.ts';
+import { type BrokerLimitOptions, type BrokerLimits, brokerLimits } from './limits.ts';
 import { type OpenQueues, QueueAccess } from './queue-access.ts';
 import type { QueueStats, QueueTotals } from './queues.ts';
 
@@ -153,6 +153,8 @@ export interface StompStats extends QueueTotals {
 
 /** A STOMP broker as a subprotocol: mount it on as many endpoints as you like, they share its queues. */
 export interface StompBroker extends Subprotocol {
+  /** Its limits as they hold, defaults filled in: see spec-notes/limits.md. */
+  readonly limits: BrokerLimits;
   /**
    * Send as the application does, without asking `authorize`. Resolves when the bus or the queue has the message.
    * Rejects with a {@link ProtocolError} if the destination is no good or the queue is full.
@@ -243,6 +245,7 @@ export function stompBroker(options: StompBrokerOptions): StompBroker {
 
   return {
     ...stomp,
+    limits,
     async send(destination, body, sendOptions = {}) {
       const message = checkedSend(destination, body, sendOptions);
       const route = stomp.route('SEND', destination, undefined);

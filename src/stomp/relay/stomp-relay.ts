@@ -14,7 +14,7 @@ import type { AuthorizeRequest, BrokerHooks } from '../server/hooks.ts';
 import { createStompServer } from '../server/stomp-server.ts';
 import { Availability, type AvailabilityListener, type BrokerAddresses } from './availability.ts';
 import { type ConnectHeaders, type ConnectRequest, connectHeadersOf } from './connect-headers.ts';
-import { relayLimits } from './limits.ts';
+import { type RelayLimits, relayLimits } from './limits.ts';
 import { RelayClient, type RelayClientOptions } from './relay-client.ts';
 import { SystemConnection, type SystemLogin } from './system-connection.ts';
 import { Upstream } from './upstream.ts';
@@ -119,6 +119,8 @@ export interface RelayStats {
 
 /** A relay to a STOMP broker, as a subprotocol, or as a part of an embedded broker by its option `relay`. */
 export interface StompRelay extends Subprotocol, HandlesDestinations {
+  /** Limits of its clients as they hold, defaults filled in: see spec-notes/limits.md. */
+  readonly limits: RelayLimits;
   /** Did the broker answer when it was last tried? Undefined: it was not tried yet. */
   readonly available: boolean | undefined;
   /** How the relay stands. */
@@ -222,6 +224,7 @@ export function stompRelay(options: StompRelayOptions): StompRelay {
 
   return {
     ...stomp,
+    limits: clientOptions.limits,
     handler,
     get available() {
       return availability.available;

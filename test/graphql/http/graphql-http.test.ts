@@ -67,7 +67,7 @@ async function started(options: Partial<AttachOptions> = {}, http: Partial<Graph
   const errors: unknown[] = [];
   const server: Server = createServer();
   const endpoint = attach(server, {
-    protocols: [graphqlServer({ schema: scene.schema, share: () => 'all' })],
+    protocols: [graphqlServer({ schema: scene.schema, share: () => 'all', limits: { maxNodes: 100 } })],
     onError: (error) => errors.push(error),
     ...options,
   });
@@ -173,6 +173,13 @@ describe('what cannot be served', () => {
     ],
     ['text, which any page can send', '{"query":"{hello}"}', { 'content-type': 'text/plain' }, 415, /must be JSON/],
     ['too much', { query: `{ hello }${' '.repeat(5_000)}` }, {}, 413, /more than 4096 bytes/],
+    [
+      'too many objects',
+      `{"query":"{ hello }","variables":{"a":[${'{},'.repeat(110)}{}]}}`,
+      {},
+      413,
+      /100 objects, lists/,
+    ],
     ['no such token', { query: '{ hello }' }, { 'x-graphql-event-stream-token': 'x' }, 404, /no stream of this token/],
     ['a foreign page', { query: '{ hello }' }, { origin: 'https://evil.example' }, 403, /Origin/],
   ])('[GQL-122] %s', async (_, body, headers, status, words) => {

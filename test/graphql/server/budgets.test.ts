@@ -180,6 +180,21 @@ describe('[GQL-104] a message over maxMessage', () => {
     expect(peer.socket.closing).toBeUndefined();
   });
 
+  test('or with more objects, lists and names than maxNodes, is too', async () => {
+    const peer = serve({ limits: { maxNodes: 100 } }).connect();
+    const variables = (count: number) => ({ list: Array.from({ length: count }, () => ({ a: '{{{' })) });
+    peer.send({ id: 'a', type: 'subscribe', payload: { query: '{ hello }', variables: variables(40) } });
+    expect((await peer.take())[0]).toMatchObject({ id: 'a', type: 'next' });
+    peer.send({ id: 'b', type: 'subscribe', payload: { query: '{ hello }', variables: variables(60) } });
+    expect((await peer.take()).at(-1)).toMatchObject({
+      id: 'b',
+      type: 'error',
+      payload: [{ message: 'A message may have 100 objects, lists and names' }],
+    });
+    peer.send({ type: 'pong', payload: variables(60) });
+    expect(peer.socket.closing).toMatchObject({ code: 4400, reason: expect.stringContaining('100 objects, lists') });
+  });
+
   test.each([
     ['no subscribe', { type: 'ping', payload: { long } }, 1009],
     ['an id behind the payload', { type: 'subscribe', payload: { query: long }, id: 'a' }, 1009],
