@@ -135,6 +135,7 @@ export function createBus(options: BusOptions = {}): Bus {
       throw new TypeError(`declare() takes a topic() or a name such as 'room.*'; got ${kindOf(target)}`);
     }
     access.declare(target.name, clientAccessOf(target.clients, `topic("${target.name}"): clients`));
+    if (target.history === false) history?.exclude(target.name);
   }
 
   function send(name: string, body: Uint8Array, checked: MessageOptions): Promise<Position | undefined> {

@@ -75,6 +75,7 @@ export class History {
   readonly #places = new Map<string, number>();
   readonly #reads = new Map<string, Promise<readonly Message[] | undefined>>();
   readonly #queue: (() => void)[] = [];
+  readonly #without = new Set<string>();
   #epoch: string | undefined;
   /** The largest offset that was seen. */
   #last = 0;
@@ -94,6 +95,11 @@ export class History {
   /** What is kept, in bytes, and of how many topics. */
   get size(): { readonly bytes: number; readonly topics: number } {
     return { bytes: this.#rings.bytes, topics: this.#rings.topics };
+  }
+
+  /** This topic has no past, whoever asks and by whatever pattern ([BUS-31]). */
+  exclude(topic: string): void {
+    this.#without.add(topic);
   }
 
   /** Does anybody want to be able to come back, or did so a while ago? */
@@ -140,7 +146,7 @@ export class History {
   /** A message came. */
   record(message: Message): void {
     this.#see(message.position);
-    if (this.#from === undefined || isPrivate(message.topic)) return;
+    if (this.#from === undefined || isPrivate(message.topic) || this.#without.has(message.topic)) return;
     if (this.wanted) return this.#rings.add(message, this.#clock.now());
     this.#from = undefined;
     this.#rings.clear();
@@ -180,7 +186,7 @@ export class History {
    * epoch, of the future, or too far back.
    */
   since(name: string, after: Position): PromiseOr<readonly Message[] | undefined> {
-    if (!isPlace(after)) return undefined;
+    if (!isPlace(after) || !this.#hasPast(name)) return undefined;
     // Another server may be ahead of this one, and nobody is ahead of the only one.
     const isAhead = after.epoch === this.#epoch && after.offset > this.#ahead;
     if (isAhead && !this.#backbone.since) return undefined;
@@ -190,6 +196,11 @@ export class History {
     }
     if (!this.#backbone.since || (isPattern(name) && !this.#hearsAll)) return undefined;
     return this.#read(name, after);
+  }
+
+  #hasPast(name: string): boolean {
+    if (this.#without.size === 0) return true;
+    return isPattern(name) ? ![...this.#without].some(matcher(name)) : !this.#without.has(name);
   }
 
   get #ahead(): number {

@@ -1,4 +1,4 @@
-import type { Listener } from '../../bus/fan-out.ts';
+import { past } from '../../bus/bus-types.ts';
 import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import { detached, encodeUtf8 } from '../../core/wire.ts';
@@ -13,12 +13,14 @@ import type {
   HandlerClient,
   SubscriptionPlan,
 } from '../server/destination-handler.ts';
-import { isUserTopic, type Route } from '../server/destinations.ts';
-import { userHeaders } from '../server/message-forms.ts';
+import { isUserTopic, type Route, type TopicRoute } from '../server/destinations.ts';
+import { messageIdOf, userHeaders } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
+import type { Answer } from '../server/receipts.ts';
 import { type Broker, unavailable } from './broker.ts';
 import { protocol } from './default-permission.ts';
 import { ownedBytes, textLength } from './quota.ts';
+import { Replay, type ReplayTarget, type Wish, wishOf } from './replay.ts';
 import type { BrokerSubscription } from './subscription.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { Transactions } from './transactions.ts';
@@ -154,7 +156,57 @@ export class BrokerClient implements ClientHandler, CountedClient {
       throw new ProtocolError('unacceptable', 'selectors are not supported here: filter, or use a topic for each kind');
     }
     const subscription = this.#subscriptions.add(plan);
-    this.#client.carryOut(frame, this.#connect(subscription, route, frame.headers, permission));
+    const wish = wishOf(frame.headers, this.#client.version, plan.mode);
+    if (!wish) return this.#client.carryOut(frame, this.#connect(subscription, route, frame.headers, permission));
+    const connected = this.#comeBack(subscription, route, frame, permission, wish);
+    this.#client.carryOut(frame, connected, (answer) => answer);
+  }
+
+  /** Connect a subscription whose client may come back, or has ([STOMP-130]). What it missed leaves behind the RECEIPT. */
+  async #comeBack(
+    subscription: BrokerSubscription,
+    route: Route,
+    { headers }: Frame,
+    permission: Permission,
+    { after }: Wish,
+  ): Promise<Answer> {
+    const replay = this.#replayOf(subscription, route, headers, permission);
+    let first: Outgoing | undefined;
+    const keep = (answer: Outgoing | undefined): void => {
+      first = answer;
+    };
+    await this.#connect(subscription, route, headers, permission, replay, replay && keep);
+    const resumed = replay && (await replay.resume(after));
+    const { position, recovered = false } = resumed ?? {};
+    const told: [string, string][] = [];
+    if (after) told.push(['recovered', String(recovered)]);
+    if (position) told.push(['position', messageIdOf(position)]);
+    // Without a receipt there is no other place to say it.
+    if (after && !recovered && !headers.has('receipt')) subscription.tellLoss();
+    const behind = (): void => {
+      replay?.begin();
+      subscription.start(first && this.#broker.firstMessage(first, position));
+    };
+    return { headers: told, behind };
+  }
+
+  /** Undefined: the destination has no past, and what comes is all that there is ([STOMP-131]). */
+  #replayOf(
+    subscription: BrokerSubscription,
+    route: Route,
+    headers: Headers,
+    permission: Permission,
+  ): Replay | undefined {
+    const { bus, limits } = this.#broker;
+    const history = bus[past];
+    if (!history || route.kind !== 'topic' || !route.open) return undefined;
+    const { connection } = this.#client;
+    const { target, judged } = this.#targetOf(subscription, route, headers, permission);
+    return new Replay({
+      ...{ subscription, past: history, topic: route.topic, target, maxHeld: limits.maxBacklog },
+      permits: (topic) => !judged || bus.permits(topic, protocol, 'read'),
+      resume: (outcome, then) => connection.resume(outcome, then),
+    });
   }
 
   /** Connect a subscription to its source. Resolves when messages are certain to come; rejects if they are not. */
@@ -163,21 +215,23 @@ export class BrokerClient implements ClientHandler, CountedClient {
     route: Route,
     headers: Headers,
     permission: Permission,
+    replay?: Replay,
+    begin = (first: Outgoing | undefined) => subscription.start(first && this.#broker.firstMessage(first)),
   ): Promise<void> {
     const { application } = this.#client;
     if (!application.answersSubscribe) {
-      await this.#listen(subscription, route, headers, permission);
+      await this.#listen(subscription, route, headers, permission, replay);
       return this.#active(subscription);
     }
     // It listens before the hook is called, and waits with what comes until the first message was sent ([STOMP-84]).
     subscription.waitForStart();
-    const active = route.kind === 'topic' ? this.#listen(subscription, route, headers, permission) : undefined;
+    const active = route.kind === 'topic' ? this.#listen(subscription, route, headers, permission, replay) : undefined;
     const asked = application.firstMessage(this.#client, subscription.destination, headers);
     // It may reject before the bus delivers, when nobody waits for it yet.
     asked.catch(() => {});
     await active;
     const first = await asked;
-    subscription.start(first && this.#broker.firstMessage(first));
+    begin(first);
     // What is sent to a queue meanwhile waits in it.
     if (route.kind === 'queue') await this.#listen(subscription, route, headers, permission);
     this.#active(subscription);
@@ -194,6 +248,7 @@ export class BrokerClient implements ClientHandler, CountedClient {
     route: Route,
     headers: Headers,
     permission: Permission,
+    replay?: Replay,
   ): Promise<void> | undefined {
     if (route.kind === 'queue') {
       const queue = this.#broker.queueOf(route.name, subscription.prefetch, this.#client.user);
@@ -201,18 +256,23 @@ export class BrokerClient implements ClientHandler, CountedClient {
       return queue.active?.catch(unavailable);
     }
     if (route.kind !== 'topic') return undefined;
-    const { topic, pattern, open } = route;
+    const { target, judged } = this.#targetOf(subscription, route, headers, permission);
+    return this.#broker.listen(replay ?? subscription, route.topic, replay ?? target, judged ? { protocol } : {});
+  }
+
+  /** Who hears the messages of a topic; `judged`: the bus looks at each of them whether clients may read its topic ([BUS-3]). */
+  #targetOf(
+    subscription: BrokerSubscription,
+    { topic, pattern, open }: TopicRoute,
+    headers: Headers,
+    permission: Permission,
+  ): { readonly target: ReplayTarget; readonly judged: boolean } {
     if (pattern && this.#client.application.authorizes) {
-      return this.#broker.listen(
-        subscription,
-        topic,
-        new WildcardGuard(this.#client, this.#broker, subscription, headers),
-      );
+      return { target: new WildcardGuard(this.#client, this.#broker, subscription, headers), judged: false };
     }
-    // The bus looks at each message whether clients may read its topic, but where the application decided ([BUS-3]).
-    const judged = open && permission === 'byDestination';
-    const listener = isUserTopic(topic) ? onlyFor(this.#client.session, subscription) : subscription;
-    return this.#broker.listen(subscription, topic, listener, judged ? { protocol } : {});
+    const target = isUserTopic(topic) ? onlyFor(this.#client.session, subscription) : subscription;
+    // The application may have decided.
+    return { target, judged: open && permission === 'byDestination' };
   }
 
   /** See {@link ClientHandler.unsubscribe}. */
@@ -320,7 +380,7 @@ export class BrokerClient implements ClientHandler, CountedClient {
 }
 
 /** Keep back what is for another connection of the same user ([STOMP-128]). */
-const onlyFor = (session: string, subscription: BrokerSubscription): Listener => ({
+const onlyFor = (session: string, subscription: BrokerSubscription): ReplayTarget => ({
   receive(message) {
     const meant = message.headers.get(brokerHeader.forSession);
     if (meant === undefined || meant === session) subscription.receive(message);

@@ -1,7 +1,7 @@
 import { BackboneError, type BackboneQueues } from '../../bus/backbone.ts';
 import type { Bus } from '../../bus/bus.ts';
 import type { Listener, ListenHandle, ListenOptions } from '../../bus/fan-out.ts';
-import { createMessage, type Message } from '../../bus/message.ts';
+import { createMessage, type Message, type Position } from '../../bus/message.ts';
 import { problemOfName } from '../../bus/names.ts';
 import type { Clock } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
@@ -9,7 +9,7 @@ import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import type { CountedClient } from '../server/client-counts.ts';
 import { type Destinations, literalTopic, type Route } from '../server/destinations.ts';
-import { createMessageForms, type MessageForms } from '../server/message-forms.ts';
+import { createMessageForms, firstAt, type MessageForms } from '../server/message-forms.ts';
 import type { Outgoing } from '../server/outgoing.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { WorkQueue } from './queue.ts';
@@ -30,10 +30,16 @@ export interface BrokerParts {
   readonly shared?: BackboneQueues | undefined;
   /** The destination of messages that were put back too often. */
   readonly deadLetter: string;
-  /** Unique over restarts and servers; begins message ids. */
+  /** Unique over restarts and servers; begins the ids of messages that no bus carries. */
   readonly epoch: string;
   /** Its time, for what expires. */
   readonly clock: Clock;
+}
+
+/** Where messages of topics come from. */
+export interface TopicSource extends ListenHandle {
+  /** What waits in it may go on. Absent: nothing waits in it. */
+  pump?(): void;
 }
 
 /** A subscription, as far as it has to do with topics. */
@@ -43,7 +49,7 @@ export interface TopicSubscription {
   /** Messages of the topic may have been lost. */
   gap(topic: string): void;
   /** How to stop listening. */
-  attachTopic(listening: ListenHandle): void;
+  attachTopic(listening: TopicSource): void;
 }
 
 /** Topics of the bus, and queues of this process: what all connections of a server share. */
@@ -85,7 +91,7 @@ export class Broker {
     this.queues = new Queues(limits, deadLetter, this.#message, clock);
     const message = this.#message;
     this.remote = shared && new RemoteQueues({ queues: shared, limits, deadLetter, message, clock });
-    this.forms = createMessageForms(destinations.shown, epoch);
+    this.forms = createMessageForms(destinations.shown);
     // The bus says it here before it tells those who listen.
     bus.on('gap', () => {
       this.#gapIsReported = false;
@@ -138,9 +144,11 @@ export class Broker {
     throw new ProtocolError('forbidden', `${destination} is for what clients send to the application`);
   }
 
-  /** The first message of a subscription, which goes to it alone. */
-  firstMessage({ destination, body, contentType, headers }: Outgoing) {
-    return this.#message(literalTopic(destination), body, contentType, headers);
+  /** The first message of a subscription, which goes to it alone. `at`: where that begins, so that its client may come back. */
+  firstMessage({ destination, body, contentType, headers }: Outgoing, at?: Position): Message {
+    const topic = literalTopic(destination);
+    if (!at) return this.#message(topic, body, contentType, headers);
+    return createMessage({ topic, body, contentType, headers, position: { ...at, epoch: `${firstAt}${at.epoch}` } });
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { ListenHandle, Readers } from '../../bus/fan-out.ts';
+import type { Readers } from '../../bus/fan-out.ts';
 import { createMessage, type Encoding, type Message } from '../../bus/message.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { detached } from '../../core/wire.ts';
@@ -8,7 +8,7 @@ import { brokerHeader } from '../protocol/headers.ts';
 import type { HandlerClient, SubscriptionPlan } from '../server/destination-handler.ts';
 import type { SharedTail } from '../server/message-forms.ts';
 import { type Delivery, Unacknowledged } from '../server/unacknowledged.ts';
-import type { Broker } from './broker.ts';
+import type { Broker, TopicSource } from './broker.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Consumer, QueueItem, WorkQueue } from './queue.ts';
 import { costs, ownedBytes, storedSize } from './quota.ts';
@@ -54,7 +54,7 @@ export class BrokerSubscription implements Consumer {
   readonly #prefetch: number | undefined;
   // Where it comes from: a queue, or a topic.
   #queue: WorkQueue | undefined;
-  #listening: ListenHandle | undefined;
+  #listening: TopicSource | undefined;
   #stopped = false;
   // By message-id. undefined until the first delivery that wants an ACK, and after stop().
   #unacknowledged: Unacknowledged<QueueDelivery> | undefined;
@@ -85,7 +85,7 @@ export class BrokerSubscription implements Consumer {
   // ── from topics ────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** It listens to a topic of the bus. */
-  attachTopic(listening: ListenHandle): void {
+  attachTopic(listening: TopicSource): void {
     this.#listening = listening;
   }
 
@@ -137,6 +137,11 @@ export class BrokerSubscription implements Consumer {
     if (this.#stopped) return;
     this.#missed = true;
     this.#subscriber.broker.missed(topic, this.#connection);
+  }
+
+  /** Its client could not be told in any other way that it may have missed messages: the next one says so. */
+  tellLoss(): void {
+    this.#missed = true;
   }
 
   get #mustWait(): boolean {
@@ -195,7 +200,7 @@ export class BrokerSubscription implements Consumer {
     return this.mode === 'auto' || this.#mayDeliver;
   }
 
-  /** See {@link Consumer.charge}. */
+  /** See {@link Consumer.charge}; what was missed of a topic, and waits for its reader, counts here as well. */
   charge(bytes: number): void {
     this.#subscriber.charge(bytes);
   }
@@ -243,13 +248,15 @@ export class BrokerSubscription implements Consumer {
     if (this.#stopped) return;
     this.#queue?.wake(this);
     const backlog = this.#backlog;
-    if (backlog === undefined) return;
-    for (const [key, message] of backlog) {
-      if (this.#mustWait || this.#connection.closing) return;
-      this.#drop(backlog, key);
-      this.#deliver(message, undefined);
+    if (backlog !== undefined) {
+      for (const [key, message] of backlog) {
+        if (this.#mustWait || this.#connection.closing) return;
+        this.#drop(backlog, key);
+        this.#deliver(message, undefined);
+      }
+      this.#backlog = undefined;
     }
-    this.#backlog = undefined;
+    this.#listening?.pump?.();
   }
 
   // ── acknowledgements ───────────────────────────────────────────────────────────────────────────────────────────

@@ -44,6 +44,11 @@ export class WildcardGuard {
     else this.#pass(message, known);
   }
 
+  /** The application thinks about messages that wait here. */
+  get undecided(): boolean {
+    return this.#undecided > 0;
+  }
+
   /** A client that may read this topic. */
   count(readers: Readers, topic: string): void {
     const verdict = this.#verdicts.get(topic);
@@ -77,6 +82,8 @@ export class WildcardGuard {
         this.#undecided -= waiting.length;
         this.#remember(topic, answer ?? 'bus');
         for (const each of waiting) this.#pass(each, answer ?? 'bus');
+        // What its client missed waits for that.
+        this.#subscription.pump();
       },
       (error) => {
         if (!this.#subscription.stopped) throw error;

@@ -6,7 +6,7 @@ import type { Version } from '../protocol/versions.ts';
 import type { Application, ApplicationClient, Permission } from './application.ts';
 import type { Route } from './destinations.ts';
 import type { Outgoing } from './outgoing.ts';
-import type { PendingReceipt } from './receipts.ts';
+import type { Answer, PendingReceipt } from './receipts.ts';
 
 /** What a SUBSCRIBE says of itself. */
 export interface SubscriptionPlan {
@@ -36,8 +36,11 @@ export interface HandlerClient extends ApplicationClient {
   ready(headers: Entries): void;
   /** This frame was processed at once: its RECEIPT leaves, after those of the frames before it. */
   processed(frame: Frame): void;
-  /** This frame is processed when its outcome is there; the frames that follow are read meanwhile. */
-  carryOut(frame: Frame, outcome: Promise<unknown> | undefined): void;
+  /**
+   * This frame is processed when its outcome is there; the frames that follow are read meanwhile. `answer`: what the
+   * RECEIPT says besides, of what it came to.
+   */
+  carryOut<T>(frame: Frame, outcome: Promise<T> | undefined, answer?: (value: T) => Answer | undefined): void;
   /** The frames that follow are not read before this outcome is there. A rejection is the fault of this frame. */
   settle<T>(frame: Frame, outcome: T | Promise<T>, then: (value: T) => void): void;
   /** The RECEIPT of a frame is for the handler to give; `receipted` gives it. */

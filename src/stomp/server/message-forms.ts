@@ -1,4 +1,5 @@
-import type { Encoding } from '../../bus/message.ts';
+import { positionOf } from '../../bus/history.ts';
+import type { Encoding, Position } from '../../bus/message.ts';
 import { encodeFrameTail } from '../protocol/encoder.ts';
 import { expressibleHeaders } from '../protocol/forward-frame.ts';
 import { deadLetterHeaders, ownHeaders } from '../protocol/headers.ts';
@@ -14,7 +15,7 @@ export interface SharedTail {
 
 /** How a message looks to STOMP clients: encoded once per version, whoever receives it. */
 export interface MessageForms {
-  /** The `message-id`: the same for every version. */
+  /** The `message-id`, where the message stands: the same for every version. */
   readonly id: Encoding<string>;
   /** The shared tail of each version. */
   readonly tail: Readonly<Record<Version, Encoding<SharedTail>>>;
@@ -22,10 +23,32 @@ export interface MessageForms {
   readonly tailWithoutId: Encoding<SharedTail>;
 }
 
-/** `shown`: the destination of a topic. `epoch` makes message ids unique over restarts and servers. */
-export function createMessageForms(shown: (topic: string) => string, epoch: string): MessageForms {
-  let count = 0;
-  const id: Encoding<string> = { encode: () => `${epoch}-${++count}` };
+/**
+ * A place in a log as a `message-id` ([STOMP-129]). The epoch may be any text: what is left of it needs no escape in any
+ * version.
+ *
+ * @example
+ * messageIdOf({ epoch: 'k3f9a2b1', offset: 184467 }); // 'k3f9a2b1-184467'
+ */
+export const messageIdOf = ({ epoch, offset }: Position): string => `${encodeURIComponent(epoch)}-${offset}`;
+
+/** Begins the epoch of a message that the application sent to one subscription alone, before all that came after a place. */
+export const firstAt = 'first@';
+
+/** The place that a `message-id` says; of what is none of ours, one that nobody was at ([BUS-35]). */
+export function placeOfMessageId(id: string): Position {
+  const dash = id.lastIndexOf('-');
+  try {
+    const epoch = decodeURIComponent(id.slice(0, Math.max(dash, 0)));
+    return positionOf(`${epoch.startsWith(firstAt) ? epoch.slice(firstAt.length) : epoch}:${id.slice(dash + 1)}`);
+  } catch {
+    return positionOf(undefined);
+  }
+}
+
+/** `shown`: the destination of a topic. */
+export function createMessageForms(shown: (topic: string) => string): MessageForms {
+  const id: Encoding<string> = { encode: ({ position }) => messageIdOf(position) };
 
   const form = (version: Version, withId: boolean): Encoding<SharedTail> => ({
     encode(message) {

@@ -1,18 +1,30 @@
+import type { Entries } from '../protocol/forward-frame.ts';
+
+/** What the RECEIPT of a frame says besides its id, and what has to come behind it. */
+export interface Answer {
+  /** More headers of the RECEIPT. */
+  readonly headers: Entries;
+  /** Called once the RECEIPT has left, or could have if the frame had asked for one. */
+  readonly behind?: (() => void) | undefined;
+}
+
 /** A frame whose outcome is awaited. */
 export interface PendingReceipt {
   /** The receipt that it asked for; undefined: none. */
   readonly receipt: string | undefined;
+  /** What its RECEIPT says besides. */
+  answer?: Answer | undefined;
   /** The frame was processed. Its RECEIPT may still wait for those before it. */
   done: boolean;
 }
 
 /** RECEIPTs leave in the order of their frames, each once its frame was processed ([STOMP-61]). */
 export class Receipts {
-  readonly #send: (receipt: string) => void;
+  readonly #send: (receipt: string, more?: Entries) => void;
   #waiting: PendingReceipt[] = [];
 
-  /** `send` sends a RECEIPT. */
-  constructor(send: (receipt: string) => void) {
+  /** `send` sends a RECEIPT; `more`: headers beside its id. */
+  constructor(send: (receipt: string, more?: Entries) => void) {
     this.#send = send;
   }
 
@@ -39,11 +51,12 @@ export class Receipts {
   settle(entry: PendingReceipt): void {
     entry.done = true;
     let settled = 0;
-    for (const { receipt, done } of this.#waiting) {
+    for (const { receipt, done, answer } of this.#waiting) {
       if (!done) break;
       settled++;
-      if (receipt !== undefined) this.#send(receipt);
+      if (receipt !== undefined) this.#send(receipt, answer?.headers);
     }
-    if (settled > 0) this.#waiting.splice(0, settled);
+    if (settled === 0) return;
+    for (const { answer } of this.#waiting.splice(0, settled)) answer?.behind?.();
   }
 }

@@ -7,7 +7,7 @@ import { ackModeOf, echoed, prefetchOf, required, shorten } from '../protocol/fr
 import type { Application, Permission } from './application.ts';
 import type { ClientHandler, HandlerClient } from './destination-handler.ts';
 import type { Route } from './destinations.ts';
-import { type PendingReceipt, Receipts } from './receipts.ts';
+import { type Answer, type PendingReceipt, Receipts } from './receipts.ts';
 import { mayBeDropped, refusalWords } from './refused-send.ts';
 import { ServerSession } from './server-session.ts';
 import type { StompSessionOptions } from './session-options.ts';
@@ -48,7 +48,7 @@ export class StompSession extends ServerSession implements HandlerClient {
     this.session = session;
     this.#options = options;
     options.frameLog?.watch(this);
-    this.#receipts = new Receipts((receipt) => this.#sendReceipt(receipt));
+    this.#receipts = new Receipts((receipt, more) => this.#sendReceipt(receipt, more));
   }
 
   /** See {@link HandlerClient.application}. */
@@ -246,15 +246,16 @@ export class StompSession extends ServerSession implements HandlerClient {
   }
 
   /** See {@link HandlerClient.carryOut}. */
-  carryOut(frame: Frame, outcome: Promise<unknown> | undefined): void {
+  carryOut<T>(frame: Frame, outcome: Promise<T> | undefined, answer?: (value: T) => Answer | undefined): void {
     if (outcome === undefined) return this.processed(frame);
     const entry = this.#receipts.expect(frame.headers.get('receipt'));
     this.#outcomes++;
     this.#pace();
     this.connection.resume(
       outcome,
-      () => {
+      (value) => {
         this.#outcomes--;
+        entry.answer = answer?.(value);
         this.receipted(entry);
       },
       (error) => {
@@ -283,8 +284,8 @@ export class StompSession extends ServerSession implements HandlerClient {
     else this.#pace();
   }
 
-  #sendReceipt(receipt: string): void {
-    this.send('RECEIPT', expressibleHeaders(this.version, [['receipt-id', receipt]]));
+  #sendReceipt(receipt: string, more: Entries = []): void {
+    this.send('RECEIPT', expressibleHeaders(this.version, [['receipt-id', receipt], ...more]));
   }
 
   /** Outcomes of the bus and of the application are awaited up to a limit: over it the client is not read. */
