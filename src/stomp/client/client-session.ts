@@ -21,9 +21,9 @@ const receiptOf = 'RECEIPT';
 
 /**
  * Told once of what came of something: an error, or nothing. `blamed`: the ERROR names no frame, and this one is the first
- * that was not answered, so that it is most likely about it.
+ * that was not answered, so that it is most likely about it. `receipt`: the headers of its RECEIPT.
  */
-export type Done = (error?: unknown, blamed?: boolean) => void;
+export type Done = (error?: unknown, blamed?: boolean, receipt?: Headers) => void;
 
 /** A frame that was sent or received, for `onFrame`. */
 export interface SeenFrame {
@@ -138,12 +138,12 @@ export function openClientSession(
   const expectBy = (): number => connection.receivedAt + expectEvery;
 
   /** False: nobody waits for it. */
-  function settle(key: unknown, error?: unknown, blamed = false): boolean {
+  function settle(key: unknown, error?: unknown, blamed = false, receipt?: Headers): boolean {
     const waiting = pending.get(key);
     if (!waiting) return false;
     pending.delete(key);
     if (!error && session.connected && waiting.measured) host.measured(connection.now - waiting.since);
-    waiting.done(error, blamed);
+    waiting.done(error, blamed, receipt);
     return true;
   }
 
@@ -206,7 +206,7 @@ export function openClientSession(
       left();
     } else if (!session.version && command === 'CONNECTED') welcome(headers);
     else if (session.version && command === 'MESSAGE') host.message(frame);
-    else if (session.version && command === 'RECEIPT') settle(headers.get('receipt-id'));
+    else if (session.version && command === 'RECEIPT') settle(headers.get('receipt-id'), undefined, false, headers);
     else throw new ProtocolError('malformed', `${command} is not expected here`);
   }
 

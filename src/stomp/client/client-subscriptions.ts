@@ -1,11 +1,11 @@
 import { createSubscription, type Sink } from '../../bus/subscription.ts';
 import type { Listeners } from '../../core/listeners.ts';
 import { assertOption } from '../../core/options.ts';
-import type { Frame } from '../protocol/frame.ts';
+import type { Frame, Headers } from '../protocol/frame.ts';
 import { joined } from '../protocol/headers.ts';
 import { Acknowledgements, type Claim } from './acknowledgements.ts';
 import type { ClientSession } from './client-session.ts';
-import type { PerConnection, StompClientEvents, StompSubscription } from './client-types.ts';
+import type { PerConnection, RecoveryHeaders, StompClientEvents, StompSubscription } from './client-types.ts';
 import { StompError } from './errors.ts';
 import { ask } from './options.ts';
 import { checkDestination, headersOf, type SendHeaders } from './outgoing.ts';
@@ -26,6 +26,8 @@ interface Subscriber {
   /** What was acknowledged on this connection. */
   acknowledgements: Acknowledgements | undefined;
   next(message: ReceivedMessage): unknown;
+  /** A message with these headers came. Absent: nobody wants to come back to it. */
+  readonly came: ((headers: Headers) => void) | undefined;
   /** Send SUBSCRIBE, if it is pending. */
   announce(to: ClientSession): Promise<void>;
 }
@@ -37,7 +39,11 @@ export interface ClientSubscriptions {
   /** How many there are. */
   readonly count: number;
   /** Throws a `TypeError` if an argument is wrong, or if the id in `headers` is in use. */
-  open(destination: string, callback?: Callback | undefined, headers?: PerConnection<SendHeaders>): StompSubscription;
+  open(
+    destination: string,
+    callback?: Callback | undefined,
+    headers?: PerConnection<SendHeaders> | RecoveryHeaders,
+  ): StompSubscription;
   /** A new connection is there: subscribe again to all. */
   restore(to: ClientSession): void;
   /** A MESSAGE came. */
@@ -79,7 +85,7 @@ function deferred(): { readonly promise: Promise<void>; resolve(): void; reject(
 
 /** None yet. */
 export function createClientSubscriptions(
-  { emit, report, watch }: Listeners<StompClientEvents>,
+  { emit, guard, report, watch }: Listeners<StompClientEvents>,
   client: SubscriptionSender,
 ): ClientSubscriptions {
   const subscribers = new Map<string, Subscriber>();
@@ -112,13 +118,20 @@ export function createClientSubscriptions(
     );
   }
 
-  function open(destination: string, callback?: Callback, headers: PerConnection<SendHeaders> = []): StompSubscription {
+  function open(
+    destination: string,
+    callback?: Callback,
+    given: PerConnection<SendHeaders> | RecoveryHeaders = [],
+  ): StompSubscription {
     checkDestination(destination);
     const callable = callback === undefined || typeof callback === 'function';
     assertOption(callable, 'callback', 'a function, or absent', callback);
+    const { onRecovery } = (given ?? []) as Partial<RecoveryHeaders>;
+    assertOption(typeof (onRecovery ?? open) === 'function', 'onRecovery', 'a function', onRecovery);
+    const headers = (onRecovery ? { ...given, onRecovery: undefined } : given) as PerConnection<SendHeaders>;
     const fixed = typeof headers === 'function' ? undefined : headersOf(headers);
-    const given = new Map(fixed).get('id');
-    const id = given ?? `subscription-${named++}`;
+    const known = new Map(fixed);
+    const id = known.get('id') ?? `subscription-${named++}`;
     assertOption(!subscribers.has(id), 'id', 'unused', `"${id}"`);
     warnOfHabit(destination, callback);
     const own = { id, destination };
@@ -127,6 +140,10 @@ export function createClientSubscriptions(
     let farewell: SendHeaders | undefined = [];
     let blames = 0;
     let ended = false;
+    // The last message that came, or where it began before there was one.
+    let last = known.get('since');
+    // It was there before: what is told next is whether it has missed something.
+    let cameBack = last !== undefined;
 
     function close(): void {
       ended = true;
@@ -161,14 +178,28 @@ export function createClientSubscriptions(
       sink.error(error);
     }
 
-    /** The server said something to SUBSCRIBE, or it will not say anything any more. */
-    function answered(error: unknown, blamed: boolean): void {
+    const recovered = (all: boolean): void => {
+      if (!ended) guard(() => onRecovery?.(all));
+    };
+
+    /** It is there, as far as the server says. */
+    function comesBack(receipt?: Headers): void {
+      if (cameBack) recovered(receipt?.get('recovered') === 'true');
+      cameBack = true;
+    }
+
+    /** The server said something to SUBSCRIBE, or it will not say anything any more. `from`: where it was to begin. */
+    function answered(error: unknown, blamed: boolean, receipt: Headers | undefined, from: string | undefined): void {
       if (error === undefined) {
         blames = 0;
         active.resolve();
+        if (last === from) last = receipt?.get('position') ?? from;
+        comesBack(receipt);
       } else if (!(error instanceof StompError)) {
         // The connection is lost, and the next one asks anew; or this server gives no receipts.
-        if (session?.connected) active.reject(error);
+        if (!session?.connected) return;
+        active.reject(error);
+        comesBack();
       } else if (error.headers.has('receipt-id') || (blamed && ++blames >= maxBlames)) refuse(error);
     }
 
@@ -178,12 +209,18 @@ export function createClientSubscriptions(
       sink,
       acknowledgements: undefined,
       next: callback ?? ((message) => sink.next(message)),
+      came:
+        onRecovery &&
+        ((received) => {
+          last = received.get('message-id');
+          if (received.has('messages-lost')) recovered(false);
+        }),
 
       /** At once, unless there is a function to be asked for headers. */
       async announce(to) {
         try {
           const more = fixed ?? headersOf(await inTime(ask(headers), to));
-          const others = more.filter(([name]) => name !== 'id');
+          const others = more.filter(([name]) => name !== 'id' && !(onRecovery && name === 'since'));
           // It may have ended meanwhile.
           if (pending.has(subscriber)) {
             leaving.delete(id);
@@ -191,11 +228,13 @@ export function createClientSubscriptions(
               new Map(others).get('ack') ?? 'auto',
               client.transactions,
             );
+            const from = last;
             to.send(
               'SUBSCRIBE',
-              joined(own, others),
+              // [STOMP-133]
+              joined(own, onRecovery ? { since: from ?? 'now' } : [], others),
               undefined,
-              (error, blamed = false) => answered(error, blamed),
+              (error, blamed = false, receipt) => answered(error, blamed, receipt, from),
               true,
             );
           }
@@ -260,6 +299,7 @@ export function createClientSubscriptions(
       // [STOMP-113] It was under way when its subscription ended.
       if (!subscriber && id !== undefined && leaving.has(id)) return;
       const message = new ReceivedMessage(frame, session as ClientSession, subscriber?.acknowledgements);
+      subscriber?.came?.(frame.headers);
       try {
         if (subscriber) watch(subscriber.next(message));
         else emit('unhandled', message);

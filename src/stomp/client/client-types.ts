@@ -9,7 +9,7 @@ import type { Headers } from '../protocol/frame.ts';
 import type { Version } from '../protocol/versions.ts';
 import type { SeenFrame } from './client-session.ts';
 import type { StompError } from './errors.ts';
-import type { SendBody, SendHeaders } from './outgoing.ts';
+import type { SendBody, SendHeaders, SendHeaderValue } from './outgoing.ts';
 import type { ReceivedMessage } from './received-message.ts';
 
 type Awaitable<T> = T | Promise<T>;
@@ -19,6 +19,23 @@ export type { SendBody, SendHeaders, SendHeaderValue } from './outgoing.ts';
 
 /** A value, or a (perhaps async) function that is asked for it at each connection. */
 export type PerConnection<T> = T | (() => Awaitable<T>);
+
+/**
+ * Headers of a subscription that comes back to where it was, with what belongs to that beside them. Only servers that keep
+ * a past can do it, such as `stompBroker()`; with others what is said is `false`.
+ */
+export interface RecoveryHeaders {
+  /**
+   * Told after each time that the subscription came back, before what comes then: `true`, nothing was missed; `false`, something may be,
+   * so that whoever must not miss anything asks for it anew. Also told `false` where the server says so while connected.
+   * What it throws goes to `onError`.
+   */
+  readonly onRecovery: (recovered: boolean) => void;
+  /** Begin behind this message, by its `message-id`, such as that of the last one before a page was reloaded. */
+  readonly since?: string | undefined;
+  /** Headers of SUBSCRIBE. */
+  readonly [header: string]: SendHeaderValue | ((recovered: boolean) => void);
+}
 
 /** Options of `createStompClient()`. */
 export interface StompClientOptions {
@@ -289,17 +306,19 @@ export interface StompClient extends AsyncDisposable {
    * Receive what is sent to a destination. It comes back by itself after a reconnect: do not subscribe in a listener of
    * `connected`. With a callback it is called at once, in order; what it throws or rejects with goes to `onError`. Without
    * one, iterate: up to 1,000 messages wait for the reader, one more ends the subscription. A server that refuses it ends it
-   * alone: `active` and the iterator reject with the ERROR, and `error` is told.
+   * alone: `active` and the iterator reject with the ERROR, and `error` is told. With `onRecovery` among the headers it
+   * comes back to where it was, see {@link RecoveryHeaders} ([STOMP-133]).
    *
    * Throws a `TypeError` that names the argument when one is wrong.
    *
    * @example
    * for await (const message of client.subscribe('/topic/prices')) show(message.json());
+   * client.subscribe('/topic/orders', add, { onRecovery: (recovered) => recovered || reload() });
    */
   subscribe(
     destination: string,
     callback?: ((message: ReceivedMessage) => void) | undefined,
-    headers?: PerConnection<SendHeaders>,
+    headers?: PerConnection<SendHeaders> | RecoveryHeaders,
   ): StompSubscription;
   /**
    * Show the headers of CONNECT again on the live connection, or these (subwire servers): a SEND to `/app/$credentials` ([STOMP-111]).
