@@ -5,6 +5,7 @@ import type { PastOfTopic } from '../../bus/value-listener.ts';
 import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
 import type { Headers } from '../protocol/frame.ts';
 import type { AckMode } from '../protocol/frame-fields.ts';
+import { fromNow } from '../protocol/headers.ts';
 import type { Version } from '../protocol/versions.ts';
 import { placeOfMessageId } from '../server/message-forms.ts';
 import type { TopicSubscription } from './broker.ts';
@@ -13,9 +14,6 @@ import type { BrokerSubscription } from './subscription.ts';
 
 /** What waits for a reader is charged to it, so it is read in pieces: so many bytes of it at the most, and one message at least. */
 const pieceBytes = 1_048_576;
-
-/** In `since`: from now on, so that it is known where that is. */
-const fromNow = 'now';
 
 /** What a client wants of the past: the header `since` of its SUBSCRIBE. */
 export interface Wish {

@@ -2,7 +2,7 @@ import { createSubscription, type Sink } from '../../bus/subscription.ts';
 import type { Listeners } from '../../core/listeners.ts';
 import { assertOption } from '../../core/options.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
-import { joined } from '../protocol/headers.ts';
+import { fromNow, joined } from '../protocol/headers.ts';
 import { Acknowledgements, type Claim } from './acknowledgements.ts';
 import type { ClientSession } from './client-session.ts';
 import type { PerConnection, RecoveryHeaders, StompClientEvents, StompSubscription } from './client-types.ts';
@@ -232,7 +232,7 @@ export function createClientSubscriptions(
             to.send(
               'SUBSCRIBE',
               // [STOMP-133]
-              joined(own, onRecovery ? { since: from ?? 'now' } : [], others),
+              joined(own, onRecovery ? { since: from ?? fromNow } : [], others),
               undefined,
               (error, blamed = false, receipt) => answered(error, blamed, receipt, from),
               true,

@@ -67,6 +67,12 @@ export const brokerHeader = {
 /** What a client says in place of {@link brokerHeader} is left out: nobody may forge them ([STOMP-44]). */
 export const deadLetterHeaders: ReadonlySet<string> = /* @__PURE__ */ new Set(Object.values(brokerHeader));
 
+/** In the header `since` of a SUBSCRIBE: from now on, so that it is told where that is ([STOMP-130]). */
+export const fromNow = 'now';
+
+/** What a RECEIPT says of a subscription that asked where it is ([STOMP-130]). */
+export const resumeHeaders: ReadonlySet<string> = /* @__PURE__ */ new Set(['recovered', 'position']);
+
 /** Headers of several kinds, one after the other. */
 export const joined = (...parts: readonly HeaderInput[]): (readonly [string, string])[] =>
   parts.flatMap((part) => [...entriesOf(part)]);

@@ -4,7 +4,7 @@ import { detached } from '../../core/wire.ts';
 import { type Entries, forwardFrame } from '../protocol/forward-frame.ts';
 import { type Frame, type Headers, malformed } from '../protocol/frame.ts';
 import { required } from '../protocol/frame-fields.ts';
-import { ownHeaders } from '../protocol/headers.ts';
+import { fromNow, ownHeaders, resumeHeaders } from '../protocol/headers.ts';
 import type { CountedClient } from '../server/client-counts.ts';
 import type { ClientHandler, HandlerClient, SubscriptionPlan } from '../server/destination-handler.ts';
 import { relayedRoute } from '../server/destinations.ts';
@@ -294,7 +294,12 @@ export class RelayClient implements ClientHandler, CountedClient {
   #passAs(headers: Entries, frame: Frame, last: boolean): void {
     const receipt = last ? frame.headers.get('receipt') : undefined;
     const entry = receipt === undefined ? undefined : this.client.expectReceipt(receipt);
-    if (entry) this.#pending++;
+    if (entry) {
+      this.#pending++;
+      // [RELAY-27] No broker that we know can bring a subscription back to where it was.
+      const since = frame.command === 'SUBSCRIBE' ? frame.headers.get('since') : undefined;
+      if (since !== undefined) entry.answer = { headers: since === fromNow ? [] : [['recovered', 'false']] };
+    }
     this.#link?.pass(headers, frame, entry);
     this.#paceClient();
   }
@@ -370,9 +375,11 @@ export class RelayClient implements ClientHandler, CountedClient {
     this.#paceBroker();
   }
 
-  /** The broker has processed the frame of this receipt. */
-  receipt(entry: PendingReceipt): void {
+  /** The broker has processed the frame of this receipt; what it says of where a subscription is goes on. */
+  receipt(entry: PendingReceipt, headers?: Headers): void {
     this.#pending--;
+    const told = [...(headers ?? [])].filter(([name]) => resumeHeaders.has(name));
+    if (entry.answer && told.length > 0) entry.answer = { headers: told };
     this.client.receipted(entry);
     if (!this.#leaving) this.#paceClient();
     else if (this.#pending === 0) this.#disconnectBroker(this.#leaving);

@@ -158,9 +158,9 @@ export class Upstream implements BrokerLink, ClientSessionHandler {
   /** Receipts have names of our own on the broker's side: a client may use one twice. */
   #expect(receipt: PendingReceipt): string {
     const name = String(++this.#receipts);
-    this.#session?.expect(name, 'RECEIPT', never, (error) => {
+    this.#session?.expect(name, 'RECEIPT', never, (error, _, headers) => {
       if (error) this.#failedReceipt = receipt.receipt;
-      else this.#client.receipt(receipt);
+      else this.#client.receipt(receipt, headers);
     });
     return name;
   }

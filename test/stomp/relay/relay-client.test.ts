@@ -47,6 +47,23 @@ test('[RELAY-8] [RELAY-20] a cumulative ACK is one for each message of its subsc
   expect(broker.heard()).toEqual(['NACK\nid:D\nrequeue:false\n\n\0']);
 });
 
+test('[RELAY-27] since goes on, and the RECEIPT says that nothing is recovered, unless the broker knows it better', () => {
+  const { client, broker } = scene();
+  client.say(subscribe('7', 'since:e-1\nreceipt:r\n'), subscribe('8', 'since:now\nreceipt:s\n'));
+  client.say(subscribe('9', 'since:e-2\nreceipt:t\n'), subscribe('10', 'since:e-3\n'));
+  expect(broker.heard().slice(2)).toEqual([
+    'SUBSCRIBE\nid:9\ndestination:/queue/a\nsince:e-2\nreceipt:3\n\n\0',
+    'SUBSCRIBE\nid:10\ndestination:/queue/a\nsince:e-3\n\n\0',
+  ]);
+  broker.say('RECEIPT\nreceipt-id:1\n\n\0RECEIPT\nreceipt-id:2\n\n\0');
+  broker.say('RECEIPT\nreceipt-id:3\nrecovered:true\nposition:e-2\nserver:x\n\n\0');
+  expect(client.heard()).toEqual([
+    'RECEIPT\nreceipt-id:r\nrecovered:false\n\n\0',
+    'RECEIPT\nreceipt-id:s\n\n\0',
+    'RECEIPT\nreceipt-id:t\nrecovered:true\nposition:e-2\n\n\0',
+  ]);
+});
+
 test('[RELAY-20] a prefetch that the client names for ActiveMQ stays', () => {
   const { client, broker } = scene();
   client.say(subscribe('7', 'ack:client-individual\nactivemq.prefetchSize:3\n'));
