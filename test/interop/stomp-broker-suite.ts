@@ -166,6 +166,26 @@ function suite<Running extends RunningBroker>(peer: BrokerUnderTest<Running>): v
         expect([(await mailbox.next()).body, (await mailbox.next()).body]).toEqual(['one', 'two']);
       });
 
+      brokerTest(
+        '[STOMP-133] a subscription that wants to come back breaks nothing, and hears that it cannot',
+        async () => {
+          const client = await connect(only);
+          const destination = fresh('topic');
+          const mailbox = new Mailbox<unknown>();
+          const { active } = client.subscribe(destination, ({ body }) => mailbox.put(body), {
+            onRecovery: (recovered) => mailbox.put(recovered),
+          });
+          await active;
+          await client.publish({ destination, body: 'one', receipt: true });
+          expect(await mailbox.next()).toBe('one');
+          client.terminate();
+          expect(await mailbox.next()).toBe(false);
+          await client.publish({ destination, body: 'two', receipt: true });
+          expect(await mailbox.next()).toBe('two');
+          expect(mailbox.size).toBe(0);
+        },
+      );
+
       // 1.0 has neither NACK nor heart-beats.
       if (version === '1.0') return;
       brokerTest('[STOMP-55] what is refused goes where the server sends it', async () => {
