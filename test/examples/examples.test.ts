@@ -39,6 +39,21 @@ test('the example bridge: each side gets what the other sends, and nobody what i
   expect(lines).toHaveLength(8);
 });
 
+test('the example resume: cut three times, both clients miss nothing; what is not remembered any more is said', {
+  timeout: 60_000,
+}, async () => {
+  const lines = await runExample('resume');
+  const of = (who: string): string[] => lines.filter((line) => line.startsWith(who));
+  for (const who of ['GraphQL', 'STOMP']) {
+    expect(of(who)).toEqual([
+      ...Array.from({ length: 3 }, () => `${who} is back: nothing is missing`),
+      `${who}: 70 prices, missed 0, twice 0`,
+      `${who} is back: something is missing, it reads again`,
+    ]);
+  }
+  expect(lines).toHaveLength(14);
+});
+
 test('the example cluster-local: clients of both processes hear what either process sends', {
   timeout: 60_000,
 }, async () => {
