@@ -3,13 +3,13 @@ import { TLSSocket } from 'node:tls';
 import type { Wire } from '../core/wire.ts';
 
 /** All small writes of the process pass through one buffer; whoever still holds it gets to keep it. */
-const scratchBytes = 65_536;
+const scratchBytes = 16_384;
 let scratch = Buffer.allocUnsafeSlow(scratchBytes);
 /** The part of it that was written last: a message mostly has the same length for each of its receivers. */
 let written = scratch;
 
 /** Tails longer than this are written where they are instead of being copied. */
-const copyLimit = 16_384;
+const copyLimit = 12_288;
 
 /** Strings up to this length are packed faster here than by a call into the runtime. */
 const shortHead = 32;
@@ -39,7 +39,8 @@ export function writeFrames(socket: Socket, wires: readonly Wire[]): void {
   }
   let exact = 0;
   for (const wire of wires) exact += frameBytes(wire);
-  const buffer = Buffer.allocUnsafe(exact);
+  // What has to wait must not keep a pool of Node's alive.
+  const buffer = socket.writableLength === 0 ? Buffer.allocUnsafe(exact) : Buffer.allocUnsafeSlow(exact);
   pack(wires, buffer);
   socket.write(buffer);
 }

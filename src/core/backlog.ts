@@ -1,4 +1,5 @@
 import type { MemoryBudget } from './budget.ts';
+import { ownedBytes, sharedBytes } from './slab.ts';
 import type { Wire } from './wire.ts';
 
 /** What a message that waits costs beside its bytes: the wire and its place in the list. */
@@ -27,10 +28,10 @@ export class Backlog {
 
   /** One more message, of so many bytes. */
   add(wire: Wire, bytes: number): void {
-    this.#wires.push(wire);
+    const { head, tail } = kept(wire);
+    this.#wires.push(tail === wire.tail && head === wire.head ? wire : { ...wire, head, tail });
     this.bytes += bytes;
     if (bytes > this.largest) this.largest = bytes;
-    const { head, tail } = wire;
     this.#budget?.charge(head.length + entryBytes);
     if (tail !== undefined) this.#budget?.share(tail);
   }
@@ -71,6 +72,15 @@ export class Backlog {
     if (tail !== undefined) this.#budget?.unshare(tail);
   }
 }
+
+/**
+ * What keeps no larger buffer alive: messages are cut from slabs, in which those of others stand as well, and for who waits
+ * longest all of a slab would stay ([CONN-95]).
+ */
+const kept = ({ head, tail }: Wire): Pick<Wire, 'head' | 'tail'> => ({
+  head: typeof head === 'string' ? head : ownedBytes(head),
+  tail: tail && sharedBytes(tail),
+});
 
 /** Bytes of a message; a text that is not ASCII has more, which does not matter here. */
 export const sizeOf = ({ head, tail }: Wire): number => head.length + (tail === undefined ? 0 : tail.length);

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts';
+import { type Clock, never } from './clock.ts';
 
 /** Someone for whom memory is kept. */
 export interface Holder {
@@ -22,12 +22,20 @@ export interface BudgetStats {
   readonly cut: number;
 }
 
-/** So many holders are cut before others have a turn: each of them may have much to let go of. */
+/**
+ * So many ms are spent on cuts before others have a turn, and so many cuts are made in any case: where the turns are long, who
+ * makes us keep more must not be faster than we are.
+ */
+const cutMs = 5;
 const cutsPerTurn = 8;
+
+/** What a buffer takes beside its bytes. */
+const bufferBytes = 200;
 
 /**
  * What all connections together may make this process keep, in bytes. Each tells what it keeps; once the sum is over the
- * limit, the largest holders are cut at the end of the turn, one after the other, until the rest fits.
+ * limit, the largest holders are cut at the end of the turn, one after the other, until the rest fits; those whose turn does
+ * not come are cut before they are sent more.
  *
  * @example
  * const budget = new MemoryBudget(512 * 1_048_576, systemClock);
@@ -41,6 +49,11 @@ export class MemoryBudget {
   readonly holders: Set<Iterable<Holder>> = new Set<Iterable<Holder>>();
   /** Charges that were refused by a connection's own limit; the connections count them. */
   refused = 0;
+  /**
+   * Who holds so many bytes is one of the largest, and is cut before it makes us keep more: turns may be long, and the largest
+   * many. Infinity: the budget is not used up.
+   */
+  cutFrom: number = never;
   readonly #clock: Clock;
   readonly #shared = new Map<Uint8Array, number>();
   #used = 0;
@@ -53,18 +66,24 @@ export class MemoryBudget {
     this.#clock = clock;
   }
 
+  /** More is kept than may be. */
+  get isOver(): boolean {
+    return this.#used > this.limit;
+  }
+
   /** Count so many bytes more, or fewer. Never throws: who has to let go is told at the end of the turn. */
   charge(bytes: number): void {
     this.#used += bytes;
     if (this.#used > this.#peak) this.#peak = this.#used;
-    if (this.#used > this.limit && bytes > 0) this.#relieveLater();
+    if (this.#used <= this.limit) this.cutFrom = never;
+    else if (bytes > 0) this.#relieveLater();
   }
 
   /** One more holder keeps these bytes, which many may share: they count once. */
   share(bytes: Uint8Array): void {
     const holders = this.#shared.get(bytes) ?? 0;
     this.#shared.set(bytes, holders + 1);
-    if (holders === 0) this.charge(bytes.length);
+    if (holders === 0) this.charge(bytes.length + bufferBytes);
   }
 
   /** One holder fewer keeps these bytes. */
@@ -76,7 +95,7 @@ export class MemoryBudget {
       return;
     }
     this.#shared.delete(bytes);
-    this.charge(-bytes.length);
+    this.charge(-bytes.length - bufferBytes);
   }
 
   /** How the budget stands now. */
@@ -95,27 +114,42 @@ export class MemoryBudget {
   }
 
   #relieve(): void {
-    for (let cuts = 0; this.#used > this.limit; cuts++) {
-      if (cuts === cutsPerTurn) return this.#relieveLater();
-      const largest = this.#largest();
-      if (!largest) return;
-      this.#cut++;
-      largest.cutForMemory();
+    if (this.#used <= this.limit) return;
+    const end = this.#clock.now() + cutMs;
+    const holders = this.#largestFirst();
+    this.cutFrom = this.#leastToCut(holders);
+    for (const [index, holder] of holders.entries()) {
+      if (this.#used <= this.limit) return;
+      if (index >= cutsPerTurn && this.#clock.now() >= end) return this.#relieveLater();
+      this.cut(holder);
     }
   }
 
-  #largest(): Holder | undefined {
-    let largest: Holder | undefined;
-    let most = 0;
+  /** What the smallest of those holds who have to go. */
+  #leastToCut(largestFirst: readonly Holder[]): number {
+    let bytes = this.#used - this.limit;
+    for (const { heldBytes } of largestFirst) {
+      bytes -= heldBytes;
+      if (bytes <= 0) return heldBytes;
+    }
+    return 1;
+  }
+
+  /** The budget is used up, and this is one of the largest holders: it lets go of what it holds. */
+  cut(holder: Holder): void {
+    this.#cut++;
+    holder.cutForMemory();
+  }
+
+  #largestFirst(): Holder[] {
+    const found: { readonly holder: Holder; readonly bytes: number }[] = [];
     for (const some of this.holders) {
       for (const holder of some) {
-        const { heldBytes } = holder;
-        if (heldBytes <= most) continue;
-        most = heldBytes;
-        largest = holder;
+        const bytes = holder.heldBytes;
+        if (bytes > 0) found.push({ holder, bytes });
       }
     }
-    return largest;
+    return found.sort((one, other) => other.bytes - one.bytes).map(({ holder }) => holder);
   }
 }
 

@@ -23,6 +23,10 @@ const progressMs = 1_000;
 /** Of how many connections of this process messages wait: while there are none, nobody looks for slow readers. */
 export const backlogged = { connections: 0 };
 
+/** A socket that has not written everything holds the buffer that it was packed in, however little of it is left. */
+const inSocketCost = (bytes: number): number => (bytes > 0 ? bytes + socketBytes : 0);
+const socketBytes = 16_384;
+
 /** What an {@link Outbox} needs of its connection. */
 export interface OutboxHost {
   /** The transport that is written to. */
@@ -143,7 +147,7 @@ export class Outbox {
   #look(now: number): void {
     const inSocket = this.#host.socket.bufferedAmount;
     if (inSocket !== this.#inSocket) {
-      this.#host.budget?.charge(inSocket - this.#inSocket);
+      this.#host.budget?.charge(inSocketCost(inSocket) - inSocketCost(this.#inSocket));
       this.#inSocket = inSocket;
     }
     if (inSocket < windowBytes) this.#largest = 0;
@@ -196,7 +200,7 @@ export class Outbox {
     this.dropBacklog();
     this.#queue = undefined;
     this.#queuedBytes = 0;
-    if (this.#inSocket > 0) this.#host.budget?.charge(-this.#inSocket);
+    if (this.#inSocket > 0) this.#host.budget?.charge(-inSocketCost(this.#inSocket));
     this.#inSocket = 0;
     this.#stalledSince = undefined;
   }

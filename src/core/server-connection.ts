@@ -161,7 +161,9 @@ export class ServerConnection
     const outbox = this.outbox;
     if (this.ending.state === 'ended' || outbox.handedOver) return;
     if (this.ending.gone) return outbox.clear();
-    const { now } = this;
+    const { now, budget } = this;
+    // [CONN-54] As one of the largest it would be cut soon: it takes no more.
+    if (budget?.isOver && this.heldBytes >= budget.cutFrom) return budget.cut(this);
     this.sentAt = now;
     if (!outbox.flush(now) && this.cuts) return this.fail(new ProtocolError('tooSlow'));
     // Told by `tick`, since this may be inside a call of the session: no transport tells that all of it left at once.

@@ -71,3 +71,18 @@ function encodeIn(slab: Slab, text: string, before: Uint8Array, after: Uint8Arra
   buffer.set(after, end);
   return cut(slab, end + after.length - used);
 }
+
+/** These bytes, or a copy where they are a small piece of a large buffer. Not `slice`: Node's own bytes copy nothing there. */
+export const ownedBytes = (bytes: Uint8Array): Uint8Array =>
+  bytes.buffer.byteLength > 2 * bytes.length + 1_024 ? new Uint8Array(bytes) : bytes;
+
+const copies = /* @__PURE__ */ new WeakMap<Uint8Array, Uint8Array>();
+
+/** The same for bytes that many may keep: one copy for all of them. */
+export function sharedBytes(bytes: Uint8Array): Uint8Array {
+  const known = copies.get(bytes);
+  if (known) return known;
+  const own = ownedBytes(bytes);
+  if (own !== bytes) copies.set(bytes, own);
+  return own;
+}

@@ -39,21 +39,14 @@ function burst(megabytes: number, readers: number, short?: number): Attack {
   };
 }
 
-/** Readers and hooks that take their time. */
-export const readerAttacks: readonly Attack[] = [
-  burst(8, 20, 0.25),
-  burst(8, 40),
-  burst(16, 20),
-  burst(16, 40),
-  burst(32, 20),
-  burst(32, 40),
-  {
-    name: '1,000 readers that never read, on the topic of the others',
+function neverReading(name: string, readers: number, memory: number): Attack {
+  return {
+    name,
     finding: 'T12',
     codes: [1006, 1013, 4408, 1008],
-    memory: 500,
+    memory,
     async run(tools) {
-      const peers = await subscribers(tools, scaled(1_000, tools.scale));
+      const peers = await subscribers(tools, scaled(readers, tools.scale));
       const healthy = await subscribers(tools, 4);
       for (const { socket } of peers) socket.pause();
       const longest = await tools.ask<number>('publish', { count: scaled(4_000, tools.scale, 800), size: 10_000 });
@@ -63,7 +56,19 @@ export const readerAttacks: readonly Attack[] = [
       for (const peer of [...peers, ...healthy]) peer.destroy();
       await pause(300);
     },
-  },
+  };
+}
+
+/** Readers and hooks that take their time. */
+export const readerAttacks: readonly Attack[] = [
+  burst(8, 20, 0.25),
+  burst(8, 40),
+  burst(16, 20),
+  burst(16, 40),
+  burst(32, 20),
+  burst(32, 40),
+  neverReading('100 readers that never read, on the topic of the others', 100, 500),
+  neverReading('1,000 readers that never read, on the topic of the others', 1_000, 800),
   {
     name: '20 readers that take 100 KB a second, steadily, of a burst of 4 MB',
     finding: 'T13',

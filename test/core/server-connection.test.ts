@@ -267,7 +267,8 @@ test('[CONN-60] what waits is counted once where it is shared, and let go of at 
     for (const { connection } of scenes) connection.send({ head: 'head', tail, binary: true });
   }
   clock.flushTurn();
-  const inSockets = scenes.reduce((sum, { socket }) => sum + socket.bufferedAmount, 0);
+  // Each socket holds a buffer beside what is in it.
+  const inSockets = scenes.reduce((sum, { socket }) => sum + socket.bufferedAmount + 16_384, 0);
   const { used } = budget.stats();
   expect(used - inSockets).toBeGreaterThan(20_000);
   expect(used - inSockets).toBeLessThan(20_000 + 3 * 20 * 200);
@@ -275,6 +276,26 @@ test('[CONN-60] what waits is counted once where it is shared, and let go of at 
   scenes[0]?.socket.hangUp();
   for (const { socket } of scenes) while (socket.bufferedAmount > 0) socket.peerReads(socket.bufferedAmount);
   expect(budget.stats().used).toBe(0);
+});
+
+test('[CONN-95] who waits keeps no buffer alive in which others stand, and all who wait keep one copy', () => {
+  const clock = createFakeClock(1_000);
+  const budget = new MemoryBudget(1_000_000, clock);
+  const scenes = [1, 2].map(() => open({ fills: true, clock, budget, bufferedAmount: 70_000 }));
+  const slab = new Uint8Array(65_536);
+  const tails = [slab.subarray(0, 100), slab.subarray(60_000, 60_100)];
+  for (const tail of tails) {
+    for (const { connection } of scenes) connection.send({ head: slab.subarray(200, 204), tail, binary: true });
+  }
+  clock.flushTurn();
+  for (const { socket } of scenes) socket.peerReads(70_000);
+  const written = scenes.map(({ socket }) => socket.writes.flat());
+  expect(written.map(({ length }) => length)).toEqual([2, 2]);
+  for (const { head, tail } of written.flat()) {
+    expect([(head as Uint8Array).buffer.byteLength, tail?.buffer.byteLength]).toEqual([4, 100]);
+  }
+  expect(written[0]?.map(({ tail }) => tail)).toEqual(written[1]?.map(({ tail }) => tail));
+  expect(written[0]?.[0]?.tail).toBe(written[1]?.[0]?.tail);
 });
 
 test('[CONN-84] a connection that is cut for memory is dropped if its socket has unread output, and else says why', () => {

@@ -1,4 +1,5 @@
 import { createMessage, type Encoding, type Message } from '../../bus/message.ts';
+import { ownedBytes } from '../../core/slab.ts';
 import type { QoS } from '../protocol/packets.ts';
 
 /** What an entry of a queue, or a packet identifier in use, costs beside the message, in bytes. */
@@ -22,10 +23,6 @@ export interface Outgoing {
 
 /** Where a message was received by the subscriber: there it has its last acknowledgement left. */
 export const released: unique symbol = Symbol('released');
-
-/** Bytes that keep no larger buffer alive. */
-export const ownedBytes = (bytes: Uint8Array): Uint8Array =>
-  bytes.buffer.byteLength > 2 * bytes.length + 1_024 ? new Uint8Array(bytes) : bytes;
 
 /** A message as it is kept: one copy for all sessions, without the buffer that it was read from. */
 const kept: Encoding<Message> = {

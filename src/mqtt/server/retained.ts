@@ -1,9 +1,10 @@
 import { createMessage, type Message, type MessageHeaders } from '../../bus/message.ts';
+import { ownedBytes } from '../../core/slab.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { filterMatches, hasWildcard } from '../protocol/topic-names.ts';
 import type { MqttLimits } from './limits.ts';
 import { expiryOf } from './message-headers.ts';
-import { messageCost, ownedBytes } from './outgoing.ts';
+import { messageCost } from './outgoing.ts';
 
 /** A message that is kept. */
 export interface RetainedMessage {

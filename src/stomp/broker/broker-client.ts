@@ -1,6 +1,7 @@
 import { past } from '../../bus/bus-types.ts';
 import { never } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
+import { ownedBytes } from '../../core/slab.ts';
 import { detached, encodeUtf8 } from '../../core/wire.ts';
 import type { Frame, Headers } from '../protocol/frame.ts';
 import { required } from '../protocol/frame-fields.ts';
@@ -19,7 +20,7 @@ import type { Outgoing } from '../server/outgoing.ts';
 import type { Answer } from '../server/receipts.ts';
 import { type Broker, unavailable } from './broker.ts';
 import { protocol } from './default-permission.ts';
-import { ownedBytes, textLength } from './quota.ts';
+import { textLength } from './quota.ts';
 import { Replay, type ReplayTarget, type Wish, wishOf } from './replay.ts';
 import type { BrokerSubscription } from './subscription.ts';
 import { Subscriptions } from './subscriptions.ts';

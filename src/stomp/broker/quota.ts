@@ -30,10 +30,6 @@ export function storedSize({ body, contentType = '', headers }: Storable): numbe
   return headers ? own + textLength(headers) + costs.header * headers.size : own;
 }
 
-/** These bytes, or a copy where they are a small piece of a large buffer. Not `slice`: Node's own bytes copy nothing there. */
-export const ownedBytes = (bytes: Uint8Array): Uint8Array =>
-  bytes.buffer.byteLength > 2 * bytes.length + 1_024 ? new Uint8Array(bytes) : bytes;
-
 /** Names and values together. */
 export function textLength(headers: ReadonlyMap<string, string>): number {
   let length = 0;

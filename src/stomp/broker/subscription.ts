@@ -1,5 +1,6 @@
 import type { Readers } from '../../bus/fan-out.ts';
 import { createMessage, type Encoding, type Message } from '../../bus/message.ts';
+import { ownedBytes } from '../../core/slab.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { detached } from '../../core/wire.ts';
 import { encodeFrameHead } from '../protocol/encoder.ts';
@@ -11,7 +12,7 @@ import { type Delivery, Unacknowledged } from '../server/unacknowledged.ts';
 import type { Broker, TopicSource } from './broker.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Consumer, QueueItem, WorkQueue } from './queue.ts';
-import { costs, ownedBytes, storedSize } from './quota.ts';
+import { costs, storedSize } from './quota.ts';
 import type { Returned } from './returned.ts';
 
 /** The subscriptions of a connection, as each of them sees the others. */
