@@ -5,6 +5,9 @@ const perMessage = 256;
 /** What a ring takes beside its messages, in bytes. */
 const perRing = 512;
 
+/** Topics that had messages since a position: where there are more, nobody looks which of them a pattern matches. */
+const maxTopics = 2_000;
+
 /** The bounds of {@link Rings}. */
 export interface RingBounds {
   /** Messages of a topic. */
@@ -21,6 +24,9 @@ class Ring {
   /** Up to this offset something of the topic is not here any more. */
   goneUpTo = 0;
   bytes = perRing;
+  /** Those whose latest message came before, and after, that of this one. */
+  older: Ring | undefined;
+  newer: Ring | undefined;
   #entries: { readonly message: Message; readonly at: number }[] = [];
   #first = 0;
 
@@ -30,6 +36,11 @@ class Ring {
 
   get size(): number {
     return this.#entries.length - this.#first;
+  }
+
+  /** The offset of the latest; there is one while the ring is there. */
+  get latest(): number {
+    return this.#entries.at(-1)?.message.position.offset ?? 0;
   }
 
   /** When the oldest came, in ms. */
@@ -80,6 +91,8 @@ export class Rings {
   bytes = 0;
   readonly #bounds: RingBounds;
   readonly #rings = new Map<string, Ring>();
+  /** Of the latest message. */
+  #newest: Ring | undefined;
   #turn: Iterator<Ring> | undefined;
   /** Up to this offset something is not here any more of a topic whose ring is gone. */
   #goneUpTo = 0;
@@ -103,6 +116,7 @@ export class Rings {
       this.#rings.set(message.topic, ring);
       this.bytes += perRing;
     }
+    if (ring !== this.#newest) this.#toTheEnd(ring);
     const before = ring.bytes;
     ring.add(message, now);
     if (ring.size > this.#bounds.maxMessages) ring.dropOldest();
@@ -112,6 +126,20 @@ export class Rings {
       if (!next) return;
       this.#trim(next, now, this.bytes > this.#bounds.maxBytes);
     }
+  }
+
+  #toTheEnd(ring: Ring): void {
+    this.#takeOut(ring);
+    ring.older = this.#newest;
+    if (this.#newest) this.#newest.newer = ring;
+    this.#newest = ring;
+  }
+
+  #takeOut(ring: Ring): void {
+    if (ring.older) ring.older.newer = ring.newer;
+    if (ring.newer) ring.newer.older = ring.older;
+    else if (ring === this.#newest) this.#newest = ring.older;
+    ring.older = ring.newer = undefined;
   }
 
   #next(): Ring | undefined {
@@ -135,11 +163,13 @@ export class Rings {
     this.bytes -= ring.bytes;
     this.#goneUpTo = Math.max(this.#goneUpTo, ring.goneUpTo);
     this.#rings.delete(ring.topic);
+    this.#takeOut(ring);
   }
 
   /**
    * What came after an offset, of one topic, or of all for which `matches` says so, in the order of the offsets.
-   * Undefined: not all of it is here any more.
+   * Undefined: not all of it is here any more, or it is more than `maxMessages`, or of more than 2,000 topics. Of those that
+   * had no message since nobody is looked at ([BUS-33]).
    */
   after(topic: string | ((topic: string) => boolean), offset: number): Message[] | undefined {
     if (typeof topic === 'string') {
@@ -149,10 +179,13 @@ export class Rings {
     }
     if (offset < this.#goneUpTo) return undefined;
     const found: Message[] = [];
-    for (const ring of this.#rings.values()) {
+    let topics = 0;
+    for (let ring = this.#newest; ring && ring.latest > offset; ring = ring.older) {
+      if (++topics > maxTopics) return undefined;
       if (!topic(ring.topic)) continue;
       if (offset < ring.goneUpTo) return undefined;
-      found.push(...ring.after(offset));
+      for (const message of ring.after(offset)) found.push(message);
+      if (found.length > this.#bounds.maxMessages) return undefined;
     }
     return found.sort((one, other) => one.position.offset - other.position.offset);
   }
@@ -160,7 +193,7 @@ export class Rings {
   /** Let go of everything. */
   clear(): void {
     this.#rings.clear();
-    this.#turn = undefined;
+    this.#newest = this.#turn = undefined;
     this.bytes = 0;
     this.#goneUpTo = 0;
   }
