@@ -186,19 +186,30 @@ export class Replay implements TopicSubscription, ListenHandle, ReplayTarget {
 
   /** Its client may take more. */
   pump(): void {
-    if (!this.#begun) return;
-    const { subscription, target, permits } = this.#parts;
+    if (!this.#begun || this.#live) return;
     while (!this.#live && !this.#reading && !this.#stopped) {
-      const message = this.#piece[this.#next];
-      if (message === undefined) this.#goOn();
-      else if (!subscription.ready || target.undecided) return;
-      else {
-        this.#next++;
-        this.#at = message.position;
-        subscription.charge(-storedSize(message));
-        if (permits(message.topic)) target.receive(message);
-      }
+      if (this.#next === this.#piece.length) this.#goOn();
+      else if (!this.#sendPiece()) return;
     }
+  }
+
+  /** As much of the piece as its client takes. False: it takes no more now. */
+  #sendPiece(): boolean {
+    const { subscription, target, permits } = this.#parts;
+    let sent = 0;
+    let topic: string | undefined;
+    let permitted = false;
+    while (this.#next < this.#piece.length && subscription.ready && !target.undecided) {
+      const message = this.#piece[this.#next++] as Message;
+      this.#at = message.position;
+      sent += storedSize(message);
+      // Asked once a turn: nobody changes it in between.
+      if (message.topic !== topic) permitted = permits(message.topic);
+      topic = message.topic;
+      if (permitted) target.receive(message);
+    }
+    subscription.charge(-sent);
+    return sent > 0;
   }
 
   /** The piece is through. */

@@ -23,6 +23,9 @@ export interface MessageForms {
   readonly tailWithoutId: Encoding<SharedTail>;
 }
 
+/** The epoch that was written last, which nearly always is the next one too. */
+const lastEpoch = { epoch: '', text: '' };
+
 /**
  * A place in a log as a `message-id` ([STOMP-129]). The epoch may be any text: what is left of it needs no escape in any
  * version.
@@ -30,7 +33,10 @@ export interface MessageForms {
  * @example
  * messageIdOf({ epoch: 'k3f9a2b1', offset: 184467 }); // 'k3f9a2b1-184467'
  */
-export const messageIdOf = ({ epoch, offset }: Position): string => `${encodeURIComponent(epoch)}-${offset}`;
+export function messageIdOf({ epoch, offset }: Position): string {
+  if (lastEpoch.epoch !== epoch) Object.assign(lastEpoch, { epoch, text: encodeURIComponent(epoch) });
+  return `${lastEpoch.text}-${offset}`;
+}
 
 /** Begins the epoch of a message that the application sent to one subscription alone, before all that came after a place. */
 export const firstAt = 'first@';

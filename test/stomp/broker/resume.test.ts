@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import type { Backbone, BackboneSink } from '../../../src/bus/backbone.ts';
 import { type BusOptions, createBus } from '../../../src/bus/bus.ts';
 import { positionText } from '../../../src/bus/history.ts';
 import { memoryBackbone } from '../../../src/bus/memory-backbone.ts';
+import { createMessage, type Message } from '../../../src/bus/message.ts';
 import { topic } from '../../../src/bus/topic.ts';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
 import type { Version } from '../../../src/stomp/protocol/versions.ts';
@@ -290,6 +292,147 @@ describe('who may', () => {
     expect(briefly(await peer.raw('\n'))).toEqual(['11', '21', '31', '41', 'live']);
     expect(asked).toEqual(['/topic/x.*', '/topic/x.1', '/topic/x.2']);
     expect(peer.closed).toBeUndefined();
+  });
+});
+
+/** A backbone whose log is read when a test says so. */
+function slowLog() {
+  const inner = memoryBackbone();
+  const log: Message[] = [];
+  const reads: number[] = [];
+  let gate = createGate();
+  let sink: BackboneSink | undefined;
+  let fails = false;
+  const backbone: Backbone = {
+    ...inner,
+    name: 'log',
+    abilities: { ...inner.abilities, history: true },
+    get position() {
+      return inner.position;
+    },
+    open(opened) {
+      sink = opened;
+      inner.open({
+        ...opened,
+        message(message) {
+          log.push(message);
+          sink?.message(message);
+        },
+      });
+    },
+    async since(name, after) {
+      reads.push(after.offset);
+      await gate.opened;
+      if (fails) throw new Error('the log is gone');
+      return log.filter(({ topic: of, position }) => of === name && position.offset > after.offset);
+    },
+  };
+  return {
+    backbone,
+    reads,
+    gap: (name: string) => sink?.gap(name, inner.position),
+    message: (message: Message) => sink?.message(message),
+    open: () => gate.open(),
+    shut() {
+      gate = createGate();
+    },
+    fail() {
+      fails = true;
+      gate.open();
+    },
+  };
+}
+
+describe('over a log that takes its time', () => {
+  async function scene(maxBacklog: number) {
+    const log = slowLog();
+    const bus = openBus({ backbone: log.backbone, onError: () => {} });
+    const { open } = createStompDesk({ bus, limits: { maxBacklog } });
+    const publish = async (from: number, to: number): Promise<void> => {
+      for (let value = from; value <= to; value++) await bus.publish('n', encodeUtf8(String(value)));
+    };
+    await publish(1, 5);
+    const since = `${bus.position()?.epoch}-2`;
+    const peer = await open().connect();
+    await peer.send('SUBSCRIBE', { id: '0', destination, since, receipt: 'r' });
+    expect(log.reads).toEqual([2]);
+    return { log, bus, open, peer, publish, since };
+  }
+
+  test('[STOMP-130] [STOMP-132] what comes while it is read comes behind, each once, also when it is too much to wait', async () => {
+    for (const maxBacklog of [100, 3]) {
+      const { log, peer, publish } = await scene(maxBacklog);
+      await publish(6, 15);
+      expect(briefly(await peer.raw('\n'))).toEqual([]);
+      log.open();
+      await peer.raw('\n');
+      await publish(16, 17);
+      expect(briefly(await peer.raw('\n'))).toEqual([
+        'RECEIPT true',
+        ...Array.from({ length: 15 }, (_, index) => `${index + 3}`),
+      ]);
+      expect(peer.closed).toBeUndefined();
+    }
+  });
+
+  test('[STOMP-130] a log that cannot be read is not recovered, and no error', async () => {
+    const { log, peer, publish } = await scene(100);
+    await publish(6, 7);
+    log.fail();
+    await peer.raw('\n');
+    await publish(8, 8);
+    // What came since it listens is not lost.
+    expect(briefly(await peer.raw('\n'))).toEqual(['RECEIPT false', '6', '7', '8']);
+  });
+
+  test('[STOMP-130] who has gone meanwhile hears nothing more, and is counted no more', async () => {
+    for (const end of ['UNSUBSCRIBE', 'DISCONNECT', 'socket'] as const) {
+      const { log, peer, publish, bus } = await scene(100);
+      if (end === 'socket') peer.socket.hangUp();
+      else await peer.send(end, { id: '0', receipt: 'end' });
+      log.open();
+      await publish(6, 7);
+      if (end !== 'socket')
+        expect((await peer.raw('\n')).brief().filter((each) => each.startsWith('MESSAGE'))).toEqual([]);
+      expect(bus.stats().listeners).toBe(0);
+    }
+  });
+
+  test('[STOMP-132] [BUS-34] a storm of readers is one read', async () => {
+    const { log, peer, open, since } = await scene(100);
+    const others = [];
+    for (let reader = 0; reader < 20; reader++) {
+      const other = await open().connect();
+      other.put('SUBSCRIBE', { id: '0', destination, since, receipt: 'r' });
+      others.push(other);
+    }
+    log.open();
+    for (const each of [peer, ...others])
+      expect(briefly(await each.raw('\n'))).toEqual(['RECEIPT true', '3', '4', '5']);
+    expect(log.reads).toEqual([2]);
+  });
+
+  test('[STOMP-130] a gap, and another epoch, in the middle of it are said, and it goes on', async () => {
+    const { log, peer, publish } = await scene(100);
+    await publish(6, 6);
+    log.gap('n');
+    log.message(createMessage({ topic: 'n', body: encodeUtf8('new'), position: { epoch: 'another', offset: 1 } }));
+    log.open();
+    const frames = (await peer.raw('\n')).take();
+    expect(frames.map(({ command, body }) => body || command)).toEqual(['RECEIPT', '3', '4', '5', '6', 'new']);
+    expect(frames.filter(({ headers }) => headers['messages-lost'] === 'true')).toHaveLength(1);
+    expect(frames.at(-1)?.headers['message-id']).toBe('another-1');
+  });
+
+  test('[STOMP-130] a server that is behind the one where the client was sends nothing twice', async () => {
+    const { log, peer, since } = await scene(100);
+    log.open();
+    expect(briefly(await peer.raw('\n'))).toEqual(['RECEIPT true', '3', '4', '5']);
+    const epoch = since.split('-')[0] as string;
+    for (const offset of [2, 5, 6]) {
+      log.message(createMessage({ topic: 'n', body: encodeUtf8(`late ${offset}`), position: { epoch, offset } }));
+    }
+    expect(briefly(await peer.raw('\n'))).toEqual(['late 6']);
   });
 });
 
