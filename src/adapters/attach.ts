@@ -1,7 +1,7 @@
 import { type Clock, systemClock, type Timed } from '../core/clock.ts';
 import { type AcceptingEndpoint, createEndpoint, type Endpoint } from '../core/endpoint.ts';
 import { type EndpointOptions, endpointOptionNames } from '../core/endpoint-options.ts';
-import { checkNames } from '../core/options.ts';
+import { checkNames, inWords } from '../core/options.ts';
 import { createAcceptor } from './acceptor.ts';
 import { answer } from './answer.ts';
 import { Complaints } from './complaints.ts';
@@ -70,10 +70,10 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
   const { clock = systemClock } = options;
   const patterns = readPaths(path);
   if (typeof deflate !== 'boolean' && (typeof deflate !== 'object' || deflate === null)) {
-    throw new TypeError(`deflate must be true, false, or the perMessageDeflate options of ws; got ${String(deflate)}`);
+    throw new TypeError(`deflate must be true, false, or the perMessageDeflate options of ws; got ${inWords(deflate)}`);
   }
   if (typeof drainOnClose !== 'boolean')
-    throw new TypeError(`drainOnClose must be true or false; got ${String(drainOnClose)}`);
+    throw new TypeError(`drainOnClose must be true or false; got ${inWords(drainOnClose)}`);
   const rules = gateRules(options);
   const endpoint = createEndpoint(options, processMemory());
   const complaints = new Complaints(endpoint.report, clock);
@@ -98,7 +98,7 @@ function checkServer(server: Partial<HttpServer> & { readonly listen?: unknown }
       'attach() needs the http server, not the application: attach(app.listen(4000), …), or attach(app.server, …) with Fastify',
     );
   }
-  throw new TypeError(`attach() needs an http or https server as its first argument; got ${String(server)}`);
+  throw new TypeError(`attach() needs an http or https server as its first argument; got ${inWords(server)}`);
 }
 
 const warned = new WeakSet<HttpServer>();

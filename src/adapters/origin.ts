@@ -1,3 +1,4 @@
+import { inWords } from '../core/options.ts';
 import { isPromise, type PromiseOr } from '../core/promise-or.ts';
 import type { Handshake } from '../core/subprotocol.ts';
 
@@ -77,7 +78,7 @@ function withoutPort(host: string, scheme: string): string {
 function listed(rule: unknown): OriginCheck {
   if (!Array.isArray(rule)) {
     throw new TypeError(
-      `origin must be 'same', '*', a list of origins such as ['https://app.example'], or a function; got ${String(rule)}`,
+      `origin must be 'same', '*', a list of origins such as ['https://app.example'], or a function; got ${inWords(rule)}`,
     );
   }
   const origins = new Set<string>();
@@ -123,13 +124,13 @@ function readOrigin(entry: unknown): string {
   const [, scheme, host = ''] = serialised.exec(text) ?? [];
   if (scheme === undefined || (host === '' && scheme !== 'file')) {
     throw new TypeError(
-      `origin must list origins such as 'https://app.example', which have a scheme, a host and no path; got ${String(entry)}`,
+      `origin must list origins such as 'https://app.example', which have a scheme, a host and no path; got ${inWords(entry)}`,
     );
   }
   const star = host.lastIndexOf('*');
   if (star > 0 || (star === 0 && !/^\*\.([^.:]+\.[^.:]|localhost)/.test(host))) {
     throw new TypeError(
-      `origin: a * stands for the subdomains of a host, such as 'https://*.example.com'; got ${String(entry)}`,
+      `origin: a * stands for the subdomains of a host, such as 'https://*.example.com'; got ${inWords(entry)}`,
     );
   }
   // Hosts of the web are sent as ASCII.
@@ -151,13 +152,13 @@ function readOrigin(entry: unknown): string {
  */
 export function hostCheck(hosts: readonly string[] | undefined): (host: string | undefined) => boolean {
   if (hosts === undefined) return () => true;
-  if (!Array.isArray(hosts)) throw new TypeError(`hosts must be a list such as ['app.example']; got ${String(hosts)}`);
+  if (!Array.isArray(hosts)) throw new TypeError(`hosts must be a list such as ['app.example']; got ${inWords(hosts)}`);
   const known = (hosts as readonly unknown[]).map((entry) => {
     const text = typeof entry === 'string' ? entry.toLowerCase() : '';
     const [, star, name = '', port] = /^(\*\.)?(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/.exec(text) ?? [];
     if (name === '' || (star && name.startsWith('['))) {
       throw new TypeError(
-        `hosts must list hosts such as 'app.example', '*.app.example' or 'localhost:4000'; got ${String(entry)}`,
+        `hosts must list hosts such as 'app.example', '*.app.example' or 'localhost:4000'; got ${inWords(entry)}`,
       );
     }
     return { star: star !== undefined, name, port };

@@ -1,3 +1,4 @@
+import { inWords } from '../core/options.ts';
 /** What a pattern found in a path, by name. */
 export type PathParams = Readonly<Record<string, string>>;
 
@@ -27,7 +28,7 @@ const parameter = /^:([A-Za-z]\w*)$/;
 export function readPath(path: unknown): PathPattern {
   if (typeof path !== 'string' || !path.startsWith('/') || /[?#\s]/.test(path)) {
     throw new TypeError(
-      `path must begin with "/" and have no query, such as "/ws" or "/tenants/:id/graphql"; got ${String(path)}`,
+      `path must begin with "/" and have no query, such as "/ws" or "/tenants/:id/graphql"; got ${inWords(path)}`,
     );
   }
   const segments = withoutEnd(path).split('/');

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
+import { inWords } from '../core/options.ts';
 import type { TrustedProxies, TrustProxy } from './server-types.ts';
 
 /** Where a request comes from, as far as it is known. */
@@ -118,7 +119,7 @@ function addNetwork(list: BlockList, network: unknown): void {
   const length = bits === undefined ? longest : /^\d{1,3}$/.test(bits) ? Number(bits) : -1;
   if (family === 0 || rest.length > 0 || length < 0 || length > longest) {
     throw new TypeError(
-      `trustProxy: a network is an address such as '10.0.0.7', '10.0.0.0/8' or 'fd00::/8'; got ${String(network)}`,
+      `trustProxy: a network is an address such as '10.0.0.7', '10.0.0.0/8' or 'fd00::/8'; got ${inWords(network)}`,
     );
   }
   list.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6');

@@ -9,7 +9,7 @@ import { systemClock } from '../core/clock.ts';
 import { createEndpoint, type Endpoint } from '../core/endpoint.ts';
 import { type EndpointOptions, endpointOptionNames } from '../core/endpoint-options.ts';
 import { CloseCode } from '../core/fault.ts';
-import { checkNames } from '../core/options.ts';
+import { checkNames, inWords } from '../core/options.ts';
 import type { Socket, SocketReceiver, Transport } from '../core/socket.ts';
 import type { Subprotocol } from '../core/subprotocol.ts';
 import type { Wire } from '../core/wire.ts';
@@ -46,7 +46,7 @@ export interface TcpOptions {
  */
 export function tcp({ host = '127.0.0.1', port, tls = false }: TcpOptions): Transport {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new TypeError(`tcp(): port must be a number from 1 to 65535; got ${String(port)}`);
+    throw new TypeError(`tcp(): port must be a number from 1 to 65535; got ${inWords(port)}`);
   }
   return (_url, _protocols, attempt) => {
     let abandoned = false;
@@ -129,10 +129,10 @@ export async function listenTcp(options: ListenTcpOptions): Promise<TcpEndpoint>
   checkNames(options, optionNames, 'listenTcp()');
   const { port, host = '127.0.0.1', tls, proxyProtocol = false, clock = systemClock } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new TypeError(`port must be a number from 0 to 65535; got ${String(port)}`);
+    throw new TypeError(`port must be a number from 0 to 65535; got ${inWords(port)}`);
   }
   if (typeof proxyProtocol !== 'boolean')
-    throw new TypeError(`proxyProtocol must be true or false; got ${String(proxyProtocol)}`);
+    throw new TypeError(`proxyProtocol must be true or false; got ${inWords(proxyProtocol)}`);
   const endpoint = createEndpoint(options, processMemory());
   const choice = endpoint.choose([]);
   if (choice.kind !== 'speak') {

@@ -1,3 +1,4 @@
+import { inWords } from '../core/options.ts';
 import { kindOf, problemOfName } from './names.ts';
 import { isPattern, isPrivate, PatternIndex } from './pattern.ts';
 
@@ -171,7 +172,7 @@ export class AccessRules {
    */
   claim(prefix: string, protocol: string): void {
     if (typeof prefix !== 'string' || !isPrivate(prefix) || prefix === '$') {
-      throw new TypeError(`claim() takes a prefix that begins with $, such as '$user/'; got ${String(prefix)}`);
+      throw new TypeError(`claim() takes a prefix that begins with $, such as '$user/'; got ${inWords(prefix)}`);
     }
     if (typeof protocol !== 'string' || protocol === '') {
       throw new TypeError(`claim('${prefix}') needs the name of a protocol, such as 'stomp'; got ${kindOf(protocol)}`);

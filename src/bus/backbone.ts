@@ -226,13 +226,14 @@ export function checkedBody(topic: string, body: unknown): Uint8Array {
 export function checkedOptions(topic: string, given: PublishOptions | undefined): MessageOptions {
   if (given === undefined) return nothing;
   const owner = `publish("${topic}")`;
-  if (typeof given !== 'object' || given === null) {
+  // Nearly all are literals, which are known by less.
+  if (typeof given !== 'object' || !given || (Object.getPrototypeOf(given) !== Object.prototype && !isRecord(given))) {
     throw new TypeError(`${owner}: options must be an object such as { headers }; got ${kindOf(given)}`);
   }
   for (const name in given) {
     if (name !== 'contentType' && name !== 'headers') checkNames(given, publishNames, owner);
   }
-  const { contentType, headers, id, timeout } = given;
+  const { contentType, headers, id, timeout }: PublishOptions = given;
   if (id !== undefined && typeof id !== 'string') throw new TypeError(`${owner}: id must be text; got ${kindOf(id)}`);
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) {
     throw new TypeError(`${owner}: timeout must be a number of ms from 0 up; got ${kindOf(timeout)}`);

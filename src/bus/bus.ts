@@ -1,6 +1,6 @@
 import { systemClock } from '../core/clock.ts';
 import { createListeners } from '../core/listeners.ts';
-import { assertOption, mustBeFunctions } from '../core/options.ts';
+import { assertOption, inWords, mustBeFunctions } from '../core/options.ts';
 import { createReports } from '../core/reports.ts';
 import { AccessRules, clientAccessOf, type DeclareOptions } from './access.ts';
 import { assertBackbone, checkedBody, checkedOptions, type MessageOptions, type PublishOptions } from './backbone.ts';
@@ -158,7 +158,7 @@ export function createBus(options: BusOptions = {}): Bus {
     backbone,
     on(event, listener) {
       if (event !== 'gap' && event !== 'state' && event !== 'disconnect') {
-        throw new TypeError(`on() knows the events 'gap', 'state' and 'disconnect'; got ${String(event)}`);
+        throw new TypeError(`on() knows the events 'gap', 'state' and 'disconnect'; got ${inWords(event)}`);
       }
       mustBeFunctions({ listener: listener ?? null }, 'on(): ');
       if (event === 'disconnect' && !closing) disconnects.start();

@@ -1,3 +1,4 @@
+import { inWords } from '../core/options.ts';
 import { isPattern, maxPatternSegments } from './pattern.ts';
 
 /** A name may have this many segments ([BUS-4]). */
@@ -53,11 +54,7 @@ export function problemOfTopic(name: unknown): string | undefined {
 }
 
 /** What a value is, for messages: `an object`, `undefined`, `the number 5`. */
-export function kindOf(value: unknown): string {
-  if (value === undefined || value === null) return String(value);
-  if (typeof value === 'function') return 'a function';
-  if (typeof value !== 'object') return `the ${typeof value} ${String(value)}`;
-  if (Array.isArray(value)) return 'an array';
-  const { name } = (value.constructor ?? Object) as { readonly name?: string };
-  return name === 'Object' || !name ? 'an object' : `a ${name}`;
-}
+export const kindOf = (value: unknown): string =>
+  value === null || ['undefined', 'object', 'function'].includes(typeof value)
+    ? inWords(value)
+    : `the ${typeof value} ${String(value)}`;

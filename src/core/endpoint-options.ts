@@ -5,7 +5,7 @@ import type { DisconnectionSource } from './disconnection.ts';
 import type { Fault } from './fault.ts';
 import type { connectionLimits, LimitOptions } from './limits.ts';
 import type { ConnectionEnd, OpenConnection } from './open-connection.ts';
-import { mustBeFunctions } from './options.ts';
+import { inWords, mustBeFunctions } from './options.ts';
 import type { OnError } from './reports.ts';
 import type { Authenticate, Subprotocol } from './subprotocol.ts';
 
@@ -156,25 +156,25 @@ export function checkOptions(options: EndpointOptions): void {
   }
   mustBeFunctions({ authenticate, onConnect, onDisconnect, onError });
   if (bus !== undefined && typeof (bus as Partial<DisconnectionSource> | null)?.on !== 'function') {
-    throw new TypeError(`bus must be a bus such as createBus(); got ${String(bus)}`);
+    throw new TypeError(`bus must be a bus such as createBus(); got ${inWords(bus)}`);
   }
   if (maxConnections !== undefined && !(typeof maxConnections === 'number' && maxConnections > 0)) {
-    throw new TypeError(`maxConnections must be a number above 0; got ${String(maxConnections)}`);
+    throw new TypeError(`maxConnections must be a number above 0; got ${inWords(maxConnections)}`);
   }
   if (memory !== undefined && !(typeof memory === 'number' && memory > 0)) {
-    throw new TypeError(`memory must be a number of bytes above 0, or Infinity for none; got ${String(memory)}`);
+    throw new TypeError(`memory must be a number of bytes above 0, or Infinity for none; got ${inWords(memory)}`);
   }
 }
 
 /** Throws a `TypeError` that names the option when one is wrong. */
 export function checkDrainOptions(options: DrainOptions): void {
   if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`drain() needs options such as { deadline: 30_000 }, or none; got ${String(options)}`);
+    throw new TypeError(`drain() needs options such as { deadline: 30_000 }, or none; got ${inWords(options)}`);
   }
   const { deadline, retryWithin } = options;
   for (const [name, ms] of Object.entries({ deadline, retryWithin })) {
     if (ms !== undefined && !(typeof ms === 'number' && ms >= 0)) {
-      throw new TypeError(`drain: ${name} must be a number of ms from 0 up; got ${String(ms)}`);
+      throw new TypeError(`drain: ${name} must be a number of ms from 0 up; got ${inWords(ms)}`);
     }
   }
 }

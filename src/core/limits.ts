@@ -1,4 +1,5 @@
 import type { Fault } from './fault.ts';
+import { inWords } from './options.ts';
 
 /** One limit: its default, what it counts, and the fault that going over it raises. */
 export interface Limit {
@@ -77,7 +78,7 @@ export function resolveLimits<Table extends LimitTable>(
   options: LimitOptions<Table> = {},
 ): LimitValues<Table> {
   if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`limits must be an object such as { maxPayload: 65_536 }; got ${String(options)}`);
+    throw new TypeError(`limits must be an object such as { maxPayload: 65_536 }; got ${inWords(options)}`);
   }
   const values: Record<string, number> = {};
   for (const name in table) values[name] = (table[name] as Limit).default;
@@ -88,7 +89,7 @@ export function resolveLimits<Table extends LimitTable>(
     if (value === undefined) continue;
     if (typeof value !== 'number' || !(value > 0)) {
       throw new TypeError(
-        `limits.${name} must be a number above 0 (${(table[name] as Limit).unit}), or Infinity for none; got ${String(value)}`,
+        `limits.${name} must be a number above 0 (${(table[name] as Limit).unit}), or Infinity for none; got ${inWords(value)}`,
       );
     }
     values[name] = value;

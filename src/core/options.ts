@@ -44,9 +44,25 @@ export const isRecord = (given: unknown): given is Readonly<Record<string, unkno
   /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(given)) &&
   typeof (given as { readonly then?: unknown }).then !== 'function';
 
-/** What was given in place of options. */
-const inWords = (given: unknown): string =>
-  typeof given === 'function' ? 'a function' : Array.isArray(given) ? 'an array' : String(given);
+/**
+ * What was given in place of what was expected, for an error: text and numbers as they are, else what kind of thing it is.
+ * Never throws.
+ *
+ * @example
+ * inWords(Promise.resolve()); // 'a Promise'
+ */
+export function inWords(given: unknown): string {
+  if (typeof given === 'function') return 'a function';
+  if (typeof given !== 'object' || given === null) return given === '' ? '""' : String(given);
+  if (Array.isArray(given)) return 'an array';
+  try {
+    const name = given.constructor?.name;
+    if (name && name !== 'Object') return `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
+  } catch {
+    // It does not let itself be looked at.
+  }
+  return 'an object';
+}
 
 /**
  * Refuse options that nobody reads: a hook with a mistyped name would let everybody in. `known` is a table of every
@@ -84,7 +100,7 @@ export function mustBeFunctions(hooks: object, owner = ''): void {
 
 /** Throws a `TypeError` that names the option, and says what was expected. */
 export function assertOption(valid: unknown, name: string, expected: string, value: unknown): void {
-  if (!valid) throw new TypeError(`${name} must be ${expected}; got ${String(value)}`);
+  if (!valid) throw new TypeError(`${name} must be ${expected}; got ${inWords(value)}`);
 }
 
 /**

@@ -1,11 +1,12 @@
 import { type Clock, never } from './clock.ts';
+import { inWords } from './options.ts';
 import { Refusal } from './refuse.ts';
 import type { Principal } from './subprotocol.ts';
 
 /** Throws a `TypeError` if `expiresAt` is no number: it would never come, so that a mistake made credentials endless. */
 export function checkPrincipal({ expiresAt }: Principal): void {
   if (expiresAt === undefined || (typeof expiresAt === 'number' && !Number.isNaN(expiresAt))) return;
-  throw new TypeError(`authenticate: expiresAt must be a number of ms since 1970; got ${String(expiresAt)}`);
+  throw new TypeError(`authenticate: expiresAt must be a number of ms since 1970; got ${inWords(expiresAt)}`);
 }
 
 /**
@@ -31,10 +32,13 @@ export function kindOf(answer: unknown): string | undefined {
   if (typeof answer !== 'object' || answer === null) return `a ${typeof answer}`;
   if (Array.isArray(answer)) return 'an array';
   if (answer instanceof Error) return 'an Error (throw it, or refuse)';
+  // Node's own: a request, a server, a timer.
+  const { emit, hasRef } = answer as { readonly emit?: unknown; readonly hasRef?: unknown };
+  if (typeof emit === 'function' || typeof hasRef === 'function') return inWords(answer);
   const tag = Object.prototype.toString.call(answer).slice(8, -1);
   // A class of the application is known to nobody else; what the runtime itself makes is no principal, whichever realm it
   // is from: a Response, a Date, a Map, bytes, a generator.
-  const isRuntimes = Object.hasOwn(globalThis, tag) || /(Generator|Iterator|Arguments)/.test(tag);
+  const isRuntimes = Object.hasOwn(globalThis, tag) || /(Generator|Iterator|Arguments|Module)/.test(tag);
   return tag !== 'Object' && isRuntimes ? `a ${tag}` : undefined;
 }
 

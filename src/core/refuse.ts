@@ -1,4 +1,5 @@
 import { isSendableCode } from './fault.ts';
+import { inWords } from './options.ts';
 
 /** What a gate answers to refuse with words of its own; made by {@link refuse}. */
 export class Refusal {
@@ -47,13 +48,13 @@ export interface RefuseOptions {
  */
 export function refuse(options: RefuseOptions): Refusal {
   if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`refuse() needs words: { code: 4401, reason: 'Refresh your token' }; got ${String(options)}`);
+    throw new TypeError(`refuse() needs words: { code: 4401, reason: 'Refresh your token' }; got ${inWords(options)}`);
   }
   const { code, reason } = options;
-  if (typeof reason !== 'string') throw new TypeError(`refuse(): reason must be text; got ${String(reason)}`);
+  if (typeof reason !== 'string') throw new TypeError(`refuse(): reason must be text; got ${inWords(reason)}`);
   if (code !== undefined && !(isSendableCode(code) || isHttpError(code))) {
     throw new TypeError(
-      `refuse(): code must be a close code (1000 to 1014, 3000 to 4999) or an HTTP status (400 to 599); got ${String(code)}`,
+      `refuse(): code must be a close code (1000 to 1014, 3000 to 4999) or an HTTP status (400 to 599); got ${inWords(code)}`,
     );
   }
   return new Refusal(code, reason);

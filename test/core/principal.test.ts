@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import { checkPrincipal, expiryOf, readAnswer } from '../../src/core/principal.ts';
 import { refuse } from '../../src/core/refuse.ts';
@@ -36,6 +37,9 @@ test.each([
   [[false], 'an array'],
   [new Error('no'), 'an Error'],
   [new Response('', { status: 401 }), 'a Response'],
+  [new EventEmitter(), 'an EventEmitter'],
+  [setTimeout(() => {}).unref(), 'a Timeout'],
+  [await import('../../src/core/principal.ts'), 'a Module'],
   [Promise.resolve(true), 'a Promise'],
   [Object(true), 'a Boolean'],
   [new Date(), 'a Date'],

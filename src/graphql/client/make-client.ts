@@ -7,7 +7,7 @@ import { ConnectionLost } from '../../core/connection-lost.ts';
 import type { Connector } from '../../core/dial.ts';
 import { CloseCode, messageOf, ProtocolError } from '../../core/fault.ts';
 import { createListeners } from '../../core/listeners.ts';
-import { mustBeFunctions } from '../../core/options.ts';
+import { inWords, mustBeFunctions } from '../../core/options.ts';
 import { randomId } from '../../core/random.ts';
 import type { BaseConnection } from '../../core/subprotocol.ts';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, type SubscribePayload } from '../protocol/messages.ts';
@@ -356,7 +356,7 @@ export function makeClient(options: ClientOptions, habits?: Habits): Client {
 
 /** Throws a `TypeError` that says what an operation needs. */
 function checkOperation(id: unknown, payload: SubscribePayload): void {
-  if (!id || typeof id !== 'string') throw new TypeError(`generateID must return a text; got ${String(id)}`);
+  if (!id || typeof id !== 'string') throw new TypeError(`generateID must return a text; got ${inWords(id)}`);
   if (Object(payload) !== payload)
     throw new TypeError(`An operation is an object: { query: '{ hello }' }; got ${JSON.stringify(payload)}`);
   const { query } = payload;

@@ -1,4 +1,4 @@
-import { assertOption, checkNames, mustBeFunctions } from '../../core/options.ts';
+import { assertOption, checkNames, inWords, mustBeFunctions } from '../../core/options.ts';
 import { slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { GraphqlOptions } from './options.ts';
 
@@ -107,6 +107,6 @@ export function checkOptions(options: GraphqlOptions<never, never>): void {
   const { bus } = options;
   assertOption(bus === undefined || typeof bus?.position === 'function', 'bus', 'a bus of createBus()', bus);
   if (timeout !== null && !(typeof timeout === 'number' && timeout >= 0)) {
-    throw new TypeError(`connectionInitWaitTimeout must be a number of ms, 0 for none; got ${String(timeout)}`);
+    throw new TypeError(`connectionInitWaitTimeout must be a number of ms, 0 for none; got ${inWords(timeout)}`);
   }
 }

@@ -11,7 +11,7 @@ export const mqttLimits = {
   /** From the first byte of a packet to its last one. */
   packetTimeout: { default: 30_000, unit: 'ms', fault: 'malformed' },
   /** While it asks the application, a connection is not read: a hook that never answers would keep it for ever. */
-  hookTimeout: { default: 30_000, unit: 'ms', fault: 'unavailable' },
+  hookTimeout: { default: 10_000, unit: 'ms', fault: 'unavailable' },
   /** A client identifier. */
   maxClientId: { default: 256, unit: 'bytes', fault: 'tooLarge' },
   /** Subscriptions of one session; one more is refused in SUBACK. */

@@ -3,7 +3,7 @@ import { isEmbedded } from '../../bus/memory-backbone.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import { resolveLimits } from '../../core/limits.ts';
-import { assertOption, checkNames, mustBeFunctions } from '../../core/options.ts';
+import { assertOption, checkNames, inWords, mustBeFunctions } from '../../core/options.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import { shorten } from '../protocol/frame-fields.ts';
@@ -317,7 +317,7 @@ function prefixesOf(options: StompBrokerOptions['prefixes'] = {}): Prefixes {
     if (prefix === undefined) continue;
     if (typeof prefix !== 'string' || prefix === '') {
       throw new TypeError(
-        `prefixes.${name} must be the beginning of a destination, such as "/topic/"; got ${String(prefix)}`,
+        `prefixes.${name} must be the beginning of a destination, such as "/topic/"; got ${inWords(prefix)}`,
       );
     }
     prefixes[name] = prefix;
@@ -357,7 +357,7 @@ function checkOptions(options: StompBrokerOptions): void {
   }
   for (const [name, text] of Object.entries({ deadLetter, server })) {
     if (text !== undefined && (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text))) {
-      throw new TypeError(`${name} must be printable ASCII without spaces; got ${String(text)}`);
+      throw new TypeError(`${name} must be printable ASCII without spaces; got ${inWords(text)}`);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { checkNames } from '../../core/options.ts';
+import { checkNames, inWords } from '../../core/options.ts';
 import { randomId } from '../../core/random.ts';
 import type { PublishParameters, ReceivedMessage, StompClient, StompSubscription } from './client.ts';
 import { StompError } from './errors.ts';
@@ -57,7 +57,7 @@ interface Waiting {
 export function createRpc(client: StompClient, options: RpcOptions = {}): Rpc {
   checkNames(options, { replyTo: true, subscribe: true, timeout: true }, 'createRpc()');
   const { replyTo = `/temp-queue/${randomId()}`, timeout = 30_000 } = options;
-  if (!(timeout > 0)) throw new TypeError(`timeout must be a number of ms above 0; got ${String(timeout)}`);
+  if (!(timeout > 0)) throw new TypeError(`timeout must be a number of ms above 0; got ${inWords(timeout)}`);
   const waiting = new Map<string, Waiting>();
   // Every rpc of a client hears the messages of no subscription: ids of two must not meet.
   const own = randomId();

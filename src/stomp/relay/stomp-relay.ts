@@ -3,7 +3,7 @@ import { retryHint } from '../../core/backoff.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { connectionLimits, type LimitOptions, resolveLimits } from '../../core/limits.ts';
 import { createListeners } from '../../core/listeners.ts';
-import { assertOption, checkNames, mustBeFunctions } from '../../core/options.ts';
+import { assertOption, checkNames, inWords, mustBeFunctions } from '../../core/options.ts';
 import type { Transport } from '../../core/socket.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import { type HeartBeatOptions, heartBeatOf } from '../protocol/heart-beat.ts';
@@ -310,6 +310,6 @@ function checkOptions(options: StompRelayOptions): void {
   const { rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed, onFrame } = options;
   mustBeFunctions({ rewrite, onConnect, onDisconnect, onSubscribed, onUnsubscribed, onFrame });
   if (!(typeof connectTimeout === 'number' && connectTimeout > 0)) {
-    throw new TypeError(`connectTimeout must be a number of ms above 0; got ${String(connectTimeout)}`);
+    throw new TypeError(`connectTimeout must be a number of ms above 0; got ${inWords(connectTimeout)}`);
   }
 }

@@ -697,7 +697,7 @@ describe('operations', () => {
       { query: { kind: 'Document' }, operationName: 'A' },
       'An operation needs { query }, the text of a document; got object (a document object: print(document))',
     ],
-    ['no id', { query, operationName: '' }, 'generateID must return a text; got '],
+    ['no id', { query, operationName: '' }, 'generateID must return a text; got ""'],
   ])(
     '[GQL-81] an operation with %s fails alone, before the server closes on all of them',
     async (_, payload, words) => {

@@ -125,8 +125,8 @@ test('[MQTT-38] what comes late, or not at all, ends a connection', async () => 
   const asked = createMqttDesk({ authorize: () => new Promise(() => {}) });
   const waiting = await asked.connect(5);
   await waiting.say(subscribe('a'));
-  expect([waiting.session.awaiting, waiting.session.idle, waiting.session.sendBy]).toEqual([true, false, 30_000]);
-  waiting.tick(30_000);
+  expect([waiting.session.awaiting, waiting.session.idle, waiting.session.sendBy]).toEqual([true, false, 10_000]);
+  waiting.tick(10_000);
   expect(waiting.connection.closed?.[0]).toBe('unavailable');
 });
 
