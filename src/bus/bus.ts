@@ -15,7 +15,7 @@ import { kindOf, problemOfName, problemOfTopic } from './names.ts';
 import { isPrivate } from './pattern.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { createSubscription, defaultBuffer, type Subscription } from './subscription.ts';
-import { isTopic, type Topic } from './topic.ts';
+import { isTopic, jsonType, type Topic } from './topic.ts';
 import { called, Upstream } from './upstream.ts';
 import { ValueListener, type ValueListenerHost } from './value-listener.ts';
 
@@ -199,7 +199,7 @@ export function createBus(options: BusOptions = {}): Bus {
       if (problem !== undefined) throw new TypeError(`publish(topic "${name}"): a name ${problem}`);
       assertDeclared(target, access);
       const checked = checkedOptions(name, given);
-      const contentType = checked.contentType ?? 'application/json';
+      const contentType = checked.contentType ?? target.contentType ?? jsonType;
       return send(name, checkedBody(name, target.encode(value as T)), { ...checked, contentType });
     },
     subscribe<T>(target: Topic<T>, given: SubscribeOptions<T> = {}): Subscription<T> {

@@ -19,6 +19,31 @@ test.each([
   expect(await runExample(name)).toEqual(lines);
 });
 
+test('the example binary-topics: every client gets the bytes, GraphQL the values, and nobody what does not fit', {
+  timeout: 60_000,
+}, async () => {
+  const lines = await runExample('binary-topics');
+  const said = (name: string): string[] => lines.filter((line) => line.includes(` ${name}: `));
+  for (const [name, bytes, type] of [
+    ['packed', 20, 'application/msgpack'],
+    ['concise', 22, 'application/cbor'],
+    ['buffers', 15, 'application/x-protobuf'],
+  ] as const) {
+    // Two sockets: what arrives first is not settled, only the order on each.
+    expect(said(name).filter((line) => line.startsWith('GraphQL'))).toEqual([
+      `GraphQL ${name}: {"${name}":{"symbol":"ACME","price":10.5}}`,
+      `GraphQL ${name}: {"${name}":{"symbol":"UMBR","price":2}}`,
+    ]);
+    expect(said(name).filter((line) => line.startsWith('STOMP'))).toEqual([
+      `STOMP ${name}: 32 bytes of application/json`,
+      `STOMP ${name}: 30 bytes of application/json`,
+      `STOMP ${name}: ${bytes} bytes of ${type}`,
+    ]);
+  }
+  expect(lines.filter((line) => line.startsWith('passed over: topic("packed"): price'))).toHaveLength(1);
+  expect(lines.at(-1)).toMatch(/^refused: topic\("packed"\): price/);
+});
+
 test('the example testing: its tests pass', { timeout: 60_000 }, async () => {
   expect((await runExample('testing')).join('\n')).toMatch(/ pass 4$.* fail 0$/ms);
 });
