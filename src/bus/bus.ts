@@ -232,6 +232,7 @@ export function createBus(options: BusOptions = {}): Bus {
         return {
           begin: () => listener.begin(),
           resume: (after) => listener.resume(after),
+          mark: () => listener.mark(),
           stop() {
             signal.removeEventListener('abort', complete);
             listener.stop();

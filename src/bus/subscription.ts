@@ -58,6 +58,12 @@ export class NotRead extends Error {
  */
 export const resume: unique symbol = Symbol.for('subwire.resume');
 
+/**
+ * Sources with this method know up to where their reader has had everything, so that one whose filter lets nothing pass,
+ * or whose topic is quiet, does not fall behind what is kept ([GQL-115]).
+ */
+export const mark: unique symbol = Symbol.for('subwire.mark');
+
 /** Sources with this method can be pushed to a sink, without an iterator and a promise per value. */
 export const push: unique symbol = Symbol.for('subwire.push');
 
@@ -77,6 +83,8 @@ export interface Subscription<T> extends AsyncIterableIterator<T, undefined>, As
    * it is known ({@link Resumed}). Absent, or without a position in its answer: this source has no past.
    */
   [resume]?(after: Position | undefined): PromiseOr<Resumed>;
+  /** Up to here its reader has had everything; undefined: that is not known, or something is still on its way. */
+  [mark]?(): Position | undefined;
   /** Let the values be pushed instead, from what waits on. Returns how to end it. */
   [push](sink: Sink<T>): () => void;
   /** End it, as `await using` does. */
@@ -105,6 +113,8 @@ export interface Stoppable {
   begin?(): void;
   /** See {@link Subscription}; absent: there is no past. */
   resume?(after: Position | undefined): PromiseOr<Resumed>;
+  /** See {@link Subscription}; absent: it has no positions. */
+  mark?(): Position | undefined;
   /** End it. May be called again. */
   stop(): void;
 }
@@ -237,6 +247,11 @@ class Feed<T> implements SourceSink<T> {
     return this.#source?.resume?.(after) ?? { position: undefined, recovered: false };
   }
 
+  /** See {@link Subscription}. */
+  mark(): Position | undefined {
+    return this.#waiting?.length || this.#ended ? undefined : this.#source?.mark?.();
+  }
+
   /** What was started is stopped at the end, which may have come already. */
   started(source: Stoppable | (() => void)): void {
     this.#source = typeof source === 'function' ? { stop: source } : source;
@@ -265,6 +280,10 @@ class FeedSubscription<T> implements Subscription<T> {
 
   [resume](after: Position | undefined): PromiseOr<Resumed> {
     return this.#feed.resume(after);
+  }
+
+  [mark](): Position | undefined {
+    return this.#feed.mark();
   }
 
   [push](sink: Sink<T>): () => void {

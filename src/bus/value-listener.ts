@@ -151,6 +151,11 @@ export class ValueListener<T> implements MessageReceiver, Stoppable, Worker {
     return missed.then(finish, () => finish(undefined));
   }
 
+  /** See {@link Subscription}: messages that wait here have not been had. */
+  mark(): Position | undefined {
+    return this.#held || this.#line || this.#stopped ? undefined : this.#past?.placeOf(this.#topic.name);
+  }
+
   /** Begin behind a position, or with a gap before the first value. */
   since(after: Position): void {
     const outcome = this.resume(after);

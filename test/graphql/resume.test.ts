@@ -18,19 +18,20 @@ interface Count {
 }
 
 const counts = topic<Count>('counts');
+const quiet = topic<Count>('quiet');
 
 const stops: (() => Promise<unknown> | undefined)[] = [];
 afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });
 
-async function started(options: BusOptions & { readonly share?: boolean } = {}) {
-  const { share = true, ...busOptions } = options;
+async function started(options: BusOptions & { readonly share?: boolean; readonly pingInterval?: number } = {}) {
+  const { share = true, pingInterval = 25_000, ...busOptions } = options;
   const bus = createBus({ onError: () => {}, ...busOptions });
   let executions = 0;
   const schema = makeExecutableSchema({
     typeDefs: `type Query { hello: String }
-      type Subscription { count: Int odd: Int made: Int }`,
+      type Subscription { count: Int odd: Int slow: Int none: Int made: Int }`,
     resolvers: {
       Query: { hello: () => 'world' },
       Subscription: {
@@ -45,6 +46,14 @@ async function started(options: BusOptions & { readonly share?: boolean } = {}) 
           subscribe: () => bus.subscribe(counts, { filter: async ({ value }) => value % 2 === 1 }),
           resolve: ({ value }: Count) => value,
         },
+        slow: {
+          subscribe: () => bus.subscribe(counts, { filter: () => new Promise((pass) => setTimeout(pass, 70, true)) }),
+          resolve: async ({ value }: Count) => new Promise((resolve) => setTimeout(resolve, 70, value)),
+        },
+        none: {
+          subscribe: () => bus.subscribe(quiet),
+          resolve: ({ value }: Count) => value,
+        },
         made: {
           subscribe: async function* () {
             yield 1;
@@ -57,6 +66,7 @@ async function started(options: BusOptions & { readonly share?: boolean } = {}) 
   const server: Server = createServer();
   const endpoint = attach(server, {
     protocols: [graphqlServer({ schema, bus, ...(share && { share: () => 'all' }) })],
+    limits: { pingInterval },
     onError: () => {},
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -175,6 +185,32 @@ describe('on the wire', () => {
     expect(bus.stats().gaps).toBe(1);
   });
 
+  test('[GQL-115] a mark waits for filters and resolvers', async () => {
+    const { port, publish } = await started({ pingInterval: 20, share: false });
+    const asking = await openPeer(port);
+    asking.send(ask('7', true, 'subscription { slow }'));
+    await asking.json();
+    for (const value of [1, 2, 3]) await publish(value);
+    for (const at of [1, 2, 3]) expect(await asking.json()).toMatchObject({ type: 'next', at });
+  });
+
+  test('[GQL-115] a mark says where a filter has let nothing pass, and says nothing twice', async () => {
+    const { port, publish, bus } = await started({ pingInterval: 20 });
+    const asking = await openPeer(port);
+    asking.send(ask('7', true, 'subscription { odd }'));
+    const { payload } = (await asking.json()) as unknown as Live;
+    const [epoch] = payload.subwire.at.split(':');
+    await publish(2);
+    expect(await asking.json()).toEqual({ type: 'ping', payload: { subwire: { live: '7', at: `${epoch}:1` } } });
+    await publish(1);
+    expect(await asking.json()).toMatchObject({ type: 'next', at: 2 });
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await bus.publish('elsewhere', new Uint8Array(1));
+    expect(await asking.json()).toEqual({ type: 'ping', payload: { subwire: { live: '7', at: `${epoch}:3` } } });
+    await publish(3);
+    expect(await asking.json()).toMatchObject({ type: 'next', at: 4 });
+  });
+
   test('[GQL-112] a storm of readers with the same past is one execution for each event', async () => {
     const { port, publish, bus, executions } = await started();
     const position = bus.position() as Position;
@@ -285,6 +321,59 @@ describe('our client', () => {
       expect(values).toEqual(field === 'odd' ? odd : all);
       expect([lost, recoveries]).toEqual([0, 8]);
     }
+  });
+
+  test('[GQL-115] the ledger of those for whom nothing comes: filters that let nothing pass, quiet topics', async () => {
+    const { bus, port, publish } = await started({ history: { maxMessages: 100 }, pingInterval: 20 });
+    const { url, cut } = await cuttable(port);
+    const ledgers = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const client = createClient({ url, warn: false, retry: () => 5 + index });
+        stops.push(() => client.dispose());
+        const field = ['odd', 'count', 'none'][index % 3] as string;
+        const ledger = { values: [] as unknown[], recoveries: [] as boolean[], field };
+        await new Promise<void>((resolve) => {
+          client.subscribe<Record<string, number>>(
+            { query: `subscription { ${field} }` },
+            {
+              next: ({ data }) => ledger.values.push(data?.[field]),
+              error: (error) => ledger.values.push(error),
+              complete() {},
+              onLive: resolve,
+              onRecovery: (recovered) => ledger.recoveries.push(recovered),
+            },
+          );
+        });
+        return ledger;
+      }),
+    );
+    const due: number[] = [];
+    const send = async (value: number): Promise<void> => {
+      due.push(value);
+      await publish(value);
+    };
+    const recovered: boolean[] = [];
+    for (let round = 0; round < 4; round++) {
+      // Far more than is kept, of which half of them want nothing.
+      for (let part = 0; part < 6; part++) {
+        for (let index = 0; index < 60; index++) {
+          await send(1_000 * round + 200 * part + 2 * index);
+          await bus.publish('elsewhere', new Uint8Array(1));
+        }
+        await new Promise((resolve) => setTimeout(resolve, 60));
+      }
+      cut();
+      await send(1_000 * round + 999);
+      recovered.push(true);
+      await vi.waitFor(() => {
+        for (const { recoveries } of ledgers) expect(recoveries).toEqual(recovered);
+      }, 5_000);
+    }
+    const odd = due.filter((value) => value % 2 === 1);
+    const expected: Record<string, number[]> = { odd, count: due, none: [] };
+    await vi.waitFor(() => {
+      for (const { values, field } of ledgers) expect(values).toEqual(expected[field]);
+    }, 5_000);
   });
 
   test('[GQL-114] after a new server, what is not known any more is said, once', async () => {

@@ -20,12 +20,15 @@ export function createSource(
 /** An operation whose source is about to be read. */
 interface Reading extends Opened, PlacedOperation {
   places: Places | undefined;
+  readonly host: { readonly session: { marks(): void } };
 }
 
 /** Begin to read: at once, or from where the client was, if it wants to know where it is. */
 export function startSource(operation: Reading, opened: AsyncIterable<unknown>, source: Source): void {
   confirm(operation, opened);
-  operation.places = Places.of(operation);
-  if (operation.places) operation.places.begin(opened, () => source.start());
-  else source.start();
+  const places = Places.of(operation, source);
+  operation.places = places;
+  if (!places) return source.start();
+  places.begin(opened, () => source.start());
+  operation.host.session.marks();
 }

@@ -1,6 +1,6 @@
 import type { Readers } from '../../bus/fan-out.ts';
 import type { Position } from '../../bus/message.ts';
-import { push, type Sink, type Subscription, type Worker } from '../../bus/subscription.ts';
+import { mark, push, type Sink, type Subscription, type Worker } from '../../bus/subscription.ts';
 import type { SlowSubscriber } from '../../core/slow-subscriber.ts';
 import { Backlog } from './backlog.ts';
 import type { Places } from './resume.ts';
@@ -192,6 +192,12 @@ export class PushedSource implements Source, Sink<unknown>, Work, Worker {
       this.#handling = false;
     }
     this.#end();
+  }
+
+  /** What is queued, executed or kept has not been sent. */
+  mark(): Position | undefined {
+    const waits = this.#queued || this.#working || this.#handling || this.#waits;
+    return waits || this.#over || this.#completed ? undefined : this.#subscription[mark]?.();
   }
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────

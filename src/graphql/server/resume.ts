@@ -7,6 +7,7 @@ import { isPromise, type PromiseOr } from '../../core/promise-or.ts';
 import type { Connection } from '../../core/subprotocol.ts';
 import { encodeControl, isObject, type SubscribePayload } from '../protocol/messages.ts';
 import type { OperationLimits } from './operation-limits.ts';
+import type { Source } from './source.ts';
 
 /** What a client wants of the past: `extensions.subwire.resume`. */
 export interface Wish {
@@ -21,6 +22,12 @@ export function wishOf({ extensions }: SubscribePayload): Wish | undefined {
   if (wish === undefined || wish === false || wish === null) return undefined;
   return { after: wish === true ? undefined : positionOf(wish) };
 }
+
+/**
+ * How often an operation is told where it is though nothing came, in ms: as often as servers ping, which is a small part of
+ * the two minutes that are kept by default.
+ */
+export const markInterval = 25_000;
 
 const nowhere: Resumed = { position: undefined, recovered: false };
 
@@ -55,18 +62,22 @@ export class Places {
   /** Where the value stands that is being handled. */
   now: Position | undefined;
   readonly #operation: PlacedOperation;
+  readonly #source: Pick<Source, 'mark'>;
   #epoch: string | undefined;
+  /** The offset that was told last; undefined: none was, nor whether anything was missed. */
+  #told: number | undefined;
   /** That something may be missing was told, and where it goes on was not. */
   #gap = false;
 
-  constructor(operation: PlacedOperation) {
+  constructor(operation: PlacedOperation, source: Pick<Source, 'mark'>) {
     this.#operation = operation;
+    this.#source = source;
   }
 
   /** The places of an operation whose client wants them. */
-  static of(operation: PlacedOperation): Places | undefined {
+  static of(operation: PlacedOperation, source: Pick<Source, 'mark'>): Places | undefined {
     const { withoutPlaces } = operation.connection.handshake as OperationLimits;
-    return withoutPlaces || !wishOf(operation.payload) ? undefined : new Places(operation);
+    return withoutPlaces || !wishOf(operation.payload) ? undefined : new Places(operation, source);
   }
 
   /** Begin where the client was, tell it, then go on. */
@@ -100,9 +111,24 @@ export class Places {
     return now.offset;
   }
 
+  /**
+   * All up to here was sent, or passed its filter by: a client that comes back from here is behind by little, however long
+   * nothing came ([GQL-115]).
+   */
+  mark(): void {
+    const at = this.#source.mark?.();
+    if (!at || this.#told === undefined || this.#operation.over) return;
+    const { now } = this;
+    const isKnown = at.epoch === this.#epoch;
+    if (isKnown && at.offset <= Math.max(this.#told, now?.epoch === at.epoch ? now.offset : 0)) return;
+    this.#tell(at, isKnown || this.#epoch === undefined ? undefined : false);
+    this.#gap = false;
+  }
+
   #tell(at: Position | null | undefined, recovered: boolean | undefined): void {
     const { connection, id } = this.#operation;
     this.#epoch = at?.epoch;
+    this.#told = at?.offset ?? 0;
     const told = { live: id, at: at && positionText(at), recovered };
     connection.send({ head: encodeControl('ping', { subwire: told }), binary: false });
   }

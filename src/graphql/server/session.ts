@@ -14,6 +14,7 @@ import {
   type SubscribeMessage,
 } from '../protocol/messages.ts';
 import type { GraphqlLimits } from './limits.ts';
+import { markInterval, type Places } from './resume.ts';
 import { Works } from './works.ts';
 
 /** What lives beside the session and may take its time: hooks, authentication, execution. */
@@ -44,6 +45,8 @@ export interface RunningOperation {
   readonly streams: boolean;
   /** The iterable that it reads, if it does. */
   readonly stream: AsyncIterable<unknown> | null;
+  /** Where its client is, if it wants to know that. */
+  readonly places: Pick<Places, 'mark'> | undefined;
   /** What it keeps, in bytes: charged to its connection for as long as it runs. */
   readonly cost: number;
   /** Prepare it, execute it, and send what comes of it. */
@@ -81,6 +84,8 @@ export class GraphqlSession implements Session {
   /** Those that wait until the connection takes more, and since when it does not: by then it has to. */
   #waiting: Set<RunningOperation> | undefined;
   #stalledBy: number | undefined;
+  /** When operations are told next where they are; undefined: none wants to know it. */
+  #markAt: number | undefined;
   /** Those that may pull again in the next turn. */
   #nextTurn: Set<RunningOperation> | undefined;
   #looksAfterTurn = false;
@@ -95,7 +100,12 @@ export class GraphqlSession implements Session {
   }
 
   get deadline(): number {
-    return Math.min(this.#initBy, this.#handler.hooksDeadline ?? never, this.#stalledBy ?? never);
+    return Math.min(
+      this.#initBy,
+      this.#handler.hooksDeadline ?? never,
+      this.#stalledBy ?? never,
+      this.#markAt ?? never,
+    );
   }
 
   get idle(): boolean {
@@ -326,6 +336,26 @@ export class GraphqlSession implements Session {
     for (const operation of waiting) operation.goOn();
   }
 
+  // ── places ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** An operation wants to know where it is, though nothing comes for it ([GQL-115]). */
+  marks(): void {
+    if (this.#markAt !== undefined) return;
+    this.#markAt = this.#connection.now + Math.min(this.#connection.limits.pingInterval, markInterval);
+    this.#connection.touch();
+  }
+
+  #mark(): void {
+    this.#markAt = undefined;
+    // Whoever does not read hears it some other time: what waits for it says where it stands.
+    const isBusy = this.#connection.mustWait();
+    for (const { places } of this.operations()) {
+      if (!places) continue;
+      if (!isBusy) places.mark();
+      this.marks();
+    }
+  }
+
   // ── the rest of a session's life ───────────────────────────────────────────────────────────────────────────────
 
   tick(now: number): void {
@@ -335,6 +365,7 @@ export class GraphqlSession implements Session {
       if (this.#connection.mustWait()) throw new ProtocolError('tooSlow');
       this.#goOn();
     }
+    if (now >= (this.#markAt ?? never)) this.#mark();
     this.#handler.hooksTick(now);
   }
 

@@ -27,6 +27,8 @@ export interface Source {
   start(): void;
   /** The last value is through, or the connection takes more. */
   goOn(): void;
+  /** Up to here everything was handled; undefined or absent: that is not known, or something waits. */
+  mark?(): Position | undefined;
   /** Let go of what is behind, exactly once, and not at all if it ended by itself. */
   stop(): PromiseLike<unknown> | undefined;
 }

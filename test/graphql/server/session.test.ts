@@ -17,6 +17,7 @@ class RecordedOperation implements RunningOperation {
   readonly id: string;
   readonly streams: boolean;
   readonly stream = null;
+  readonly places = undefined;
   readonly log: string[];
 
   constructor({ id, payload }: SubscribeMessage, log: string[]) {
