@@ -44,6 +44,27 @@ test('the example binary-topics: every client gets the bytes, GraphQL the values
   expect(lines.at(-1)).toMatch(/^refused: topic\("packed"\): price/);
 });
 
+test('the example own-protocol: rooms over two tokens, beside another protocol', { timeout: 60_000 }, async () => {
+  const lines = await runExample('own-protocol/server');
+  const of = (who: string): unknown[] =>
+    lines.filter((line) => line.startsWith(`${who} hears `)).map((line) => JSON.parse(line.slice(10)));
+  expect(of('ada')).toEqual([
+    { type: 'welcome', user: 'ada' },
+    { type: 'joined', room: 'lobby', members: [] },
+    { type: 'presence', room: 'lobby', join: 'bob' },
+    { type: 'chat', room: 'lobby', from: 'bob', text: 'Hello' },
+    { type: 'presence', room: 'lobby', leave: 'bob' },
+  ]);
+  expect(of('bob').slice(1)).toEqual([
+    { type: 'joined', room: 'lobby', members: ['ada'] },
+    { type: 'chat', room: 'lobby', from: 'bob', text: 'Hello' },
+    { type: 'error', of: 'join', message: 'You may not be in staff' },
+    { type: 'error', of: 'shout', message: 'There is no type "shout"' },
+    { type: 'error', of: 'chat', message: expect.stringMatching(/^chat: text: .*string/) },
+    { type: 'pong' },
+  ]);
+});
+
 test('the example testing: its tests pass', { timeout: 60_000 }, async () => {
   expect((await runExample('testing')).join('\n')).toMatch(/ pass 4$.* fail 0$/ms);
 });
