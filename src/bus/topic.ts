@@ -86,8 +86,15 @@ export const jsonType = 'application/json';
 const jsonOf = (owner: string): Codec => ({
   contentType: jsonType,
   encode(value) {
-    const text: string | undefined = JSON.stringify(value);
-    if (text === undefined) throw new TypeError(`${owner}: a value that JSON cannot express: ${String(value)}`);
+    let text: string | undefined;
+    let cause: unknown;
+    try {
+      text = JSON.stringify(value);
+    } catch (error) {
+      cause = error;
+    }
+    if (text === undefined)
+      throw new TypeError(`${owner}: a value that JSON cannot express: ${kindOf(value)}`, { cause });
     return encodeUtf8(text);
   },
   decode: (bytes) => JSON.parse(decodeUtf8(bytes)),

@@ -5,7 +5,7 @@ import type { DisconnectionSource } from './disconnection.ts';
 import type { Fault } from './fault.ts';
 import type { connectionLimits, LimitOptions } from './limits.ts';
 import type { ConnectionEnd, OpenConnection } from './open-connection.ts';
-import { inWords, mustBeFunctions } from './options.ts';
+import { inWords, isRecord, mustBeFunctions } from './options.ts';
 import type { OnError } from './reports.ts';
 import type { Authenticate, Subprotocol } from './subprotocol.ts';
 
@@ -168,10 +168,10 @@ export function checkOptions(options: EndpointOptions): void {
 
 /** Throws a `TypeError` that names the option when one is wrong. */
 export function checkDrainOptions(options: DrainOptions): void {
-  if (typeof options !== 'object' || options === null) {
+  if (!isRecord(options)) {
     throw new TypeError(`drain() needs options such as { deadline: 30_000 }, or none; got ${inWords(options)}`);
   }
-  const { deadline, retryWithin } = options;
+  const { deadline, retryWithin }: DrainOptions = options;
   for (const [name, ms] of Object.entries({ deadline, retryWithin })) {
     if (ms !== undefined && !(typeof ms === 'number' && ms >= 0)) {
       throw new TypeError(`drain: ${name} must be a number of ms from 0 up; got ${inWords(ms)}`);

@@ -358,7 +358,7 @@ export function makeClient(options: ClientOptions, habits?: Habits): Client {
 function checkOperation(id: unknown, payload: SubscribePayload): void {
   if (!id || typeof id !== 'string') throw new TypeError(`generateID must return a text; got ${inWords(id)}`);
   if (Object(payload) !== payload)
-    throw new TypeError(`An operation is an object: { query: '{ hello }' }; got ${JSON.stringify(payload)}`);
+    throw new TypeError(`An operation is an object: { query: '{ hello }' }; got ${inWords(payload)}`);
   const { query } = payload;
   if (typeof query === 'string') return;
   const hint = Object(query) === query ? ' (a document object: print(document))' : '';

@@ -1,6 +1,6 @@
 import { checkScheme, inOurWords } from '../../connect/connect.ts';
 import { never } from '../../core/clock.ts';
-import { assertOption, checkNames, isRecord, mustBeFunctions, numberOptions } from '../../core/options.ts';
+import { assertOption, checkNames, inWords, isRecord, mustBeFunctions, numberOptions } from '../../core/options.ts';
 import type { ClientEvents, ClientOptions } from './client-types.ts';
 
 const names: Readonly<Record<keyof ClientOptions, true>> = {
@@ -72,7 +72,7 @@ export function checkListener(event: unknown, listener: unknown): void {
 export function resolveNumbers(options: ClientOptions): ResolvedNumbers {
   if (Object(options) === options) checkNames(options, names, 'createClient()', inOurWords(foreign));
   if (!options?.url || typeof options !== 'object') {
-    throw new TypeError(`createClient() needs { url: 'wss://host/graphql' }; got ${JSON.stringify(options)}`);
+    throw new TypeError(`createClient() needs { url: 'wss://host/graphql' }; got ${inWords(options)}`);
   }
   const { url, transport, retry, retryWait, shouldRetry, connectionParams: params, onError } = options;
   if (!transport) checkScheme(url, 'createClient()');

@@ -1,6 +1,6 @@
 import { inOurWords } from '../../connect/connect.ts';
 import { never } from '../../core/clock.ts';
-import { assertOption, checkNames, numberOptions } from '../../core/options.ts';
+import { assertOption, checkNames, inWords, numberOptions } from '../../core/options.ts';
 import { versions as allVersions, type Version } from '../protocol/versions.ts';
 import type { PerConnection, StompClientOptions } from './client-types.ts';
 
@@ -70,7 +70,7 @@ export type ResolvedOptions = Omit<StompClientOptions, Numbers | Intervals | 've
 /** Fill in the defaults. Throws a `TypeError` that names the option which is wrong, or is none. */
 export function resolveOptions(options: StompClientOptions): ResolvedOptions {
   if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`createStompClient() needs { url: 'wss://host/ws' }; got ${JSON.stringify(options)}`);
+    throw new TypeError(`createStompClient() needs { url: 'wss://host/ws' }; got ${inWords(options)}`);
   }
   checkNames(options, optionNames, 'createStompClient()', inOurWords(foreign));
   const { url = options.brokerURL, versions = allVersions, transport } = options;
