@@ -120,11 +120,20 @@ export function describeContract(contract: Contract): void {
     else describe(title, run);
   };
 
+  /** Why a case is left out where nobody asked for all of them. */
+  function tooSlow(number: number): string | undefined {
+    const { slow } = contract;
+    if (process.env['CONTRACT'] === 'all' || !slow?.cases.includes(number)) return undefined;
+    return `not run: ${slow.because}; CONTRACT=all runs it`;
+  }
+
   function holds(number: number, title: string, needs: readonly Need[], run: () => Promise<void>): void {
     if (contract.only && !contract.only.includes(number)) return;
-    tested(`${number}: ${title}`, { timeout: 30_000 }, async ({ skip }) => {
+    tested(`${number}: ${title}`, { timeout: contract.slow ? 90_000 : 30_000 }, async ({ skip }) => {
       const reason = unclaimed[number] ?? missing(needs);
       if (reason !== undefined) skip(`not claimed: ${reason}`);
+      const slow = tooSlow(number);
+      if (slow !== undefined) skip(slow);
       try {
         await run();
       } finally {

@@ -215,8 +215,11 @@ export function queueCases({ holds, server, serverOf, ownWorld, shared, fresh }:
         ),
       );
     }
-    const heard = (): Set<string> => new Set(takers.flatMap((taker) => taker.texts));
-    await until(() => confirmed.every((text) => heard().has(text)), 'all that was confirmed', 20_000);
+    const allHeard = (): boolean => {
+      const heard = new Set(takers.flatMap((taker) => taker.texts));
+      return confirmed.every((text) => heard.has(text));
+    };
+    await until(allHeard, 'all that was confirmed', 20_000);
     expect(confirmed.length + refused).toBe(2_000);
     expect(confirmed.length).toBeGreaterThan(1_500);
   });

@@ -92,10 +92,11 @@ describeContract({
   durable: false,
   shared: true,
   world: (options = {}) => world('rabbitmq', options, startRabbitMq),
-  only: [
-    1, 2, 3, 4, 6, 7, 8, 9, 10, 13, 15, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 60, 61, 62, 64, 67, 68, 69, 70,
-    71, 72, 73, 74, 75, 76, 77, 78, 79,
-  ],
+  unclaimed: { 16: inOrderOfPublishers },
+  slow: {
+    cases: [30, 47, 48, 49, 50, 51, 53, 54, 55, 56, 76, 77],
+    because: 'they begin with a broker of their own, which takes 7 s to start, or with 10,000 topics',
+  },
 });
 
 test('what is wrong names itself', () => {

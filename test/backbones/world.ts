@@ -70,8 +70,10 @@ export interface Contract {
   readonly shared: boolean;
   /** What has to be installed. */
   readonly program?: ProgramName | undefined;
-  /** These cases alone; absent: all. */
+  /** These cases alone, because the others run elsewhere over the same backbone; absent: all. */
   readonly only?: readonly number[];
+  /** Cases that need too much time, with the reason; `CONTRACT=all` in the environment runs them. */
+  readonly slow?: { readonly cases: readonly number[]; readonly because: string } | undefined;
   /** Cases that do not hold, by number, each with its reason. */
   readonly unclaimed?: Readonly<Record<number, string>>;
 }

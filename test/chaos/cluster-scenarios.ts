@@ -13,7 +13,7 @@ import { startRedis } from '../support/programs/redis.ts';
 import { consumerOf, inTurn, publisherOf, readersOfCluster } from './cluster-clients.ts';
 import type { BackboneAddress, ClusterServerOptions } from './cluster-server.script.ts';
 import { type Balance, Ledger } from './ledger.ts';
-import { startPartitionedRedis } from './partition.ts';
+import { startPartitionedRabbitMq, startPartitionedRedis } from './partition.ts';
 
 /** What the servers of a cluster share, and what can be done to it. */
 export interface ClusterBroker {
@@ -251,6 +251,24 @@ function queue(broker: BrokerName, fault: FaultName, short = false): ClusterScen
   };
 }
 
+function partition(
+  program: ProgramName,
+  broker: BrokerName,
+  start: () => Promise<ClusterBroker>,
+  ms: number,
+): ClusterScenario {
+  return {
+    name: `three servers on ${broker}: the network is gone for ${ms / 1_000} s`,
+    ...{ program, short: false, again: false },
+    run: () =>
+      topicsUnder(start, async (cluster) => {
+        await cluster.broker.freeze(ms);
+        // TCP comes back when it tries again.
+        await setTimeout(Math.min(8_000, 2_000 + ms));
+      }),
+  };
+}
+
 const ofServers = [
   'kill -9 of two servers, one after the other',
   'SIGSTOP of a server for 2 s',
@@ -274,16 +292,8 @@ export const clusterScenarios: readonly ClusterScenario[] = [
     queue(broker, ofServers[0]),
     queue(broker, ofBrokers[0]),
   ]),
-  ...[1_000, 5_000, 30_000, 130_000].map((ms) => ({
-    name: `three servers on redis on disk: the network is gone for ${ms / 1_000} s`,
-    program: 'redis' as const,
-    short: false,
-    again: false,
-    run: () =>
-      topicsUnder(startPartitionedRedis, async ({ broker }) => {
-        await broker.freeze(ms);
-        // TCP comes back when it tries again.
-        await setTimeout(Math.min(8_000, 2_000 + ms));
-      }),
-  })),
+  ...[1_000, 5_000, 30_000, 130_000].flatMap((ms) => [
+    partition('redis', 'redis on disk', startPartitionedRedis, ms),
+    partition('rabbitmq', 'rabbitmq', startPartitionedRabbitMq, ms),
+  ]),
 ];

@@ -20,7 +20,7 @@ export type BackboneAddress =
   | { readonly kind: 'local'; readonly address: string }
   | { readonly kind: 'redis'; readonly port: number; readonly host?: string; readonly durable: boolean }
   | { readonly kind: 'nats'; readonly port: number }
-  | { readonly kind: 'rabbitmq' | 'activemq'; readonly port: number };
+  | { readonly kind: 'rabbitmq' | 'activemq'; readonly port: number; readonly host?: string };
 
 /** What one server of a cluster is started with. */
 export interface ClusterServerOptions {
@@ -43,7 +43,7 @@ async function backboneOf(given: BackboneAddress): Promise<Backbone> {
     default: {
       const connectHeaders = { login: 'guest', passcode: 'guest' };
       const backoff = { base: 50, cap: 200 };
-      const client = { transport: tcp({ port: given.port }), connectHeaders, backoff };
+      const client = { transport: tcp({ port: given.port, host: given.host }), connectHeaders, backoff };
       return stompBackbone({ broker: given.kind, client });
     }
   }

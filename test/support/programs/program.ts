@@ -70,8 +70,10 @@ export interface ProgramOptions {
   /** The private directory of {@link privateDirectory}: removed when the program ends. */
   readonly directory: string;
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** The program is ready when this port of 127.0.0.1 accepts a connection. */
+  /** The program is ready when this port accepts a connection. */
   readonly port: number;
+  /** Of this address. Default: 127.0.0.1. */
+  readonly host?: string | undefined;
   /** It has to be ready within so many ms. */
   readonly within: number;
 }
@@ -100,7 +102,7 @@ export async function privateDirectory(name: string, files: Readonly<Record<stri
  * at the latest when this process does.
  */
 export async function startProgram(options: ProgramOptions): Promise<RunningProgram> {
-  const { name, command, directory, env, port, within } = options;
+  const { name, command, directory, env, port, host = '127.0.0.1', within } = options;
   const supervisor = spawn(fileURLToPath(new URL('supervise.sh', import.meta.url)), [directory, ...command], {
     // In a group of its own: a Ctrl-C in the terminal reaches the tests only, and their end ends it.
     detached: true,
@@ -124,7 +126,7 @@ export async function startProgram(options: ProgramOptions): Promise<RunningProg
     },
   };
   const deadline = performance.now() + within;
-  while (!(await accepts(port))) {
+  while (!(await accepts(port, host))) {
     const ended = supervisor.exitCode !== null || supervisor.signalCode !== null;
     if (!ended && performance.now() < deadline) {
       await setTimeout(50);
@@ -158,9 +160,10 @@ async function childrenOf({ pid }: ChildProcess): Promise<number[]> {
   return children.split(' ').filter(Boolean).map(Number);
 }
 
-function accepts(port: number): Promise<boolean> {
+/** Does somebody listen there? */
+export function accepts(port: number, host: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, host);
     socket.once('connect', () => socket.destroy());
     socket.once('error', () => {});
     socket.once('close', (failed) => resolve(!failed));

@@ -18,9 +18,15 @@ export interface RabbitMqOptions {
   readonly webPort?: number;
   /** Where it keeps what it knows. Default: in a directory that ends with it. */
   readonly storeIn?: string;
+  /** A network namespace that it runs in, and its address there. Default: 127.0.0.1 of this one. */
+  readonly network?: { readonly name: string; readonly address: string };
 }
 
 const library = '/usr/lib/rabbitmq/lib';
+
+/** Before a command that is to run in a network namespace. */
+const inNetwork = (network: RabbitMqOptions['network']): readonly [string, ...string[]] =>
+  network ? ['/usr/sbin/ip', 'netns', 'exec', network.name, 'bash'] : ['bash'];
 
 /**
  * A private RabbitMQ with STOMP over TCP and over WebSocket; all that it knows is gone afterwards. Takes about 7 s.
@@ -29,7 +35,9 @@ const library = '/usr/lib/rabbitmq/lib';
  * const rabbit = await startRabbitMq({ frames: 'binary' });
  * afterAll(() => rabbit.stop());
  */
-export async function startRabbitMq({ frames = 'text', storeIn, ...ports }: RabbitMqOptions = {}): Promise<RabbitMq> {
+export async function startRabbitMq(options: RabbitMqOptions = {}): Promise<RabbitMq> {
+  const { frames = 'text', storeIn, network, ...ports } = options;
+  const host = network?.address ?? '127.0.0.1';
   const port = ports.port ?? (await freePort());
   const webPort = ports.webPort ?? (await freePort());
   const [distributionPort, epmdPort] = [await freePort(), await freePort()];
@@ -41,8 +49,8 @@ export async function startRabbitMq({ frames = 'text', storeIn, ...ports }: Rabb
       {rabbit, [{tcp_listeners, []}, {loopback_users, []},
         {vm_memory_high_watermark, {absolute, 1073741824}}, {disk_free_limit, 50000000},
         {log, [{console, [{enabled, true}, {level, warning}]}, {file, [{enabled, false}]}]}]},
-      {rabbitmq_stomp, [{tcp_listeners, [{"127.0.0.1", ${port}}]}]},
-      {rabbitmq_web_stomp, [{tcp_config, [{ip, "127.0.0.1"}, {port, ${webPort}}]}, {ws_frame, ${frames}}]}].`,
+      {rabbitmq_stomp, [{tcp_listeners, [{"${host}", ${port}}]}]},
+      {rabbitmq_web_stomp, [{tcp_config, [{ip, "${host}"}, {port, ${webPort}}]}, {ws_frame, ${frames}}]}].`,
   });
   for (const name of ['mnesia', 'log', 'schema']) await mkdir(join(directory, name));
   const [release] = (await readdir(library)).filter((name) => name.startsWith('rabbitmq_server-'));
@@ -50,7 +58,7 @@ export async function startRabbitMq({ frames = 'text', storeIn, ...ports }: Rabb
     name: 'RabbitMQ',
     directory,
     // Its own epmd in the foreground: else Erlang would start one that stays when the node is gone.
-    command: ['bash', '-c', 'epmd & exec "$0"', join(library, String(release), 'sbin/rabbitmq-server')],
+    command: [...inNetwork(network), '-c', 'epmd & exec "$0"', join(library, String(release), 'sbin/rabbitmq-server')],
     env: {
       HOME: directory,
       ERL_EPMD_ADDRESS: '127.0.0.1',
@@ -71,7 +79,8 @@ export async function startRabbitMq({ frames = 'text', storeIn, ...ports }: Rabb
         '+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}',
     },
     port: webPort,
+    host,
     within: 60_000,
   });
-  return { ...program, port, webPort, url: `ws://127.0.0.1:${webPort}/ws` };
+  return { ...program, port, webPort, url: `ws://${host}:${webPort}/ws` };
 }
