@@ -10,6 +10,7 @@ import type { Version } from '../../../src/stomp/protocol/versions.ts';
 import { messageIdOf, placeOfMessageId } from '../../../src/stomp/server/message-forms.ts';
 import { createGate } from '../../support/gate.ts';
 import { openBus } from '../../support/open-bus.ts';
+import { sharedLog } from '../../support/shared-backbone.ts';
 import { createStompDesk, type StompDeskOptions, type StompPeer } from '../../support/stomp-desk.ts';
 
 const destination = '/topic/n';
@@ -434,6 +435,29 @@ describe('over a log that takes its time', () => {
     }
     expect(briefly(await peer.raw('\n'))).toEqual(['late 6']);
   });
+});
+
+test('[STOMP-130] over a backbone that keeps nothing: back at the same server, and at one that heard it, but at no other', async () => {
+  const log = sharedLog();
+  const desks = [1, 2, 3].map(() => createStompDesk({ bus: openBus({ backbone: log.backbone() }) }));
+  const [one, two, three] = desks as [(typeof desks)[number], (typeof desks)[number], (typeof desks)[number]];
+  await begun(await two.open().connect());
+  await begun(await three.open().connect(), '/topic/other');
+  const first = await one.open().connect();
+  await begun(first);
+  await one.bus.publish('n', encodeUtf8('1'));
+  const since = (await first.raw('\n')).take()[0]?.headers['message-id'] as string;
+  first.socket.hangUp();
+  for (const value of ['2', '3']) await one.bus.publish('n', encodeUtf8(value));
+  for (const [desk, expected] of [
+    [one, ['RECEIPT true', '2', '3']],
+    [two, ['RECEIPT true', '2', '3']],
+    [three, ['RECEIPT false']],
+  ] as const) {
+    const peer = await desk.open().connect();
+    await peer.send('SUBSCRIBE', { id: '0', destination, since, receipt: 'r' });
+    expect(briefly(peer)).toEqual(expected);
+  }
 });
 
 describe('how much', () => {
