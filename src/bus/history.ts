@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Timed } from '../core/clock.ts';
 import { assertOption, checkNames, numberOptions } from '../core/options.ts';
 import { isPromise, type PromiseOr } from '../core/promise-or.ts';
 import type { Backbone } from './backbone.ts';
@@ -59,6 +59,9 @@ export function historyBounds(given: unknown): RingBounds | undefined {
 /** So many reads of a backbone's log are under way at the same time; others wait for them. */
 const maxReads = 64;
 
+/** A log that has not answered for so many ms is one that is not known. */
+const readTimeout = 10_000;
+
 /**
  * The past of the topics of a bus, in front of whatever its backbone keeps. Nothing is recorded until somebody wants to be
  * able to come back, and for `maxAge` after the last one ([BUS-31]); what is not known for certain to be complete is
@@ -67,7 +70,7 @@ const maxReads = 64;
 export class History {
   readonly #rings: Rings;
   readonly #bounds: RingBounds;
-  readonly #clock: Pick<Clock, 'now'>;
+  readonly #clock: Pick<Clock, 'now' | 'watch' | 'forget'>;
   readonly #backbone: Backbone;
   /** Every message of the backbone passes here, in the order of its log. */
   readonly #hearsAll: boolean;
@@ -84,7 +87,12 @@ export class History {
   #readers = 0;
   #leftAt = 0;
 
-  constructor(bounds: RingBounds, clock: Pick<Clock, 'now'>, backbone: Backbone, hearsAll: boolean) {
+  constructor(
+    bounds: RingBounds,
+    clock: Pick<Clock, 'now' | 'watch' | 'forget'>,
+    backbone: Backbone,
+    hearsAll: boolean,
+  ) {
     this.#rings = new Rings(bounds);
     this.#bounds = bounds;
     this.#clock = clock;
@@ -232,7 +240,17 @@ export class History {
 
   async #readInTurn(name: string, after: Position): Promise<readonly Message[] | undefined> {
     if (this.#reads.size >= maxReads) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    return this.#backbone.since?.(name, after, this.#bounds.maxMessages);
+    const { since } = this.#backbone;
+    if (!since) return undefined;
+    return new Promise((resolve, reject) => {
+      const late: Timed = { deadline: this.#clock.now() + readTimeout, tick: () => resolve(undefined) };
+      this.#clock.watch(late);
+      const read = async (): Promise<readonly Message[] | undefined> =>
+        since.call(this.#backbone, name, after, this.#bounds.maxMessages);
+      void read()
+        .then(resolve, reject)
+        .finally(() => this.#clock.forget(late));
+    });
   }
 }
 

@@ -8,6 +8,7 @@ import { topic } from '../../../src/bus/topic.ts';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
 import type { Version } from '../../../src/stomp/protocol/versions.ts';
 import { messageIdOf, placeOfMessageId } from '../../../src/stomp/server/message-forms.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
 import { createGate } from '../../support/gate.ts';
 import { openBus } from '../../support/open-bus.ts';
 import { sharedLog } from '../../support/shared-backbone.ts';
@@ -384,6 +385,25 @@ describe('over a log that takes its time', () => {
     await publish(8, 8);
     // What came since it listens is not lost.
     expect(briefly(await peer.raw('\n'))).toEqual(['RECEIPT false', '6', '7', '8']);
+  });
+
+  test('[STOMP-130] [BUS-34] a log that does not answer holds nobody for longer than 10 s', async () => {
+    const clock = createFakeClock();
+    const log = slowLog();
+    const bus = openBus({ backbone: log.backbone, clock, onError: () => {} });
+    const { open } = createStompDesk({ bus });
+    for (const value of ['1', '2']) await bus.publish('n', encodeUtf8(value));
+    const peer = await open().connect();
+    await peer.send('SUBSCRIBE', { id: '0', destination, since: `${bus.position()?.epoch}-1`, receipt: 'r' });
+    await bus.publish('n', encodeUtf8('3'));
+    await peer.send('SEND', { destination, receipt: 's' }, '4');
+    clock.advance(9_000);
+    expect((await peer.raw('\n')).brief()).toEqual([]);
+    clock.advance(2_000);
+    await clock.settle();
+    expect((await peer.raw('\n')).brief()).toEqual(['RECEIPT r', 'RECEIPT s', 'MESSAGE 3', 'MESSAGE 4']);
+    log.open();
+    expect((await peer.raw('\n')).brief()).toEqual([]);
   });
 
   test('[STOMP-130] who has gone meanwhile hears nothing more, and is counted no more', async () => {
