@@ -32,6 +32,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'mqtt/server': ['mqtt/protocol', 'core', 'bus'],
   'mqtt/index.ts': ['mqtt/server', 'mqtt/protocol', 'core'],
   backbones: ['bus', 'core', 'adapters', 'stomp/client', 'node:'],
+  events: ['core', 'bus', 'adapters'],
   testing: ['core', 'bus'],
   'browser.ts': ['core', 'bus', 'connect'],
   'index.ts': ['core', 'bus', 'adapters', 'browser.ts'],
