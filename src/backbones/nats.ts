@@ -10,6 +10,7 @@ import { NatsQueues, type NatsQueuesHost } from './nats-queues.ts';
 import { subjectOf, topicOf } from './subjects.ts';
 
 export type { NatsConnection, NatsHeaders, NatsMessage, NatsSubscription } from './nats-client.ts';
+export { type NatsCoreBackboneOptions, natsCoreBackbone } from './nats-core.ts';
 
 /** How a bus uses NATS. */
 export interface NatsBackboneOptions {

@@ -2,14 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { natsBackbone } from '../../src/backbones/nats.ts';
+import { natsBackbone, natsCoreBackbone } from '../../src/backbones/nats.ts';
 import { subjectOf, topicOf } from '../../src/backbones/subjects.ts';
 import { natsPackage } from '../support/nats-clients.ts';
 import { startNats } from '../support/programs/nats.ts';
 import { requireProgram } from '../support/programs/program.ts';
 import { describeContract } from './contract.ts';
 import { until } from './world.ts';
-import { natsWorld } from './worlds/nats.ts';
+import { natsCoreWorld, natsWorld } from './worlds/nats.ts';
 
 describeContract({
   name: 'nats',
@@ -22,6 +22,19 @@ describeContract({
   shared: true,
   world: natsWorld,
   unclaimed: { 45: 'all topics are in one stream' },
+});
+
+describeContract({
+  name: 'nats, subjects without a stream',
+  program: 'nats',
+  abilities: {
+    ...{ ids: true, positions: false, patterns: 'broker', queues: false, history: false },
+    maxBody: 8_388_608 - 65_536,
+  },
+  durable: false,
+  shared: true,
+  world: natsCoreWorld,
+  unclaimed: { 16: 'the servers of NATS keep the order of each publisher alone' },
 });
 
 requireProgram('nats', test)('JetStream knows ids for 5 min (case 14), and queues for 2 min', async () => {
@@ -88,4 +101,9 @@ test('what is no connection says so, and a wrong option names itself', () => {
   expect(() => natsBackbone({ connection, headers: undefined as never })).toThrow('headers must be a function');
   expect(() => natsBackbone({ connection, headers, prefix: 'a.b' })).toThrow('prefix must be made of letters');
   expect(() => natsBackbone({ connection, headers, maxage: 1 } as never)).toThrow('has no option "maxage"');
+  expect(() => natsCoreBackbone({} as never)).toThrow('natsCoreBackbone(): connection must be what connect()');
+  expect(() => natsCoreBackbone(undefined as never)).toThrow('options must be an object with a connection');
+  const core = { flush() {}, status() {} } as never;
+  expect(() => natsCoreBackbone({ connection: core, prefix: '>' })).toThrow('prefix must be made of letters');
+  expect(() => natsCoreBackbone({ connection: core, headers } as never)).toThrow('has no option "headers"');
 });

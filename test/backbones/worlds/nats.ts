@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { natsBackbone } from '../../../src/backbones/nats.ts';
+import { natsBackbone, natsCoreBackbone } from '../../../src/backbones/nats.ts';
 import { subjectOf } from '../../../src/backbones/subjects.ts';
+import type { Backbone } from '../../../src/bus/backbone.ts';
+import type { Clock } from '../../../src/core/clock.ts';
 import { startFaultProxy } from '../../support/fault-proxy.ts';
 import { hastyClock } from '../../support/hasty-clock.ts';
 import { type ClosableNats, natsPackage } from '../../support/nats-clients.ts';
@@ -10,8 +12,22 @@ import { startNats } from '../../support/programs/nats.ts';
 import { freePort } from '../../support/programs/program.ts';
 import type { SmallHistory, World } from '../world.ts';
 
+/** The same for subjects without a stream. */
+export const natsCoreWorld = (options: SmallHistory = {}): Promise<World> =>
+  natsWorld(options, ({ connection, prefix, clock }) => natsCoreBackbone({ connection, prefix, clock }), 'core');
+
+interface NatsParts {
+  readonly connection: ClosableNats;
+  readonly prefix: string | undefined;
+  readonly clock: Clock | undefined;
+}
+
 /** A NATS behind a proxy, and some connections in advance, since a backbone is made of one that is there. */
-export async function natsWorld({ hasty = false, ...history }: SmallHistory = {}): Promise<World> {
+export async function natsWorld(
+  { hasty = false, ...history }: SmallHistory = {},
+  make?: (parts: NatsParts) => Backbone,
+  folder = 'out',
+): Promise<World> {
   const { connect, headers } = await natsPackage();
   const storeIn = await mkdtemp(join(tmpdir(), 'subwire-nats-store-'));
   let nats = await startNats({ storeIn });
@@ -39,6 +55,7 @@ export async function natsWorld({ hasty = false, ...history }: SmallHistory = {}
       if (!connection) throw new Error('no connection is ready');
       refill.push(more().catch(() => {}));
       last = connection;
+      if (make) return make({ connection, prefix, clock });
       return natsBackbone({ connection, headers, prefix, ackWait: 1_500, clock, ...history });
     },
     async writeForeign(topic, bytes) {
@@ -49,7 +66,7 @@ export async function natsWorld({ hasty = false, ...history }: SmallHistory = {}
         own.set('Nats-Sequence', '900000');
         own.set('Nats-Last-Sequence', '0');
       }
-      publish.call(writer, `subwire.${bytes[0] === 0xb5 ? 'in' : 'out'}.${subjectOf(topic, '>')}`, bytes, {
+      publish.call(writer, `subwire.${make || bytes[0] !== 0xb5 ? folder : 'in'}.${subjectOf(topic, '>')}`, bytes, {
         headers: own,
       });
       await writer?.flush();
