@@ -218,7 +218,12 @@ const nothing: MessageOptions = Object.freeze({});
  */
 export function checkedBody(topic: string, body: unknown): Uint8Array {
   if (isBytes(body)) return body;
-  const advice = typeof body === 'string' ? 'encode text with a TextEncoder' : `publish values by topic("${topic}")`;
+  const advice =
+    typeof body === 'string'
+      ? 'encode text with a TextEncoder'
+      : body instanceof Uint8Array
+        ? 'its memory can shrink, was transferred away, or is not what its length says: publish a copy'
+        : `publish values by topic("${topic}")`;
   throw new TypeError(`body of "${topic}" must be bytes (Uint8Array); got ${kindOf(body)}: ${advice}`);
 }
 
@@ -262,7 +267,8 @@ function checkedHeaders(owner: string, given: NonNullable<PublishOptions['header
       throw new TypeError(`${owner}: the name of a header must be text; got ${name === '' ? '""' : kindOf(name)}`);
     }
     if (value === undefined) continue;
-    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
+    // NaN is what a mistake in arithmetic leaves: nobody can want to send it.
+    if ((typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') || Number.isNaN(value)) {
       throw new TypeError(`${owner}: the header "${name}" must be text, a number or a boolean; got ${kindOf(value)}`);
     }
     headers.set(name, String(value));

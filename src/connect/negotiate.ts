@@ -46,7 +46,12 @@ export function negotiate<Clients extends ClientFactories>(
   const { openTimeout } = numberOptions(options, { openTimeout: 10_000 }, 1);
   assertOption(url && typeof url === 'string', 'url', 'an address such as "wss://host/ws"', url);
   const offered = isRecord(clients) ? Object.keys(clients) : [];
-  assertOption(offered.length > 0, 'clients', 'an object from tokens to functions that make clients', clients);
+  assertOption(
+    offered.length > 0 && offered.every((token) => typeof clients[token] === 'function'),
+    'clients',
+    "an object from tokens to functions that make clients, such as { 'v12.stomp': (transport) => … }",
+    isRecord(clients) ? (offered.length > 0 ? 'one that is no function' : 'an empty object') : clients,
+  );
 
   return new Promise((resolve, reject) => {
     let abandon = (): void => {};

@@ -40,9 +40,14 @@ export function nearest(name: string, names: readonly string[]): string | undefi
  * Does it have names and values of the application? A promise, a Date, a Map or a list would pass for an object without
  * any, and what somebody wrote in it would be lost in silence.
  */
-export const isRecord = (given: unknown): given is Readonly<Record<string, unknown>> =>
-  /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(given)) &&
-  typeof (given as { readonly then?: unknown }).then !== 'function';
+export function isRecord(given: unknown): given is Readonly<Record<string, unknown>> {
+  try {
+    const isObject = /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(given));
+    return isObject && typeof (given as { readonly then?: unknown }).then !== 'function' && !(given instanceof Date);
+  } catch {
+    return false;
+  }
+}
 
 /**
  * What was given in place of what was expected, for an error: text and numbers as they are, else what kind of thing it is.
@@ -81,12 +86,24 @@ export function checkNames(
   foreign: Readonly<Record<string, string>> = {},
 ): void {
   if (!isRecord(options)) throw new TypeError(`${owner} takes an object of options; got ${inWords(options)}`);
-  for (const name of Object.keys(options)) {
+  for (const name of namesOf(options, owner)) {
     if (Object.hasOwn(known, name)) continue;
     const names = Object.keys(known);
     const meant = nearest(name, names);
     const hint = Object.hasOwn(foreign, name) ? `: ${foreign[name]}` : meant ? `: did you mean "${meant}"?` : '.';
     throw new TypeError(`${owner} has no option "${name}"${hint} There are: ${names.join(', ')}`);
+  }
+}
+
+/** Its names, once each value could be read: a getter that throws later would name nothing. */
+function namesOf(options: object, owner: string): string[] {
+  let at = '';
+  try {
+    const names = Object.keys(options);
+    for (at of names) void (options as Record<string, unknown>)[at];
+    return names;
+  } catch (cause) {
+    throw new TypeError(`${owner}: reading the option "${at}" throws`, { cause });
   }
 }
 

@@ -1,6 +1,6 @@
 import { type Clock, never } from './clock.ts';
 import { inWords } from './options.ts';
-import { Refusal } from './refuse.ts';
+import type { Refusal } from './refuse.ts';
 import type { Principal } from './subprotocol.ts';
 
 /** Throws a `TypeError` if `expiresAt` is no number: it would never come, so that a mistake made credentials endless. */
@@ -17,19 +17,27 @@ export function checkPrincipal({ expiresAt }: Principal): void {
  * let everybody in if it counted because it is truthy.
  */
 export function readAnswer(answer: unknown): Principal | boolean | Refusal {
-  if (answer === true || answer instanceof Refusal) return answer;
+  if (answer === true) return answer;
   if (answer === false || answer === undefined || answer === null) return false;
   const kind = kindOf(answer);
-  if (kind === undefined) return answer as Principal;
+  if (kind === undefined) return answer as Principal | Refusal;
   throw new TypeError(
     `authenticate must answer a principal such as { name: 'ada' }, true, false, or refuse({ reason }); got ${kind}`,
-    answer instanceof Error ? { cause: answer } : undefined,
+    { cause: answer },
   );
 }
 
 /** What an answer of a gate is that must not count because it is truthy, for the error; undefined if it is an object. */
 export function kindOf(answer: unknown): string | undefined {
   if (typeof answer !== 'object' || answer === null) return `a ${typeof answer}`;
+  try {
+    return kindOfObject(answer);
+  } catch {
+    return 'an object that throws when it is looked at';
+  }
+}
+
+function kindOfObject(answer: object): string | undefined {
   if (Array.isArray(answer)) return 'an array';
   if (answer instanceof Error) return 'an Error (throw it, or refuse)';
   // Node's own: a request, a server, a timer.
@@ -39,7 +47,15 @@ export function kindOf(answer: unknown): string | undefined {
   // A class of the application is known to nobody else; what the runtime itself makes is no principal, whichever realm it
   // is from: a Response, a Date, a Map, bytes, a generator.
   const isRuntimes = Object.hasOwn(globalThis, tag) || /(Generator|Iterator|Arguments|Module)/.test(tag);
-  return tag !== 'Object' && isRuntimes ? `a ${tag}` : undefined;
+  if (tag !== 'Object' && isRuntimes) return `a ${tag}`;
+  // A Proxy, or a property of the application, hides the tag; the classes it is made of it cannot hide.
+  for (let made: unknown = Object.getPrototypeOf(answer); made; made = Object.getPrototypeOf(made)) {
+    const { constructor } = made as object;
+    const name = typeof constructor === 'function' && constructor !== Object ? constructor.name : '';
+    const known = Object.getOwnPropertyDescriptor(globalThis, name);
+    if (known && !known.enumerable && known.value === constructor) return `a ${name}`;
+  }
+  return undefined;
 }
 
 /** When it expires, in ms of {@link Clock.now}; Infinity: never. */

@@ -61,7 +61,7 @@ const realTag = /* @__PURE__ */ ownGetter(Symbol.toStringTag);
 
 /**
  * Is it a `Uint8Array`, of whatever realm, that can be copied as it says? One whose `length` lies, or whose memory was
- * transferred away, would break what is written for others long after the call ([BUS-7] [STOMP-81]). Never throws.
+ * transferred away or can shrink, would break what is written for others long after the call ([BUS-7] [STOMP-81]). Never throws.
  */
 export function isBytes(value: unknown): value is Uint8Array {
   if (!ArrayBuffer.isView(value) || realTag?.call(value) !== 'Uint8Array') return false;
@@ -69,6 +69,8 @@ export function isBytes(value: unknown): value is Uint8Array {
     const { length, byteLength, buffer } = value as Uint8Array;
     const real: unknown = realLength?.call(value);
     if (length !== real || byteLength !== real) return false;
+    // Memory that can shrink is no message: it could be shorter than it was when it was counted.
+    if ((buffer as { readonly resizable?: boolean }).resizable) return false;
     // Only what is empty can have lost its memory: a view on that throws.
     return length > 0 || new Uint8Array(buffer).length >= 0;
   } catch {

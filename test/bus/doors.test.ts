@@ -38,6 +38,10 @@ test.each<[unknown, RegExp]>([
   [new Date(), /got a Date/],
   [() => bytes, /got a function/],
   [Object.create(null), /got an object/],
+  [
+    new Uint8Array(Reflect.construct(ArrayBuffer, [2, { maxByteLength: 9 }])),
+    /got a Uint8Array: its memory can shrink/,
+  ],
 ])('[BUS-7] a body of %o is refused before anything is counted or sent', async (body, message) => {
   const { bus, unharmed } = scene();
   const result = bus.publish('prices', body as never);
@@ -89,6 +93,7 @@ test.each<[unknown, RegExp]>([
   [{ headers: new Date() }, /headers must be a Map or an object; got a Date/],
   [{ headers: new Blob(['a: b']) }, /headers must be a Map or an object; got a Blob/],
   [{ headers: new Headers({ a: 'b' }) }, /headers must be a Map or an object; got a Headers/],
+  [{ headers: { a: Number.NaN } }, /the header "a" must be text.*got the number NaN/],
   [{ headers: { a: null } }, /the header "a" must be text, a number or a boolean; got null/],
   [{ headers: { a: {} } }, /the header "a" must be text.*got an object/],
   [{ headers: { a: 5n } }, /the header "a" must be text.*got the bigint 5/],

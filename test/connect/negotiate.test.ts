@@ -190,7 +190,10 @@ test('a socket that closed before anybody took it is not handed over; one that c
 });
 
 test.each([
-  [{}, {}, /^clients must be an object/],
+  [{}, {}, /^clients must be an object from tokens to functions.*got an empty object$/],
+  [{ 'v12.stomp': 'client' as never }, {}, /^clients must be .*got one that is no function$/],
+  [Promise.resolve({}) as never, {}, /^clients must be .*got a Promise$/],
+  [clients, Promise.resolve({}) as never, /^negotiate\(\) takes an object of options; got a Promise$/],
   [clients, { openTimeout: 0 }, /^openTimeout must be/],
 ])('[CONN-10] a wrong argument is a TypeError that names it', (wrong, options, message) => {
   expect(() => negotiate('ws://a', wrong, options)).toThrow(message);

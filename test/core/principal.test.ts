@@ -1,4 +1,6 @@
 import { EventEmitter } from 'node:events';
+import { createServer, IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { checkPrincipal, expiryOf, readAnswer } from '../../src/core/principal.ts';
 import { refuse } from '../../src/core/refuse.ts';
@@ -57,7 +59,29 @@ test.each([
   [new Map().entries(), 'a Map Iterator'],
   [new WeakRef({}), 'a WeakRef'],
   [Math, 'a Math'],
+  [new IncomingMessage(new Socket()), 'an IncomingMessage'],
+  [createServer(), 'a Server'],
+  [setImmediate(() => {}), 'an Immediate'],
+  [Object.assign(new Date(), { [Symbol.toStringTag]: 'User' }), 'a Date'],
 ])('[CONN-52] %s as an answer of authenticate is a bug of the hook', (answer, kind) => {
   expect(() => readAnswer(answer)).toThrow(TypeError);
   expect(() => readAnswer(answer)).toThrow(kind);
+});
+
+const trap = (): never => {
+  throw new Error('trap');
+};
+
+test.each([
+  ['a tag that throws', Object.defineProperty({}, Symbol.toStringTag, { get: trap })],
+  ['a property that throws', Object.defineProperty({}, 'emit', { get: trap })],
+  ['a Proxy that throws', new Proxy({}, { getPrototypeOf: trap })],
+])('[CONN-52] %s is refused with words', (_, answer) => {
+  expect(() => readAnswer(answer)).toThrow(/^authenticate must answer .* got an object that throws/);
+});
+
+test('[CONN-52] a Proxy hides nothing that the runtime made', () => {
+  expect(() => readAnswer(new Proxy(new Date(), {}))).toThrow(/got a Date$/);
+  expect(() => readAnswer(new Proxy(Promise.resolve(true), {}))).toThrow(/got a Promise$/);
+  expect(() => readAnswer(new Proxy(new Error('no'), {}))).toThrow(/got an Error/);
 });

@@ -12,6 +12,7 @@ export type SendBody = string | ArrayBufferView | ArrayBuffer;
 
 /** What somebody handed over, in words for an error. */
 function nameOf(value: unknown): string {
+  if (Number.isNaN(value)) return 'NaN';
   if (Object(value) !== value) return typeof value === 'string' || value == null ? String(value) : `a ${typeof value}`;
   const { name } = (value as object).constructor ?? Object;
   return name === 'Object' ? 'an object' : `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
@@ -35,7 +36,8 @@ export function headersOf(given: SendHeaders): (readonly [string, string])[] {
   for (const [name, value] of entries) {
     if (value === undefined) continue;
     const text = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-    if (!text) throw new TypeError(`header "${name}" must be text, a number or a boolean; got ${nameOf(value)}`);
+    if (!text || Number.isNaN(value))
+      throw new TypeError(`header "${name}" must be text, a number or a boolean; got ${nameOf(value)}`);
     if (!name || `${name}${value}`.includes('\0')) throw new TypeError(`header "${name}" needs a name, and has no NUL`);
     headers.push([name, String(value)]);
   }
@@ -47,13 +49,22 @@ export function headersOf(given: SendHeaders): (readonly [string, string])[] {
  * `TypeError` that says what came and what to do ([STOMP-118]).
  */
 export function bodyOf(given: SendBody | undefined): string | Uint8Array | undefined {
-  if (given === undefined || typeof given === 'string' || isBytes(given)) return given;
-  if (ArrayBuffer.isView(given) && !(given instanceof Uint8Array))
-    return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
-  // Of another realm, such as that of a test or a frame, it is no instance of ours.
-  if (Object.prototype.toString.call(given) === '[object ArrayBuffer]') return new Uint8Array(given as ArrayBuffer);
-  const blob = typeof Blob === 'function' && (given as unknown) instanceof Blob;
-  const advice = blob ? 'await its arrayBuffer()' : Object(given) === given ? 'JSON.stringify it' : 'make it text';
+  if (given === undefined || typeof given === 'string') return given;
+  // A copy: what waits for a connection must not change with the buffer that the caller goes on to use.
+  if (isBytes(given)) return new Uint8Array(given);
+  try {
+    if (ArrayBuffer.isView(given) && !(given instanceof Uint8Array))
+      return new Uint8Array(given.buffer, given.byteOffset, given.byteLength).slice();
+    // Of another realm, such as that of a test or a frame, it is no instance of ours.
+    if (/^\[object (Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(given)))
+      return new Uint8Array(given as ArrayBuffer).slice();
+  } catch (cause) {
+    throw new TypeError('body: its memory was transferred away: send a copy', { cause });
+  }
+  const isBlob = typeof Blob === 'function' && (given as unknown) instanceof Blob;
+  let advice = Object(given) === given ? 'JSON.stringify it' : 'make it text';
+  if (isBlob) advice = 'await its arrayBuffer()';
+  else if (ArrayBuffer.isView(given)) advice = 'its memory can shrink or was transferred away; send a copy';
   throw new TypeError(`body must be text or bytes; got ${nameOf(given)}: ${advice}`);
 }
 

@@ -55,7 +55,7 @@ export function checkedHeaders(where: string, given: unknown): Map<string, strin
   }
   for (const [name, value] of given instanceof Map ? given : Object.entries(given)) {
     if (value === undefined) continue;
-    const isValue = ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
+    const isValue = ['string', 'number', 'bigint', 'boolean'].includes(typeof value) && !Number.isNaN(value);
     if (!isValue) throw new TypeError(`${where}: header "${String(name)}" must be text; got ${nameOf(value)}`);
     if (typeof name !== 'string' || name === '' || name.includes('\0') || String(value).includes('\0')) {
       throw new TypeError(`${where}: header ${JSON.stringify(String(name))} needs a name and must not contain NUL`);
@@ -90,7 +90,7 @@ export function rewrittenFrame(where: string, frame: Frame, given: unknown): Fra
 /** What a value is, in words. */
 export function nameOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
-  if (typeof value !== 'object') return `a ${typeof value}`;
+  if (typeof value !== 'object') return Number.isNaN(value) ? 'NaN' : `a ${typeof value}`;
   if (Array.isArray(value)) return 'an array';
   const name = typeof value.constructor === 'function' ? value.constructor.name : '';
   return name === '' || name === 'Object' ? 'an object' : `a value of class ${name}`;
