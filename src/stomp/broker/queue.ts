@@ -1,4 +1,5 @@
 import type { Message } from '../../bus/message.ts';
+import type { Clock } from '../../core/clock.ts';
 import { type Quota, storedSize } from './quota.ts';
 import type { Share } from './shares.ts';
 
@@ -58,6 +59,10 @@ export interface WorkQueue {
   release(): void;
 }
 
+/** After so many ms of deliveries others have a turn, which is looked at every so many deliveries ([STOMP-88]). */
+const shareMs = 5;
+const lookEvery = 64;
+
 /** What a queue is made of. */
 export interface QueueOptions {
   /** What all its messages have for a topic: one text, since a long name for each would count for nothing. */
@@ -68,6 +73,8 @@ export interface QueueOptions {
   readonly maxDeliveries: number;
   /** Who made the queue come to life; undefined: the application. */
   readonly creator?: Share | undefined;
+  /** How long a share of deliveries may take, and when the next one begins. */
+  readonly clock: Pick<Clock, 'now' | 'afterTurn'>;
   /** Is this time over, in ms since 1970? */
   readonly isOver: (time: number) => boolean;
   /** So many messages expired. */
@@ -98,6 +105,8 @@ export class Queue implements WorkQueue {
   #served: Consumer | undefined;
   #orders = 0;
   #dispatching = false;
+  /** The next share of deliveries comes at the end of the turn. */
+  #goesOn = false;
 
   constructor(options: QueueOptions) {
     this.topic = options.topic;
@@ -144,10 +153,14 @@ export class Queue implements WorkQueue {
   /** At the end, but for those of a lower priority. */
   #enqueue(item: QueueItem): void {
     const waiting = this.#waiting;
-    let index = waiting.length;
-    while (index > this.#first && (waiting[index - 1] as QueueItem).order > item.order) index--;
-    if (index === waiting.length) waiting.push(item);
-    else waiting.splice(index, 0, item);
+    if ((waiting.at(-1)?.order ?? 0) <= item.order || this.#first === waiting.length) return void waiting.push(item);
+    let [from, to] = [this.#first, waiting.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if ((waiting[middle] as QueueItem).order > item.order) to = middle;
+      else from = middle + 1;
+    }
+    waiting.splice(from, 0, item);
   }
 
   /** Nobody consumes it. */
@@ -222,13 +235,20 @@ export class Queue implements WorkQueue {
     this.release();
   }
 
-  /** Hand out what consumers take. */
+  /** Hand out what consumers take, in shares: others have their turns between. */
   dispatch(): void {
     // A consumer whose connection breaks while it is written to comes back here.
-    if (this.#dispatching) return;
+    if (this.#dispatching || this.#goesOn) return;
     this.#dispatching = true;
+    const { clock } = this.#options;
+    let ends: number | undefined;
     try {
-      while (this.waiting > 0) {
+      for (let handed = 1; this.waiting > 0; handed++) {
+        if (handed % lookEvery === 0) {
+          const now = clock.now();
+          ends ??= now + shareMs;
+          if (now >= ends) return this.#goOnLater();
+        }
         const consumer = this.#nextReady();
         if (!consumer) break;
         const item = this.#shift();
@@ -243,6 +263,16 @@ export class Queue implements WorkQueue {
     } finally {
       this.#dispatching = false;
     }
+  }
+
+  #goOnLater(): void {
+    this.#goesOn = true;
+    this.#options.clock.afterTurn(() => {
+      this.#goesOn = false;
+      this.dispatch();
+      // Who waited for this may have left meanwhile.
+      this.release();
+    });
   }
 
   /** Whoever is not ready is looked at once, however much comes: the work is the same for any number of consumers. */

@@ -96,6 +96,7 @@ export class Queues implements Timed {
       allowance: new Quota(`${name} is full: it keeps`, maxQueueMessages, maxQueueBytes, this.#stored),
       // What is dead stays dead, however often somebody looks at it.
       maxDeliveries: name === this.#deadLetter ? Number.POSITIVE_INFINITY : maxDeliveries,
+      clock: this.#clock,
       isOver: (time) => time <= this.#clock.wall(),
       expired: (messages) => {
         this.#expired += messages;

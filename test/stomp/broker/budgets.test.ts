@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { createMessage } from '../../../src/bus/message.ts';
+import { systemClock } from '../../../src/core/clock.ts';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
 import { Queue } from '../../../src/stomp/broker/queue.ts';
 import { Quota } from '../../../src/stomp/broker/quota.ts';
@@ -106,6 +107,7 @@ test('[STOMP-96] a queue keeps nothing of what was consumed, however long it liv
     topic: 'q',
     allowance: new Quota('full', 1e6, 1e9),
     maxDeliveries: 5,
+    clock: systemClock,
     isOver: () => false,
     expired() {},
     dead() {},

@@ -3,6 +3,7 @@ import { createMessage } from '../../../src/bus/message.ts';
 import { encodeUtf8 } from '../../../src/core/wire.ts';
 import { type Consumer, Queue, type QueueItem } from '../../../src/stomp/broker/queue.ts';
 import { Quota } from '../../../src/stomp/broker/quota.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
 
 const message = (body: string) =>
   createMessage({ topic: 'q', body: encodeUtf8(body), position: { epoch: 'e', offset: 1 } });
@@ -31,6 +32,7 @@ class Taker implements Consumer {
 }
 
 function createQueue({ maxQueueMessages = 100, maxQueueBytes = 100_000, maxDeliveries = 3 } = {}) {
+  const clock = createFakeClock();
   const dead: string[] = [];
   let unused = 0;
   let expired = 0;
@@ -38,6 +40,7 @@ function createQueue({ maxQueueMessages = 100, maxQueueBytes = 100_000, maxDeliv
     topic: '$=/queue/q',
     allowance: new Quota('/queue/q is full: it keeps', maxQueueMessages, maxQueueBytes),
     maxDeliveries,
+    clock,
     isOver: (time) => time <= 1_000,
     expired: (messages) => {
       expired += messages;
@@ -45,7 +48,7 @@ function createQueue({ maxQueueMessages = 100, maxQueueBytes = 100_000, maxDeliv
     dead: (item) => dead.push(textOf(item)),
     unused: () => unused++,
   });
-  return { queue, dead, unused: () => unused, expired: () => expired };
+  return { queue, clock, dead, unused: () => unused, expired: () => expired };
 }
 
 /** As a subscription does at its end. */
@@ -171,4 +174,37 @@ test('a consumer that throws does not stop the queue', () => {
   queue.add(taker);
   queue.put(message('2'));
   expect(taker.texts).toEqual(['2']);
+});
+
+test('[STOMP-134] much that waits is handed out in shares, in its order; what comes meanwhile stands behind it', () => {
+  const { queue, clock } = createQueue({ maxQueueMessages: 1_000, maxQueueBytes: 1_000_000 });
+  const heard: string[] = [];
+  for (let number = 0; number < 500; number++) queue.put(message(String(number)));
+  queue.add({
+    ready: true,
+    charge() {},
+    take(item) {
+      heard.push(textOf(item));
+      if (heard.length % 10 === 0) clock.sleep(1);
+      queue.consumed(item);
+    },
+  });
+  expect(heard.length).toBeLessThan(200);
+  queue.put(message('500'));
+  const first = heard.length;
+  clock.turn();
+  expect(heard.length).toBeGreaterThan(first);
+  clock.flushTurn();
+  expect(heard).toEqual(Array.from({ length: 501 }, (_, number) => String(number)));
+});
+
+test('[STOMP-95] priorities come first, and within one the order stays, however many there are', () => {
+  const { queue } = createQueue({ maxQueueMessages: 1_000, maxQueueBytes: 1_000_000 });
+  for (let number = 0; number < 300; number++)
+    queue.put(message(`${number % 10}:${number}`), { priority: number % 10 });
+  const heard: string[] = [];
+  queue.add({ ready: true, charge() {}, take: (item) => void heard.push(textOf(item)) });
+  const [by, at] = [(text: string) => Number(text.split(':')[0]), (text: string) => Number(text.split(':')[1])];
+  expect(heard).toEqual([...heard].sort((one, other) => by(other) - by(one) || at(one) - at(other)));
+  expect(heard).toHaveLength(300);
 });
