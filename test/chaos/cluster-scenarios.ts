@@ -95,6 +95,10 @@ const brokers = {
     program: 'redis',
   },
   nats: { start: () => brokerOf(startNats, (port) => ({ kind: 'nats', port })), program: 'nats' },
+  'nats without a stream': {
+    start: () => brokerOf(startNats, (port) => ({ kind: 'nats-core', port })),
+    program: 'nats',
+  },
   activemq: { start: () => brokerOf(startActiveMq, (port) => ({ kind: 'activemq', port })), program: 'activemq' },
   rabbitmq: { start: () => brokerOf(startRabbitMq, (port) => ({ kind: 'rabbitmq', port })), program: 'rabbitmq' },
 } as const satisfies Readonly<Record<string, Brokers>>;
@@ -275,7 +279,14 @@ const ofServers = [
   'a rolling restart',
 ] as const;
 const ofBrokers = ['kill -9 of the broker', 'SIGSTOP of the broker for 2 s'] as const;
-const withBrokers = ['redis on disk', 'redis in memory', 'nats', 'activemq', 'rabbitmq'] as const;
+const withBrokers = [
+  'redis on disk',
+  'redis in memory',
+  'nats',
+  'nats without a stream',
+  'activemq',
+  'rabbitmq',
+] as const;
 
 /** The bad days of clusters: `npm run chaos` runs all of them. */
 export const clusterScenarios: readonly ClusterScenario[] = [

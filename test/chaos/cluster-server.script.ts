@@ -3,7 +3,7 @@ import { makeExecutableSchema } from '@graphql-tools/schema';
 import { attach } from '../../src/adapters/attach.ts';
 import { tcp } from '../../src/adapters/tcp.ts';
 import { localBackbone } from '../../src/backbones/local.ts';
-import { natsBackbone } from '../../src/backbones/nats.ts';
+import { natsBackbone, natsCoreBackbone } from '../../src/backbones/nats.ts';
 import { redisBackbone } from '../../src/backbones/redis.ts';
 import { stompBackbone } from '../../src/backbones/stomp.ts';
 import type { Backbone } from '../../src/bus/backbone.ts';
@@ -19,7 +19,7 @@ import { nodeRedisClient } from '../support/redis-clients.ts';
 export type BackboneAddress =
   | { readonly kind: 'local'; readonly address: string }
   | { readonly kind: 'redis'; readonly port: number; readonly host?: string; readonly durable: boolean }
-  | { readonly kind: 'nats'; readonly port: number }
+  | { readonly kind: 'nats' | 'nats-core'; readonly port: number }
   | { readonly kind: 'rabbitmq' | 'activemq'; readonly port: number; readonly host?: string };
 
 /** What one server of a cluster is started with. */
@@ -34,11 +34,14 @@ async function backboneOf(given: BackboneAddress): Promise<Backbone> {
       return localBackbone({ address: given.address });
     case 'redis':
       return redisBackbone({ client: (await nodeRedisClient(given))(), durable: given.durable });
-    case 'nats': {
+    case 'nats':
+    case 'nats-core': {
       const { connect, headers } = await natsPackage();
       const servers = `127.0.0.1:${given.port}`;
       const options = { servers, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true };
-      return natsBackbone({ connection: await connect(options), headers, ackWait: 2_000 });
+      const connection = await connect(options);
+      if (given.kind === 'nats-core') return natsCoreBackbone({ connection });
+      return natsBackbone({ connection, headers, ackWait: 2_000 });
     }
     default: {
       const connectHeaders = { login: 'guest', passcode: 'guest' };
