@@ -109,8 +109,9 @@ class RoomsSession implements Session {
   receive(data: string | Uint8Array): void {
     const said = this.#read(data);
     const { type } = said as { readonly type?: unknown };
-    if (typeof type !== 'string' || !Object.hasOwn(schemas, type))
-      return this.#refuse(type, `There is no type "${String(type)}"`);
+    // Not everything has a text: what a client calls its type is written only if it is one.
+    if (typeof type !== 'string') throw new ProtocolError('malformed', 'a message is an object with a type');
+    if (!Object.hasOwn(schemas, type)) return this.#refuse(type, `There is no type "${type.slice(0, 100)}"`);
     this.#handle(type as keyof Handlers, said);
   }
 

@@ -180,7 +180,8 @@ class WampSession implements Session {
     } catch (cause) {
       throw new ProtocolError('malformed', undefined, { cause });
     }
-    const number = Array.isArray(said) ? String(said[0]) : '';
+    const first: unknown = Array.isArray(said) ? said[0] : undefined;
+    const number = typeof first === 'number' ? String(first) : '';
     if (!Object.hasOwn(schemas, number)) throw new ProtocolError('malformed', 'no message of a client');
     const fit = schemas[Number(number) as keyof typeof schemas].safeParse(said);
     if (!fit.success || !isPlain(said)) throw new ProtocolError('malformed', `a message ${number} that is none`);

@@ -56,6 +56,7 @@ describe('a protocol of somebody else', () => {
   test.each([
     ['no JSON', '{', '4400 Malformed message'],
     ['no object', '5', '4400 Malformed message: a message is an object with a type'],
+    ['a type without a text', '{"type":{"toString":1}}', '4400 Malformed message: a message is an object with a type'],
     ['bytes where text is spoken', Buffer.from('{}'), '4400 Malformed message'],
   ])('%s ends its connection, and the others talk on', async (_, said, end) => {
     const { open } = await serve();

@@ -139,6 +139,8 @@ describe('WAMP and hostile peers', () => {
     ['no message of a client', '[36,1,1,{}]'],
     ['nothing before HELLO', '[32,1,{},"com.app.x"]'],
     ['an inherited name', '["constructor"]'],
+    ['a code without a text', '[{"toString":1}]'],
+    ['a code that is too deep to be written', `${'['.repeat(50_000)}${']'.repeat(50_000)}`],
     ['a HELLO without details', '[1,"realm1"]'],
     ['bytes where text is spoken', Buffer.from('[1,"realm1",{}]')],
   ])('%s: ABORT, and 1002', async (_, said) => {

@@ -52,7 +52,7 @@ export class MqttSession implements Session, Link, SessionHost {
   #will: Will | undefined;
   #read: ClientPacket | undefined;
   #holds = 0;
-  // undefined instead of Infinity: V8 would allocate a number of its own for each Infinity of each connection.
+  // Times in ms of the clock; undefined: nothing is awaited by then.
   #connectBy: number | undefined;
   #packetBy: number | undefined;
   #outcomeBy: number | undefined;
