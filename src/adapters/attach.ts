@@ -1,7 +1,7 @@
 import { type Clock, systemClock, type Timed } from '../core/clock.ts';
 import { type AcceptingEndpoint, createEndpoint, type Endpoint } from '../core/endpoint.ts';
 import { type EndpointOptions, endpointOptionNames } from '../core/endpoint-options.ts';
-import { checkNames, inWords } from '../core/options.ts';
+import { checkNames, inWords, isRecord, mustBeClock } from '../core/options.ts';
 import { createAcceptor } from './acceptor.ts';
 import { answer } from './answer.ts';
 import { Complaints } from './complaints.ts';
@@ -67,9 +67,10 @@ export function attach(server: HttpServer, options: AttachOptions): Endpoint {
     throw new TypeError('attach() needs options: { protocols: […] }');
   checkNames(options, optionNames, 'attach()');
   const { path = '/ws', deflate = false, drainOnClose = true } = options;
+  mustBeClock(options.clock);
   const { clock = systemClock } = options;
   const patterns = readPaths(path);
-  if (typeof deflate !== 'boolean' && (typeof deflate !== 'object' || deflate === null)) {
+  if (typeof deflate !== 'boolean' && !isRecord(deflate)) {
     throw new TypeError(`deflate must be true, false, or the perMessageDeflate options of ws; got ${inWords(deflate)}`);
   }
   if (typeof drainOnClose !== 'boolean')

@@ -1,4 +1,4 @@
-import { inWords } from '../core/options.ts';
+import { inWords, isRecord } from '../core/options.ts';
 import { kindOf, problemOfName } from './names.ts';
 import { isPattern, isPrivate, PatternIndex } from './pattern.ts';
 
@@ -36,7 +36,7 @@ const wanted = `'none', 'read', 'write', 'readwrite', or these by protocol such 
 export function clientAccessOf(given: unknown, owner: string): ClientAccess {
   if (given === undefined) return 'none';
   if (accesses.includes(given)) return given as Access;
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+  if (!isRecord(given)) {
     throw new TypeError(`${owner} must be ${wanted}; got ${typeof given === 'string' ? `'${given}'` : kindOf(given)}`);
   }
   for (const [protocol, access] of Object.entries(given)) {
@@ -44,7 +44,7 @@ export function clientAccessOf(given: unknown, owner: string): ClientAccess {
     const got = typeof access === 'string' ? `'${access}'` : kindOf(access);
     throw new TypeError(`${owner}.${protocol} must be 'none', 'read', 'write' or 'readwrite'; got ${got}`);
   }
-  return Object.isFrozen(given) ? (given as ClientAccess) : Object.freeze({ ...given });
+  return Object.isFrozen(given) ? (given as ClientAccess) : (Object.freeze({ ...given }) as ClientAccess);
 }
 
 /** An access as it is written in source. Two accesses are the same when their texts are. */
@@ -130,7 +130,7 @@ export class AccessRules {
   constructor(open: OpenTopics | undefined) {
     if (open === undefined || open === false) return;
     const table = open === true ? { '**': 'readwrite' as const } : open;
-    if (typeof table !== 'object' || table === null || Array.isArray(table)) {
+    if (!isRecord(table)) {
       throw new TypeError(`open must be true or names such as { 'chat.**': 'readwrite' }; got ${kindOf(open)}`);
     }
     for (const [name, access] of Object.entries(table)) {

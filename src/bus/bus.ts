@@ -1,6 +1,6 @@
 import { systemClock } from '../core/clock.ts';
 import { createListeners } from '../core/listeners.ts';
-import { assertOption, inWords, mustBeFunctions } from '../core/options.ts';
+import { assertOption, inWords, mustBeClock, mustBeFunctions } from '../core/options.ts';
 import { createReports } from '../core/reports.ts';
 import { AccessRules, clientAccessOf, type DeclareOptions } from './access.ts';
 import { assertBackbone, checkedBody, checkedOptions, type MessageOptions, type PublishOptions } from './backbone.ts';
@@ -55,6 +55,7 @@ export function createBus(options: BusOptions = {}): Bus {
   assertBackbone(backbone);
   const access = new AccessRules(options.open);
   // [BUS-16] Who publishes may be a stranger: the log must not be the flood.
+  mustBeClock(clock, 'createBus(): ');
   const report = createReports<Message>(onError, clock);
   const undecodableMessages = new WeakSet<Message>();
   let published = 0;

@@ -1,6 +1,6 @@
 import type { Clock, Timed } from '../core/clock.ts';
-import { assertOption, checkNames, numberOptions } from '../core/options.ts';
-import { isPromise, type PromiseOr } from '../core/promise-or.ts';
+import { assertOption, checkNames, isRecord, numberOptions } from '../core/options.ts';
+import type { PromiseOr } from '../core/promise-or.ts';
 import type { Backbone } from './backbone.ts';
 import type { Message, Position } from './message.ts';
 import { kindOf } from './names.ts';
@@ -46,12 +46,7 @@ const optionNames = {
 export function historyBounds(given: unknown): RingBounds | undefined {
   if (given === false) return undefined;
   if (given === undefined || given === true) return defaults;
-  assertOption(
-    typeof given === 'object' && given !== null && !isPromise(given),
-    'history',
-    'false, or an object such as { maxAge: 120_000 }',
-    kindOf(given),
-  );
+  assertOption(isRecord(given), 'history', 'false, or an object such as { maxAge: 120_000 }', kindOf(given));
   checkNames(given as HistoryOptions, optionNames, 'history');
   return numberOptions(given as HistoryOptions, defaults, 1, 'history.');
 }

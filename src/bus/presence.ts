@@ -2,7 +2,7 @@ import { type Clock, never, systemClock, type Timed } from '../core/clock.ts';
 import { ProtocolError } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
 import type { OpenConnection } from '../core/open-connection.ts';
-import { assertOption, checkNames, mustBeFunctions, numberOptions } from '../core/options.ts';
+import { assertOption, checkNames, mustBeClock, mustBeFunctions, numberOptions } from '../core/options.ts';
 import { isPromise } from '../core/promise-or.ts';
 import { randomId } from '../core/random.ts';
 import { createReports } from '../core/reports.ts';
@@ -66,13 +66,19 @@ export function presence(bus: Bus, options: PresenceOptions = {}): Presence {
   checkNames(options, optionNames, 'presence()');
   const { group = 'presence', info, onError = (error) => console.error('subwire: presence:', error) } = options;
   mustBeFunctions({ info, onError }, 'presence(): ');
-  assertOption(/^[A-Za-z][\w-]*$/.test(group), 'presence(): group', 'letters, digits, _ and -', group);
+  assertOption(
+    typeof group === 'string' && /^[A-Za-z][\w-]*$/.test(group),
+    'presence(): group',
+    'letters, digits, _ and -',
+    group,
+  );
   const numbers = numberOptions(options, presenceDefaults, 0, 'presence(): ');
   assertOption(numbers.interval >= 10, 'presence(): interval', 'a number of ms from 10 up', numbers.interval);
   const clients = clientAccessOf(options.clients, 'presence(): clients');
   if (accessText(clients).includes('write')) {
     throw new TypeError(`presence(): clients may read who is there, and nothing else; got ${accessText(clients)}`);
   }
+  mustBeClock(options.clock, 'presence(): ');
   const clock = options.clock ?? systemClock;
   return new BusPresence(bus, { ...numbers, group, clients, info, clock, report: createReports(onError, clock) });
 }

@@ -7,7 +7,14 @@ import { type Address, type Connector, type ConnectorOptions, type ConnectorStat
 import { CloseCode } from '../core/fault.ts';
 import { createListeners } from '../core/listeners.ts';
 import { offeredTokens, selectOffered } from '../core/negotiate.ts';
-import { assertOption, checkNames, numberOptions } from '../core/options.ts';
+import {
+  assertOption,
+  checkNames,
+  mustBeClock,
+  mustBeFunctions,
+  mustBeRecord,
+  numberOptions,
+} from '../core/options.ts';
 import type { Transport } from '../core/socket.ts';
 import type { ClientProtocol } from '../core/subprotocol.ts';
 
@@ -144,7 +151,10 @@ export interface DialServerOptions extends Omit<ConnectorOptions, 'clock' | 'lim
  * const connector = dialServer({ url, offered, choose, transport, openTimeout, retry, changed, report });
  */
 export function dialServer(options: DialServerOptions): Connector {
-  const { url, clock = hostClock, warn = true } = options;
+  const { url, clock = hostClock, warn = true, transport, retry } = options;
+  mustBeClock(clock);
+  mustBeRecord(options.backoff, 'backoff', 'an object such as { base: 500 }');
+  mustBeFunctions({ transport, retry });
   const [first] = [url].flat();
   assertOption(
     first && (typeof first === 'string' || typeof first === 'function'),

@@ -1,5 +1,5 @@
 import { type Clock, never, type Timed } from './clock.ts';
-import { assertOption } from './options.ts';
+import { assertOption, checkNames, mustBeRecord } from './options.ts';
 
 /** What one address, or one principal, may do at an endpoint. */
 export interface CallerLimits {
@@ -36,11 +36,9 @@ export class CallerCounter {
 
   /** Throws a `TypeError` that names the option if a limit is no number above 0; `owner` is the option they belong to. */
   constructor(limits: CallerLimits | undefined, owner: string, clock: Clock) {
-    assertOption(limits === undefined || (typeof limits === 'object' && limits !== null), owner, 'an object', limits);
-    const { connections = never, connectsPerSecond = never, ...others } = limits ?? {};
-    for (const name of Object.keys(others)) {
-      throw new TypeError(`${owner} has no option "${name}". There are: connections, connectsPerSecond`);
-    }
+    mustBeRecord(limits, owner, 'an object such as { connections: 100 }');
+    checkNames(limits ?? {}, { connections: true, connectsPerSecond: true }, owner);
+    const { connections = never, connectsPerSecond = never } = limits ?? {};
     for (const [name, value] of Object.entries({ connections, connectsPerSecond })) {
       assertOption(typeof value === 'number' && value > 0, `${owner}.${name}`, 'a number above 0', value);
     }

@@ -1,5 +1,5 @@
 import type { ClientLimits } from './limits.ts';
-import { assertOption, numberOptions } from './options.ts';
+import { assertOption, mustBeRecord, numberOptions } from './options.ts';
 
 /** The limits of a client; each may be left out, `Infinity` switches one off. STOMP has no pings: `pongTimeout` is none of it. */
 export type ClientLimitOptions = { readonly [Name in keyof ClientLimits]?: number | undefined };
@@ -14,6 +14,7 @@ const defaults: ClientLimits = {
 
 /** Fill in the defaults. Throws a `TypeError` that names the limit which is none, or is less than 1. */
 export function resolveClientLimits(options: ClientLimitOptions = {}): ClientLimits {
+  mustBeRecord(options, 'limits', 'an object');
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(defaults, name));
   assertOption(!unknown, 'limits', `some of ${Object.keys(defaults)}`, unknown);
   return numberOptions(options, defaults, 1, 'limits.');

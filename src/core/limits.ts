@@ -1,5 +1,5 @@
 import type { Fault } from './fault.ts';
-import { inWords } from './options.ts';
+import { inWords, isRecord } from './options.ts';
 
 /** One limit: its default, what it counts, and the fault that going over it raises. */
 export interface Limit {
@@ -77,15 +77,15 @@ export function resolveLimits<Table extends LimitTable>(
   table: Table,
   options: LimitOptions<Table> = {},
 ): LimitValues<Table> {
-  if (typeof options !== 'object' || options === null) {
+  if (!isRecord(options)) {
     throw new TypeError(`limits must be an object such as { maxPayload: 65_536 }; got ${inWords(options)}`);
   }
   const values: Record<string, number> = {};
   for (const name in table) values[name] = (table[name] as Limit).default;
   for (const name in options) {
-    const value = options[name];
     if (!Object.hasOwn(table, name))
       throw new TypeError(`limits.${name} is not a limit. There are: ${Object.keys(table).join(', ')}`);
+    const value: unknown = options[name];
     if (value === undefined) continue;
     if (typeof value !== 'number' || !(value > 0)) {
       throw new TypeError(

@@ -120,6 +120,18 @@ export function assertOption(valid: unknown, name: string, expected: string, val
   if (!valid) throw new TypeError(`${name} must be ${expected}; got ${inWords(value)}`);
 }
 
+/** Throws a `TypeError` that names the option unless it is absent, or an object of the application ([CONN-52]). */
+export function mustBeRecord(value: unknown, name: string, expected: string): void {
+  assertOption(value === undefined || isRecord(value), name, expected, value);
+}
+
+/** Throws a `TypeError` that names the clock unless it is absent, or keeps time ([CONN-52]). */
+export function mustBeClock(clock: unknown, owner = ''): void {
+  const { now, watch } = (isRecord(clock) ? clock : {}) as { readonly now?: unknown; readonly watch?: unknown };
+  const good = clock === undefined || (typeof now === 'function' && typeof watch === 'function');
+  assertOption(good, `${owner}clock`, 'something that keeps time, such as createTestClock()', clock);
+}
+
 /**
  * The numbers of these names: those that are given, else the defaults. Throws as {@link assertOption} when one is less than
  * `least`, or none; `owner` goes before its name.

@@ -1,6 +1,14 @@
 import { checkScheme, inOurWords } from '../../connect/connect.ts';
 import { never } from '../../core/clock.ts';
-import { assertOption, checkNames, inWords, isRecord, mustBeFunctions, numberOptions } from '../../core/options.ts';
+import {
+  assertOption,
+  checkNames,
+  inWords,
+  isRecord,
+  mustBeFunctions,
+  mustBeRecord,
+  numberOptions,
+} from '../../core/options.ts';
 import type { ClientEvents, ClientOptions } from './client-types.ts';
 
 const names: Readonly<Record<keyof ClientOptions, true>> = {
@@ -76,7 +84,10 @@ export function resolveNumbers(options: ClientOptions): ResolvedNumbers {
   }
   const { url, transport, retry, retryWait, shouldRetry, connectionParams: params, onError } = options;
   if (!transport) checkScheme(url, 'createClient()');
-  mustBeFunctions({ retry, retryWait, shouldRetry, onError });
+  const { generateID, jsonMessageReviver, jsonMessageReplacer, onNonLazyError } = options;
+  mustBeFunctions({ transport, retry, retryWait, shouldRetry, onError, generateID, onNonLazyError });
+  mustBeFunctions({ jsonMessageReviver, jsonMessageReplacer });
+  mustBeRecord(options.on, 'on', 'an object such as { connected() {} }');
   for (const [event, listener] of Object.entries(options.on ?? {})) if (listener) checkListener(event, listener);
   const isParams = params == null || typeof params === 'function' || isRecord(params);
   assertOption(isParams, 'connectionParams', "an object such as { token: '…' }, or a function", params);

@@ -1,4 +1,4 @@
-import { assertOption, checkNames, inWords, mustBeFunctions } from '../../core/options.ts';
+import { assertOption, checkNames, inWords, isRecord, mustBeFunctions, mustBeRecord } from '../../core/options.ts';
 import { slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { GraphqlOptions } from './options.ts';
 
@@ -87,8 +87,13 @@ export function checkOptions(options: GraphqlOptions<never, never>): void {
   if (validationRules !== undefined && !Array.isArray(validationRules)) {
     throw new TypeError('validationRules must be an array of rules, such as [NoSchemaIntrospectionCustomRule]');
   }
-  const { trustedDocuments: trusted } = options as GraphqlOptions;
-  if (trusted !== undefined && !['object', 'function'].includes(trusted === null ? 'null' : typeof trusted)) {
+  const { trustedDocuments: trusted, contextPerEvent, isProd } = options as GraphqlOptions;
+  mustBeRecord(options.limits, 'limits', 'an object such as { maxOperations: 10 }');
+  mustBeRecord(options.roots, 'roots', 'an object such as { query, mutation, subscription }');
+  for (const [name, value] of Object.entries({ contextPerEvent, isProd }))
+    assertOption(value === undefined || typeof value === 'boolean', name, 'true or false', value);
+  const isTrusted = trusted === undefined || typeof trusted === 'function' || trusted instanceof Map;
+  if (!isTrusted && !isRecord(trusted)) {
     throw new TypeError(
       'trustedDocuments must be a Map or an object of documents by hash, or a function that finds one',
     );

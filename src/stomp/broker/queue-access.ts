@@ -1,4 +1,5 @@
 import { type Access, AccessRules, type Operation } from '../../bus/access.ts';
+import { isRecord } from '../../core/options.ts';
 
 /** Queues that clients may use without a word of `authorize`, by name or family; `true`: all of them. */
 export type OpenQueues = boolean | { readonly [destinationOrFamily: string]: Access | undefined };
@@ -16,7 +17,7 @@ export class QueueAccess {
    */
   constructor(open: OpenQueues | undefined, prefix: string, deadLetter: string) {
     this.#deadLetter = deadLetter;
-    if (typeof open !== 'object' || open === null || Array.isArray(open)) {
+    if (!isRecord(open)) {
       this.#rules = new AccessRules(open as boolean | undefined);
       return;
     }

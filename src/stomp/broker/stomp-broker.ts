@@ -3,7 +3,7 @@ import { isEmbedded } from '../../bus/memory-backbone.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { ProtocolError } from '../../core/fault.ts';
 import { resolveLimits } from '../../core/limits.ts';
-import { assertOption, checkNames, inWords, mustBeFunctions } from '../../core/options.ts';
+import { assertOption, checkNames, inWords, mustBeClock, mustBeFunctions, mustBeRecord } from '../../core/options.ts';
 import { type SlowSubscriber, slowSubscriberOf } from '../../core/slow-subscriber.ts';
 import type { Subprotocol } from '../../core/subprotocol.ts';
 import { shorten } from '../protocol/frame-fields.ts';
@@ -307,6 +307,7 @@ function checkedSend(destination: unknown, body: unknown, options: unknown) {
 }
 
 function prefixesOf(options: StompBrokerOptions['prefixes'] = {}): Prefixes {
+  mustBeRecord(options, 'prefixes', 'an object such as { topic: "/topic/" }');
   const prefixes: Record<string, string> = { ...defaultPrefixes };
   for (const [name, prefix] of Object.entries(options)) {
     if (!(name in defaultPrefixes)) {
@@ -351,6 +352,7 @@ function checkOptions(options: StompBrokerOptions): void {
     "'local' or 'fanout'",
     options.queues,
   );
+  mustBeClock(options.clock, 'stompBroker(): ');
   checkRelay(options.relay);
   if (hosts !== undefined && typeof hosts !== 'function' && !Array.isArray(hosts)) {
     throw new TypeError(`hosts must be a list of names or a function; got ${typeof hosts}`);
@@ -363,6 +365,7 @@ function checkOptions(options: StompBrokerOptions): void {
 }
 
 function checkRelay(relay: StompBrokerOptions['relay'] = {}): void {
+  mustBeRecord(relay, 'relay', 'an object such as { "/queue": stompRelay({ broker }) }');
   for (const [prefix, given] of Object.entries(relay)) {
     if (prefix === '' || prefix.endsWith('/')) {
       throw new TypeError(`relay["${prefix}"]: a prefix such as "/queue", without a slash at its end`);

@@ -1,6 +1,6 @@
 import { inOurWords } from '../../connect/connect.ts';
 import { never } from '../../core/clock.ts';
-import { assertOption, checkNames, inWords, numberOptions } from '../../core/options.ts';
+import { assertOption, checkNames, inWords, mustBeFunctions, mustBeRecord, numberOptions } from '../../core/options.ts';
 import { versions as allVersions, type Version } from '../protocol/versions.ts';
 import type { PerConnection, StompClientOptions } from './client-types.ts';
 
@@ -74,10 +74,17 @@ export function resolveOptions(options: StompClientOptions): ResolvedOptions {
   }
   checkNames(options, optionNames, 'createStompClient()', inOurWords(foreign));
   const { url = options.brokerURL, versions = allVersions, transport } = options;
-  const spoken = versions.length > 0 && versions.every((version) => allVersions.includes(version));
+  const { retry, onFrame, onError } = options;
+  mustBeFunctions({ transport, retry, onFrame, onError });
+  mustBeRecord(options.on, 'on', 'an object such as { connected() {} }');
+  const spoken =
+    Array.isArray(versions) && versions.length > 0 && versions.every((version) => allVersions.includes(version));
   assertOption(spoken, 'versions', `some of ${allVersions}`, versions);
   for (const each of [url].flat()) {
-    const reachable = each === undefined ? transport : typeof each === 'function' || /^[a-z+]+:\/\/./.test(each);
+    const reachable =
+      each === undefined
+        ? transport
+        : typeof each === 'function' || (typeof each === 'string' && /^[a-z+]+:\/\/./.test(each));
     assertOption(reachable, 'url', 'an address such as "wss://host/ws", or absent with `transport`', url);
   }
   const defaults = {
