@@ -51,7 +51,8 @@ export async function startChild<Ready>(
   const child = fork(file, [JSON.stringify(argument)], {
     execPath: program,
     execArgv: [...nodeOptions],
-    env: { ...process.env, NODE_ENV: 'production' },
+    // `ws` masks by bufferutil where some client of the tests brought it; those who install subwire have none.
+    env: { ...process.env, NODE_ENV: 'production', WS_NO_BUFFER_UTIL: '1' },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();

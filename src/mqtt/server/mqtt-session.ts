@@ -52,7 +52,7 @@ export class MqttSession implements Session, Link, SessionHost {
   #will: Will | undefined;
   #read: ClientPacket | undefined;
   #holds = 0;
-  // Times in ms of the clock; undefined: nothing is awaited by then.
+  // In ms; undefined: nothing is awaited.
   #connectBy: number | undefined;
   #packetBy: number | undefined;
   #outcomeBy: number | undefined;
