@@ -8,6 +8,7 @@ import { kindOf } from '../core/principal.ts';
 import type { PromiseOr } from '../core/promise-or.ts';
 import { Refusal } from '../core/refuse.ts';
 import type { Handshake } from '../core/subprotocol.ts';
+import { turnsOf } from '../core/turns.ts';
 import { ignore } from './answer.ts';
 import { type Complaints, quoted } from './complaints.ts';
 import type { GateOptions } from './gate-options.ts';
@@ -66,6 +67,8 @@ const maxWaiting = 1_000;
 
 const goOn: Decision = { extra: undefined };
 
+type Settle = (decision: Decision) => void;
+
 /**
  * The gate before the handshake, or before a request that is served like a connection. Nothing is awaited, and nothing is made for it, where host and origin can be judged at
  * once and there is no hook.
@@ -81,6 +84,7 @@ export function createGate<Carrier extends Writable>(
   clock: Clock,
 ): (request: IncomingMessage, carrier: Carrier, params: PathParams) => void {
   let waiting = 0;
+  const turns = turnsOf(clock);
 
   function refuse(carrier: Carrier, status: number, text: string, retryAfter?: number): void {
     endpoint.refused();
@@ -114,7 +118,7 @@ export function createGate<Carrier extends Writable>(
   }
 
   /** Nothing is read meanwhile: what the client sends already waits in its socket, and then in the network. */
-  function wait(carrier: Carrier, decision: Promise<Decision>, settle: (decision: Decision) => void): void {
+  function wait(carrier: Carrier, begin: (finish: (decision: Decision) => void) => void, settle: Settle): void {
     let open = true;
     const timer: Timed = {
       deadline: clock.now() + endpoint.limits.hookTimeout,
@@ -125,7 +129,6 @@ export function createGate<Carrier extends Writable>(
     };
     function leave(): void {
       open = false;
-      waiting--;
       clock.forget(timer);
       carrier.off('error', ignore);
       carrier.off('close', leave);
@@ -136,12 +139,32 @@ export function createGate<Carrier extends Writable>(
       leave();
       settle(late);
     }
-    waiting++;
     carrier.on('error', ignore);
     carrier.on('close', leave);
     (carrier as Partial<Pick<RawSocket, 'setTimeout'>>).setTimeout?.(0);
     clock.watch(timer);
-    decision.then(finish);
+    begin(finish);
+  }
+
+  /** The hooks of the application are asked: of so many at a time. */
+  function ask(carrier: Carrier, decision: () => Promise<Decision>, settle: Settle): void {
+    if (waiting >= maxWaiting) return refuse(carrier, 503, 'Too many upgrades are waiting');
+    waiting++;
+    let counted = true;
+    const done = (): void => {
+      if (counted) waiting--;
+      counted = false;
+      carrier.off('close', done);
+    };
+    carrier.on('close', done);
+    wait(
+      carrier,
+      (finish) => void decision().then(finish),
+      (late) => {
+        done();
+        settle(late);
+      },
+    );
   }
 
   return (request, carrier, params) => {
@@ -172,13 +195,15 @@ export function createGate<Carrier extends Writable>(
       return settle(failed(error));
     }
     if (allowed === false) return settle(foreign(from));
-    if (allowed === true && !rules.hook) return settle(goOn);
-    if (waiting >= maxWaiting) return refuse(carrier, 503, 'Too many upgrades are waiting');
-    wait(carrier, decide(request, from, allowed), (decision) => {
+    const settleLate = (decision: Decision): void => {
       const full = endpoint.unavailable();
       if (full !== undefined && !('status' in decision)) return refuse(carrier, 503, full);
       settle(decision);
-    });
+    };
+    if (allowed !== true || rules.hook) return ask(carrier, () => decide(request, from, allowed), settleLate);
+    // Many that come at once are let in in shares: others have their turns between ([CONN-98]).
+    if (turns.open(clock.now())) return settle(goOn);
+    wait(carrier, (finish) => turns.wait({ work: () => finish(goOn) }), settleLate);
   };
 }
 

@@ -1,10 +1,15 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { AttachOptions } from '../../src/adapters/attach.ts';
+import { Complaints } from '../../src/adapters/complaints.ts';
+import { createGate, gateRules } from '../../src/adapters/gate.ts';
+import type { AcceptingEndpoint } from '../../src/core/endpoint.ts';
 import { refuse } from '../../src/core/refuse.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { type HttpEndpoint, httpEndpoint } from '../support/http-endpoint.ts';
 import { frameBytes, Opcode, openRaw } from '../support/raw-websocket.ts';
 import { echo, scripted } from '../support/scripted-session.ts';
@@ -267,4 +272,46 @@ test('[CONN-76] behind a proxy the origin rule same sees the host that the clien
     trusted: true,
   });
   raw.destroy();
+});
+
+test('[CONN-98] upgrades that come all at once are let in in shares, in their order; who leaves meanwhile is passed over', () => {
+  const still = createFakeClock();
+  let spent = 0;
+  const clock = { ...still, now: () => still.now() + spent };
+  const endpoint = {
+    limits: { hookTimeout: 10_000 },
+    unavailable: () => undefined,
+    refused() {},
+    admits: () => ({ admitted: true }),
+    report() {},
+  } as unknown as AcceptingEndpoint;
+  const accepted: string[] = [];
+  const door = {
+    accept(request: IncomingMessage) {
+      accepted.push(request.url ?? '');
+      // The handshake and the session take their time.
+      spent += 2;
+    },
+    answer() {},
+  };
+  const gate = createGate<PassThrough>(
+    endpoint,
+    gateRules({ origin: '*' }),
+    door,
+    new Complaints(() => {}, clock),
+    clock,
+  );
+  const carriers = Array.from({ length: 12 }, (_, number) => {
+    const carrier = new PassThrough();
+    const request = { httpVersion: '1.1', headers: { host: 'x' }, url: String(number), socket: {} };
+    gate(request as unknown as IncomingMessage, carrier, {});
+    return carrier;
+  });
+  const atOnce = accepted.length;
+  expect(atOnce).toBeLessThan(6);
+  carriers[10]?.emit('close');
+  clock.turn();
+  expect(accepted.length).toBeGreaterThan(atOnce);
+  clock.flushTurn();
+  expect(accepted.map(Number)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11]);
 });
