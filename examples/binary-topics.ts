@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { makeExecutableSchema } from '@graphql-tools/schema';
 import * as msgpack from '@msgpack/msgpack';
-import * as cbor from 'cbor-x';
+import * as cbor from 'cbor2';
 import protobuf from 'protobufjs';
 import { attach, type Codec, createBus, topic } from 'subwire';
 import { field, graphqlServer } from 'subwire/graphql';

@@ -26,7 +26,7 @@ test('the example binary-topics: every client gets the bytes, GraphQL the values
   const said = (name: string): string[] => lines.filter((line) => line.includes(` ${name}: `));
   for (const [name, bytes, type] of [
     ['packed', 20, 'application/msgpack'],
-    ['concise', 22, 'application/cbor'],
+    ['concise', 20, 'application/cbor'],
     ['buffers', 15, 'application/x-protobuf'],
   ] as const) {
     // Two sockets: what arrives first is not settled, only the order on each.
