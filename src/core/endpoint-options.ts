@@ -87,7 +87,7 @@ export interface EndpointStats {
   readonly faults: Readonly<Partial<Record<Fault, number>>>;
   /**
    * What each protocol of the endpoint counts, under its first token: operations of `graphql-transport-ws`, queues of
-   * `v12.stomp`. Every leaf is a number, so that one walk exports all of it.
+   * `v12.stomp`. Every leaf is a number; what is counted by destination, queue or user stands in Maps.
    */
   readonly protocols: Readonly<Record<string, object>>;
   /** The endpoint is leaving, or has left. */
