@@ -17,7 +17,7 @@ class RecordedOperation implements RunningOperation {
   readonly id: string;
   readonly streams: boolean;
   readonly stream = null;
-  readonly places = undefined;
+  places: { mark(): void } | undefined;
   readonly log: string[];
 
   constructor({ id, payload }: SubscribeMessage, log: string[]) {
@@ -290,4 +290,31 @@ test('a reviver is used', () => {
   );
   session.receive('{"type":"connection_init","payload":{}}');
   expect(seen).toEqual([{ revived: true }]);
+});
+
+test('[GQL-115] operations that want to know where they are are told every 25 s, unless nobody reads', () => {
+  const { connection, session, subscribe, operations, log } = open();
+  subscribe('1', 'stream');
+  subscribe('2', 'stream');
+  const [placed, other] = operations as [RecordedOperation, RecordedOperation];
+  placed.places = { mark: () => void log.push('mark 1') };
+  expect(other.places).toBeUndefined();
+  log.length = 0;
+  session.marks();
+  session.marks();
+  expect([session.deadline, connection.touched]).toEqual([25_000, 1]);
+  const at = (now: number): void => {
+    connection.now = now;
+    session.tick(now);
+  };
+  at(24_999);
+  expect(log).toEqual([]);
+  at(25_000);
+  expect([log, session.deadline]).toEqual([['mark 1'], 50_000]);
+  connection.saturated = true;
+  at(50_000);
+  expect([log, session.deadline]).toEqual([['mark 1'], 75_000]);
+  placed.places = undefined;
+  at(75_000);
+  expect(session.deadline).toBe(Number.POSITIVE_INFINITY);
 });
